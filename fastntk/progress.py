@@ -1,0 +1,60 @@
+"""The progress bar of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["Progress", "SweepBar"]
+
+Progress = bool | Callable[[int, int], object]
+
+
+class SweepBar:
+    """Progress over all runs, weighted by width so that the time left is honest."""
+
+    def __init__(self, todo: list[tuple[int, int]], steps: int, progress: Progress) -> None:
+        self._weights = [width for width, _ in todo]
+        self._total = sum(self._weights) * max(steps, 1)
+        self._steps = max(steps, 1)
+        self._callback = progress if callable(progress) else None
+        self._show = progress is True and bool(todo)
+        self._before = self._width = self._index = 0
+        self._tqdm: Any = None
+
+    def __enter__(self) -> SweepBar:
+        if self._show:
+            from tqdm import tqdm
+
+            # disable=None: silent unless stderr is a terminal; delay: nothing for what takes under a second.
+            form = "{desc} {percentage:3.0f}% |{bar}| {elapsed} passed, {remaining} left"
+            self._tqdm = tqdm(
+                total=self._total, disable=None, delay=1, smoothing=0.05, bar_format=form, leave=False
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._tqdm is not None:
+            self._tqdm.close()
+
+    def start(self, width: int, seed: int) -> None:
+        """Begin a run."""
+        self._width, self._index = width, self._index + 1
+        if self._tqdm is not None:
+            text = f"width {width}, seed {seed} (run {self._index} of {len(self._weights)})"
+            self._tqdm.set_description_str(text, refresh=False)
+
+    def step(self, step: int, steps: int) -> None:
+        """Report that the current run has reached `step`."""
+        self._report(self._before + self._width * step)
+
+    def finish(self, width: int) -> None:
+        """End the current run."""
+        self._before += width * self._steps
+        self._report(self._before)
+
+    def _report(self, done: int) -> None:
+        if self._callback is not None:
+            self._callback(done, self._total)
+        if self._tqdm is not None:
+            self._tqdm.update(done - self._tqdm.n)

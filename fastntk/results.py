@@ -1,0 +1,260 @@
+"""One training run as data: the logged series, the trained network and where it came from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastntk.archive import read_archive, write_archive, write_csv
+
+if TYPE_CHECKING:
+    from fastntk.network import TwoLayerReLU
+    from fastntk.sweep import Sweep
+
+__all__ = ["METRICS", "SERIES", "Run", "load"]
+
+METRICS = ("loss", "flips", "drift", "gram", "lambda_min")
+"""What `metrics=` may name, in the order of the log's columns."""
+
+SERIES = ("loss", "flips", "drift", "lambda_min", "lambda_min_bound", "gram_change", "gram_limit_distance")
+"""The series a run may carry; the metrics "gram" and "lambda_min" give two each."""
+
+
+@dataclass(eq=False, repr=False)
+class Run:
+    """The log of one training run and what is needed to explain or continue it.
+
+    Every series has one entry per logged step and is None when its metric was not asked for.
+
+    Attributes
+    ----------
+    steps : (k,) int64
+        The logged steps; the first is 0, the state before any update.
+    loss : (k,) float64
+        ``1/2 sum_i (f(x_i) - y_i)^2``.
+    flips : (k,) float64
+        Fraction of the n*m activation bits that differ from step 0.
+    drift : (k,) float64
+        ``max_r |w_r(k) - w_r(0)|_2``.
+    lambda_min, lambda_min_bound : (k,) float64
+        Smallest eigenvalue of H(k), and a bound on its error (the residual norm of the eigenpair).
+    gram_change, gram_limit_distance : (k,) float64
+        Spectral norms ``|H(k) - H(0)|_2`` and ``|H(k) - H_inf|_2``.
+    net : TwoLayerReLU or None
+        The trained network; runs inside a `Sweep` keep none.
+    X, y : arrays or None
+        The data trained on; runs inside a `Sweep` keep none.
+    provenance : dict
+        Settings, seed, engine with its reason, data hash, versions, machine, seconds: JSON-able.
+
+    Raises
+    ------
+    ValueError
+        When a series does not have one entry per logged step.
+
+    Examples
+    --------
+    >>> run = Run(steps=[0, 1], loss=[8.0, 2.0], provenance={"width": 4, "seed": 0, "lr": 0.1})
+    >>> run
+    Run(width=4, seed=0, lr=0.1, steps=1, loss 8 -> 2)
+    >>> run.rows()[1]
+    {'width': 4, 'seed': 0, 'step': 1, 'loss': 2.0}
+    """
+
+    steps: NDArray[np.int64]
+    loss: NDArray[np.float64] | None = None
+    flips: NDArray[np.float64] | None = None
+    drift: NDArray[np.float64] | None = None
+    lambda_min: NDArray[np.float64] | None = None
+    lambda_min_bound: NDArray[np.float64] | None = None
+    gram_change: NDArray[np.float64] | None = None
+    gram_limit_distance: NDArray[np.float64] | None = None
+    net: TwoLayerReLU | None = None
+    X: NDArray[Any] | None = None
+    y: NDArray[Any] | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.steps = np.asarray(self.steps, dtype=np.int64)
+        if self.steps.ndim != 1:
+            raise ValueError(f"steps: got shape {self.steps.shape}, expected one dimension")
+        for name in SERIES:
+            value = getattr(self, name)
+            if value is None:
+                continue
+            value = np.asarray(value, dtype=np.float64)
+            if value.shape != self.steps.shape:
+                raise ValueError(
+                    f"{name}: got shape {value.shape}, expected one entry per logged step, {self.steps.shape}"
+                )
+            setattr(self, name, value)
+
+    def __repr__(self) -> str:
+        parts = [f"{key}={self.provenance.get(key)}" for key in ("width", "seed", "lr")]
+        parts.append(f"steps={self.steps[-1] if self.steps.size else None}")
+        if self.loss is not None and self.loss.size:
+            parts.append(f"loss {self.loss[0]:.4g} -> {self.loss[-1]:.4g}")
+        return f"Run({', '.join(parts)})"
+
+    @property
+    def width(self) -> int:
+        """Number of hidden neurons."""
+        return int(self.provenance["width"])
+
+    @property
+    def lr(self) -> float:
+        """Step size."""
+        return float(self.provenance["lr"])
+
+    @property
+    def seed(self) -> int | None:
+        """Seed of the initial network, None when a network was passed in."""
+        seed = self.provenance.get("seed")
+        return None if seed is None else int(seed)
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time of the training loop, None when it was not measured."""
+        seconds = self.provenance.get("seconds")
+        return None if seconds is None else float(seconds)
+
+    @property
+    def series(self) -> dict[str, NDArray[np.float64]]:
+        """The series this run carries, by name."""
+        return {name: value for name in SERIES if (value := getattr(self, name)) is not None}
+
+    def gram(self) -> NDArray[np.float64]:
+        """Gram matrix ``H_ij = (1/m) x_i.x_j sum_r M_ir M_jr`` of the trained network on the training data.
+
+        Returns
+        -------
+        (n, n) float64
+
+        Raises
+        ------
+        ValueError
+            When the run keeps no network or no data, as runs of a sweep do.
+
+        Notes
+        -----
+        Du, Zhai, Poczos and Singh, arXiv 1810.02054, section 3: H(k) of the last step. Cost: see
+        `fastntk.gram`.
+        """
+        if self.net is None or self.X is None:
+            raise ValueError("gram: this run keeps no network and data (runs of a sweep do not); use train()")
+        import fastntk
+
+        return fastntk.gram(self.X, W=self.net.W)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the log as tidy rows, one dict per logged step: width, seed, step and every series present.
+
+        Returns
+        -------
+        list of dict
+            Plain int and float values.
+        """
+        series = self.series
+        head = {"width": self.provenance.get("width"), "seed": self.seed}
+        return [
+            {**head, "step": int(step), **{name: float(value[i]) for name, value in series.items()}}
+            for i, step in enumerate(self.steps)
+        ]
+
+    def to_csv(self, path: str | os.PathLike[str]) -> Path:
+        """Write `rows` as a CSV file; floats keep all their digits."""
+        return write_csv(path, self.rows())
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the run, its network and its data to one .npz file, bit for bit.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Taken as it is; replaced only when the new file is complete.
+
+        Returns
+        -------
+        pathlib.Path
+
+        Raises
+        ------
+        OSError
+            When the file cannot be written; nothing is left behind.
+
+        Notes
+        -----
+        Plain arrays and JSON: `load` needs no pickle. Cost: one pass over the arrays, W included.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "run.npz"
+        >>> run = Run(steps=[0], loss=[0.1 + 0.2], provenance={"width": 4, "seed": 0, "lr": 0.1})
+        >>> _ = run.save(path)
+        >>> bool(load(path).loss == run.loss)
+        True
+        """
+        return write_archive(path, "Run", {"provenance": self.provenance}, self.arrays())
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Every array of the run under the name it has in the file."""
+        found: dict[str, NDArray[Any]] = {"steps": self.steps, **self.series}
+        if self.net is not None:
+            found |= {"W": self.net.W, "a": self.net.a}
+        found |= {
+            name: np.asarray(value) for name in ("X", "y") if (value := getattr(self, name)) is not None
+        }
+        return found
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], provenance: dict[str, Any]) -> Run:
+        """Inverse of `arrays`."""
+        net = None
+        if "W" in arrays:
+            from fastntk.network import TwoLayerReLU
+
+            net = TwoLayerReLU(arrays["W"], arrays["a"])
+        kept = {name: arrays[name] for name in ("steps", *SERIES, "X", "y") if name in arrays}
+        return cls(**kept, net=net, provenance=provenance)
+
+
+def load(path: str | os.PathLike[str]) -> Run | Sweep:
+    """Read what `Run.save` or `Sweep.save` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    Run or Sweep
+        Equal to the saved object bit for bit.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    ValueError
+        When the file is damaged, is no fastntk result, or comes from a newer version. No pickled object is
+        ever loaded, so a file from a stranger cannot run code.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Run(steps=[0], provenance={"width": 4}).save(Path(tempfile.mkdtemp()) / "run.npz")
+    >>> load(path).width
+    4
+    """
+    header, arrays = read_archive(path)
+    if header["kind"] == "Run":
+        return Run.from_arrays(arrays, header["provenance"])
+    from fastntk.sweep import Sweep
+
+    return Sweep.from_arrays(arrays, header)

@@ -1,0 +1,44 @@
+"""Which runs of a sweep a folder already holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastntk.results import Run, load
+
+__all__ = ["finished_runs", "run_file"]
+
+
+def run_file(width: int, seed: int) -> str:
+    """Name the file in which a sweep keeps one run."""
+    return f"run-w{width}-s{seed}.npz"
+
+
+def finished_runs(
+    folder: Path, pairs: list[tuple[int, int]], shared: dict[str, Any]
+) -> dict[tuple[int, int], Run]:
+    """Load the runs of this sweep that `folder` already holds; a run of anything else is an error."""
+    found = {}
+    for width, seed in pairs:
+        path = folder / run_file(width, seed)
+        if not path.exists():
+            continue
+        run = load(path)
+        wanted = shared | {"width": width, "seed": seed}
+        got = run.provenance.get("sweep", {}) if isinstance(run, Run) else {}
+        differing = [key for key in wanted if got.get(key) != wanted[key]]
+        if differing or not isinstance(run, Run):
+            there = ", ".join(f"{key}={_brief(got.get(key))}" for key in differing)
+            here = ", ".join(f"{key}={_brief(wanted[key])}" for key in differing)
+            raise ValueError(
+                f"out: {str(path)!r} holds a run with {there}, but this sweep has {here}; "
+                "choose another folder or remove that file"
+            )
+        found[width, seed] = run
+    return found
+
+
+def _brief(value: Any) -> str:
+    """Shorten a setting for an error message; hashes lose their tail."""
+    return value[:12] if isinstance(value, str) and len(value) == 64 else repr(value)

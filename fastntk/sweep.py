@@ -1,0 +1,309 @@
+"""The same training run over several widths and seeds; finished runs survive an interruption."""
+
+from __future__ import annotations
+
+import operator
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastntk import provenance
+from fastntk.archive import write_archive, write_csv
+from fastntk.progress import Progress, SweepBar
+from fastntk.results import METRICS, Run
+from fastntk.resume import finished_runs, run_file
+from fastntk.storage import ensure_folder, remove_leftovers
+
+__all__ = ["Sweep", "sweep"]
+
+
+@dataclass(eq=False, repr=False)
+class Sweep:
+    """Runs that differ in width and seed only.
+
+    Attributes
+    ----------
+    runs : list of Run
+        Ordered by width, then seed. They keep their logs, not their networks: all widths together would not
+        fit in memory, and width and seed make a network again.
+    limit : dict
+        ``lambda_0`` and ``lambda_max`` (smallest and largest eigenvalue of the infinite-width Gram matrix)
+        and ``unit_rows`` (whether all ``|x_i| = 1``); empty when no metric of the runs needed that matrix.
+    settings : dict
+        What the runs share: data, steps, lr, metrics, every, engine, dtype, layers.
+
+    Examples
+    --------
+    >>> runs = [Run(steps=[0, 1], loss=[8.0, 2.0], provenance={"width": w, "seed": 0}) for w in (4, 8)]
+    >>> both = Sweep(runs)
+    >>> both.widths, both.table()[3]
+    ([4, 8], {'width': 8, 'seed': 0, 'step': 1, 'loss': 2.0})
+    """
+
+    runs: list[Run]
+    limit: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Sweep(widths={self.widths}, seeds={self.seeds}, {len(self.runs)} runs)"
+
+    @property
+    def widths(self) -> list[int]:
+        """The widths, ascending."""
+        return sorted({run.width for run in self.runs})
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds, ascending."""
+        return sorted({run.seed for run in self.runs if run.seed is not None})
+
+    def table(self) -> list[dict[str, Any]]:
+        """One tidy row per run and logged step: width, seed, step and every logged series."""
+        return [row for run in self.runs for row in run.rows()]
+
+    def summary(self) -> list[dict[str, Any]]:
+        """One row per run: where it ended.
+
+        Returns
+        -------
+        list of dict
+            width, seed; final_loss and loss_ratio (final over first); flips and drift at the last step;
+            lambda_min (the smallest over the run); seconds; engine. A metric that was not logged is left out.
+        """
+        rows = []
+        for run in self.runs:
+            row: dict[str, Any] = {"width": run.width, "seed": run.seed}
+            if run.loss is not None:
+                first, last = float(run.loss[0]), float(run.loss[-1])
+                row |= {"final_loss": last, "loss_ratio": last / first if first else float("nan")}
+            row |= {name: float(run.series[name][-1]) for name in ("flips", "drift") if name in run.series}
+            if run.lambda_min is not None:
+                row["lambda_min"] = float(run.lambda_min.min())
+            engine = run.provenance.get("engine")
+            row["seconds"] = run.seconds
+            row["engine"] = engine.get("name") if isinstance(engine, dict) else engine
+            rows.append(row)
+        return rows
+
+    def to_csv(self, path: str | os.PathLike[str]) -> Path:
+        """Write `table` as a CSV file; floats keep all their digits."""
+        return write_csv(path, self.table())
+
+    def plot(self, path: str | os.PathLike[str]) -> Path:
+        """Draw loss, pattern changes, drift and smallest eigenvalue against the step, one colour per width.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Ends in .png, .pdf or .svg.
+
+        Returns
+        -------
+        pathlib.Path
+
+        Raises
+        ------
+        ValueError
+            When the file type is unknown or no run carries a series that a panel shows.
+
+        Notes
+        -----
+        Several seeds of a width become their median and a band from the smallest to the largest. The panels
+        follow Du, Zhai, Poczos and Singh, arXiv 1810.02054, section 5; see `fastntk.plotting`.
+        """
+        from fastntk.plotting import plot_runs
+
+        return plot_runs(self.runs, path, limit=self.limit)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write everything to one .npz file, bit for bit; `fastntk.load` reads it."""
+        arrays = {
+            f"{i}/{name}": array for i, run in enumerate(self.runs) for name, array in run.arrays().items()
+        }
+        header = {
+            "runs": [run.provenance for run in self.runs],
+            "limit": self.limit,
+            "settings": self.settings,
+        }
+        return write_archive(path, "Sweep", header, arrays)
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]], header: dict[str, Any]) -> Sweep:
+        """Inverse of what `save` writes."""
+        parts: list[dict[str, NDArray[Any]]] = [{} for _ in header["runs"]]
+        for key, array in arrays.items():
+            index, name = key.split("/", 1)
+            parts[int(index)][name] = array
+        runs = [Run.from_arrays(part, record) for part, record in zip(parts, header["runs"], strict=True)]
+        return cls(runs, header["limit"], header["settings"])
+
+
+def sweep(
+    X: ArrayLike,
+    y: ArrayLike,
+    widths: Iterable[int],
+    seeds: Iterable[int] = (0,),
+    steps: int = 100,
+    lr: float = 0.1,
+    *,
+    layers: str = "first",
+    metrics: str | Sequence[str] = ("loss", "flips", "drift"),
+    every: int = 1,
+    engine: str = "auto",
+    dtype: str = "float32",
+    threads: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    progress: Progress = False,
+) -> Sweep:
+    """Train at every width and seed: ``w_r <- w_r - lr * dL/dw_r`` for each network of ``(widths, seeds)``.
+
+    Parameters
+    ----------
+    X : (n, d) array_like
+    y : (n,) array_like
+    widths, seeds : iterable of int
+        Every pair is one run. Widths share their randomness: the narrower network is a prefix of the wider
+        one.
+    steps, lr, layers, metrics, every, engine, dtype, threads
+        As in `fastntk.train`.
+    out : str or path-like, optional
+        A folder where each run is saved the moment it ends. Called again with the same data and settings, the
+        runs found there are loaded, not repeated; so an interrupted sweep resumes, and a longer list of
+        widths or seeds adds to it.
+    progress : bool or callable
+        True draws a bar on a terminal; a callable gets ``(done, total)`` in neuron updates (width times
+        steps).
+
+    Returns
+    -------
+    Sweep
+        Its runs keep no network and no data.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a bad argument, or when `out` holds a run of other data or settings; nothing is trained then.
+    OSError
+        When `out` cannot be written; found out before the work.
+    DivergenceError
+        From the first run that diverges; the runs before it are kept in `out`.
+
+    Notes
+    -----
+    Cost: the sum over the runs; memory: that of the widest. With the metrics "gram" or "lambda_min" the
+    limit's extreme eigenvalues are computed once. The experiment is that of Du, Zhai, Poczos and Singh, arXiv
+    1810.02054, section 5.
+
+    Examples
+    --------
+    >>> import fastntk
+    >>> X, y = fastntk.datasets.sphere(6, 3, seed=0)
+    >>> result = fastntk.sweep(X, y, widths=[8, 16], seeds=[0, 1], steps=2)
+    >>> len(result.runs), result.widths, len(result.table())
+    (4, [8, 16], 12)
+    """
+    from fastntk import checks
+
+    X = checks.matrix(X, "X")
+    y = checks.labels(y, X.shape[0])
+    pairs = [(w, s) for w in _integers(widths, "widths", 1) for s in _integers(seeds, "seeds", 0)]
+    shared = {
+        "data": provenance.data_hash(X, y),
+        "steps": _integer(steps, "steps", 0),
+        "lr": float(lr),
+        "layers": layers,
+        "metrics": list(_metrics(metrics)),
+        "every": _integer(every, "every", 1),
+        "engine": engine,
+        "dtype": str(np.dtype(dtype)),
+    }
+    done: dict[tuple[int, int], Run] = {}
+    folder = None
+    if out is not None:
+        folder = ensure_folder(out)
+        remove_leftovers(folder)
+        done = finished_runs(folder, pairs, shared)
+    todo = [pair for pair in pairs if pair not in done]
+    with SweepBar(todo, shared["steps"], progress) as bar:
+        for width, seed in todo:
+            bar.start(width, seed)
+            run = _train_one(X, y, width, seed, shared, threads, bar.step if progress else False)
+            if folder is not None:
+                run.save(folder / run_file(width, seed))
+            done[width, seed] = run
+            bar.finish(width)
+    runs = [done[pair] for pair in pairs]
+    return Sweep(runs, _limit(X, shared, runs), shared)
+
+
+def _train_one(
+    X: NDArray[Any],
+    y: NDArray[Any],
+    width: int,
+    seed: int,
+    shared: dict[str, Any],
+    threads: int | None,
+    progress: Any,
+) -> Run:
+    """One run, stripped of what would not fit in memory for all of them, marked with what it belongs to."""
+    from fastntk.train import train
+
+    start = time.perf_counter()
+    settings = {key: value for key, value in shared.items() if key != "data"}
+    run = train(X, y, width=width, seed=seed, threads=threads, progress=progress, **settings)
+    run.net = run.X = run.y = None
+    run.provenance.setdefault("seconds", time.perf_counter() - start)
+    run.provenance["sweep"] = shared | {"width": width, "seed": seed}
+    return run
+
+
+def _limit(X: NDArray[Any], shared: dict[str, Any], runs: list[Run]) -> dict[str, Any]:
+    """Return the extreme eigenvalues of the limit kernel (a run may know them) if a metric needs them."""
+    if not {"gram", "lambda_min"} & set(shared["metrics"]):
+        return {}
+    known = next((record for run in runs if (record := run.provenance.get("limit"))), None)
+    if not known or not {"lambda_0", "lambda_max"} <= set(known):
+        from scipy.linalg import eigh
+
+        from fastntk.limit import limit_gram
+
+        eigenvalues = eigh(limit_gram(X, layers=shared["layers"]), eigvals_only=True, check_finite=False)
+        known = {"lambda_0": float(eigenvalues[0]), "lambda_max": float(eigenvalues[-1])}
+    norms = np.linalg.norm(X, axis=1)
+    return {**known, "unit_rows": bool(np.all(np.abs(norms - 1) < 1e-6))}
+
+
+def _metrics(metrics: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the metrics asked for in the order of the log."""
+    names = METRICS if metrics == "all" else (metrics,) if isinstance(metrics, str) else tuple(metrics)
+    unknown = [name for name in names if name not in METRICS]
+    if unknown:
+        raise ValueError(f"metrics: got {unknown[0]!r}, expected 'all' or some of {', '.join(METRICS)}")
+    return tuple(name for name in METRICS if name in names)
+
+
+def _integer(value: Any, name: str, smallest: int) -> int:
+    """`value` as an int of at least `smallest`."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: got {value!r}, expected an integer") from None
+    if number < smallest:
+        raise ValueError(f"{name}: got {number}, expected at least {smallest}")
+    return number
+
+
+def _integers(values: Iterable[int], name: str, smallest: int) -> list[int]:
+    """Distinct integers of at least `smallest`, ascending."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f"{name}: got {values!r}, expected a list of integers")
+    numbers = sorted({_integer(value, name, smallest) for value in values})
+    if not numbers:
+        raise ValueError(f"{name}: got an empty list, expected at least one integer")
+    return numbers
