@@ -1,0 +1,65 @@
+"""Plain NumPy twins of every operation of the package; NumPy is all they import.
+
+They are the specification (what a fast kernel must compute), the oracle of the tests and the baseline of the
+benchmarks. So they are written for reading, in the way a competent NumPy user would write them, and they check only
+what NumPy would silently get wrong (shapes that broadcast). Masks are plain boolean arrays of shape (n, m).
+
+Where the plain form is not the fastest NumPy can do, a second function named ``strong_*`` hands the work to BLAS: it
+returns the same numbers and is the baseline that a fast kernel has to beat.
+"""
+
+from fastntk.reference.kernel import (
+    gram,
+    lambda_min,
+    limit_gram,
+    second_gram,
+    spectral_norm,
+    strong_limit_gram,
+    tangent_gram,
+)
+from fastntk.reference.masks import (
+    activation_masks,
+    coactivation_counts,
+    flip_count,
+    flip_fraction,
+    masked_sums,
+    strong_coactivation_counts,
+    strong_masked_sums,
+)
+from fastntk.reference.network import (
+    drift,
+    forward,
+    loss,
+    loss_gradient,
+    outputs,
+    pre_activations,
+    second_layer_gradient,
+    step,
+)
+from fastntk.reference.training import train
+
+__all__ = [
+    "activation_masks",
+    "coactivation_counts",
+    "drift",
+    "flip_count",
+    "flip_fraction",
+    "forward",
+    "gram",
+    "lambda_min",
+    "limit_gram",
+    "loss",
+    "loss_gradient",
+    "masked_sums",
+    "outputs",
+    "pre_activations",
+    "second_gram",
+    "second_layer_gradient",
+    "spectral_norm",
+    "step",
+    "strong_coactivation_counts",
+    "strong_limit_gram",
+    "strong_masked_sums",
+    "tangent_gram",
+    "train",
+]
