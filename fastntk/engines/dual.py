@@ -1,0 +1,90 @@
+"""The dual engine: gradient descent in the span of the data, on the pre-activations.
+
+With ``K = X X^T`` the pre-activations move by ``-(lr / sqrt(m)) a_r K (M_r * e)``: no forward product after the first.
+The weights are recovered at the end from the coefficients ``sum_k lr e_i(k) M_ir(k)`` of the samples in
+their change; as patterns rarely change, these are ``M_ir S_i`` with a running sum S and a correction for flipped entries.
+"""
+
+import numpy as np
+
+from fastntk.engines.interface import MAX_RANGES, Engine
+from fastntk.kernels.cpu.dual_step import dual_step, tile_coefficients
+from fastntk.kernels.cpu.flips import record_flips
+from fastntk.kernels.cpu.forward import forward
+from fastntk.kernels.cpu.masked_sums import NEURON_BLOCK
+from fastntk.layout import ForwardScratch, column_tiles, padded_rows, padded_vector, table_scratch
+from fastntk.memory import aligned_zeros, require_memory
+from fastntk.network import TwoLayerReLU
+from fastntk.packing import SAMPLES_PER_TILE, PackedMasks
+
+_WEIGHT_BLOCK = 1024  # neurons whose weights are recovered by one BLAS product
+
+
+class DualEngine(Engine):
+    """Keeps Z(0) and the change of Z, both (tiles of 8 samples, neurons, 8)."""
+
+    name = "dual"
+
+    @staticmethod
+    def bytes_needed(n: int, d: int, m: int, itemsize: int) -> int:
+        """Z(0), its change and the corrections; K; three patterns; shares of the drift."""
+        return 3 * n * m * itemsize + n * n * itemsize + 3 * n * m // 8 + 8 * MAX_RANGES * m
+
+    def __init__(self, X: np.ndarray, net: TwoLayerReLU) -> None:
+        super().__init__(X, net)
+        n, m, dtype = self.n, self.m, self.dtype
+        require_memory(
+            self.bytes_needed(n, X.shape[1], m, dtype.itemsize),
+            f"the dual engine for n={n} samples and m={m} neurons",
+        )
+        self.masks = PackedMasks.empty(n, m)
+        tiles, width = self.masks.bits.shape
+        shape = (tiles, width, SAMPLES_PER_TILE)
+        self._Z0 = aligned_zeros(shape, dtype)
+        self._D = aligned_zeros(shape, dtype)
+        self._offsets = aligned_zeros(shape, dtype)
+        scratch = ForwardScratch(n, m, dtype)
+        forward(
+            net.W, padded_rows(X, dtype), n, net.a, self.masks.bits,
+            scratch.Z, scratch.octets, scratch.shares, scratch.u_shares, self._Z0,
+        )  # fmt: skip
+        self.u = scratch.outputs(n, m)
+        self.initial_masks = self.masks
+        self._next = PackedMasks.empty(n, m)
+        exact = X.astype(np.float64, copy=False)
+        self._K = column_tiles(exact @ exact.T, dtype)
+        self._total = np.zeros(SAMPLES_PER_TILE * tiles)
+        self._tables, self._sums = table_scratch(m, dtype)
+        self._u_shares = np.zeros((-(-m // NEURON_BLOCK), SAMPLES_PER_TILE * tiles))
+        self._drift_shares = np.zeros((min(tiles, MAX_RANGES), width))
+        self._squared_drift = np.zeros(width)
+
+    def step(self, e: np.ndarray, lr: float) -> None:
+        padded = padded_vector(e, self._total.size, self.dtype)
+        before, after = self.masks, self._next
+        dual_step(
+            self.n, self.m, before.bits, after.bits, self._K, padded, self._signed_step(lr), self.net.a,
+            self._Z0, self._D, self._tables, self._sums, self._u_shares, self._drift_shares,
+        )  # fmt: skip
+        self.u = self._u_shares.sum(axis=0)[: self.n] / np.sqrt(self.m)
+        self._squared_drift += self._drift_shares.sum(axis=0)
+        self._total[: self.n] += lr * e
+        record_flips(before.bits.view(np.uint64), after.bits.view(np.uint64), self._total, self._offsets)
+        spare = before if before is not self.initial_masks else PackedMasks.empty(self.n, self.m)
+        self.masks, self._next = after, spare
+
+    def drift(self) -> float:
+        return float(np.sqrt(max(0.0, self._squared_drift.max())))
+
+    def write_weights(self, out: np.ndarray) -> None:
+        X = self.X.astype(self.dtype, copy=False)
+        total = self._total.astype(self.dtype)
+        scale = self._signed_step(1.0)
+        rows = np.empty((min(_WEIGHT_BLOCK, self.m), self.n), dtype=self.dtype)
+        for first in range(0, self.m, _WEIGHT_BLOCK):
+            last = min(first + _WEIGHT_BLOCK, self.m)
+            some = rows[: last - first]
+            tile_coefficients(self.n, self.masks.bits, total, self._offsets, first, last - first, some)
+            change = some @ X
+            change *= scale[first:last, np.newaxis]
+            np.add(self.net.W[first:last], change, out=out[first:last])

@@ -1,0 +1,30 @@
+"""Exceptions that callers may want to catch; bad arguments raise plain ``ValueError`` and ``TypeError``."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastntk.results import Run
+
+
+class MemoryLimitError(MemoryError, ValueError):
+    """The requested computation does not fit in memory; the message says how much it would need."""
+
+
+class DivergenceError(ArithmeticError):
+    """Training left the stable range.
+
+    Attributes
+    ----------
+    run : Run
+        Everything that was logged up to and including the step at which the loss exploded.
+    step : int
+        That step.
+    largest_stable_step : float
+        ``2 / lambda_max(H(0))``: gradient descent on the linearised network diverges above it.
+    """
+
+    def __init__(self, message: str, run: "Run", step: int, largest_stable_step: float) -> None:
+        super().__init__(message)
+        self.run = run
+        self.step = step
+        self.largest_stable_step = largest_stable_step

@@ -1,0 +1,215 @@
+"""Explicit vectors of eight lanes for Numba kernels.
+
+LLVM's auto-vectoriser misses the access patterns of this package (table rows picked by mask bytes, broadcast
+words against panels), and Numba's index wrap-around of negative indices gets in its way.  These intrinsics
+emit ``<8 x T>`` instructions on flat offsets of C-contiguous arrays; LLVM lowers them to one AVX-512 register,
+two AVX2 registers, or less, so no CPU feature has to be asked for.  No bounds are checked.
+"""
+
+import operator
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.datamodel.models import PrimitiveModel
+from numba.extending import intrinsic, overload, register_model
+
+LANES = 8
+_I32 = ir.IntType(32)
+
+
+class Lanes(types.Type):
+    """Numba type of eight values of one scalar type."""
+
+    def __init__(self, scalar):
+        self.scalar = scalar
+        super().__init__(f"Lanes({scalar})")
+
+
+@register_model(Lanes)
+class _LanesModel(PrimitiveModel):
+    def __init__(self, manager, fe_type):
+        scalar = manager.lookup(fe_type.scalar).get_value_type()
+        super().__init__(manager, fe_type, ir.VectorType(scalar, LANES))
+
+
+def _pointer(context, builder, array_type, array, offset):
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.gep(data, [offset])
+
+
+def _is_vector(value):
+    return isinstance(value, Lanes)
+
+
+def _splat(builder, scalar):
+    vector = ir.VectorType(scalar.type, LANES)
+    undefined = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(undefined, scalar, _I32(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES))
+
+
+@intrinsic
+def load(typingctx, array, offset):
+    """Eight consecutive elements of ``array`` from flat ``offset``."""
+    vector = Lanes(array.dtype)
+
+    def codegen(context, builder, signature, args):
+        pointer = _pointer(context, builder, signature.args[0], *args)
+        pointer = builder.bitcast(pointer, context.get_value_type(vector).as_pointer())
+        return builder.load(pointer, align=array.dtype.bitwidth // 8)
+
+    return vector(array, types.intp), codegen
+
+
+@intrinsic
+def store(typingctx, array, offset, vector):
+    """Write eight lanes to ``array`` from flat ``offset``."""
+
+    def codegen(context, builder, signature, args):
+        pointer = _pointer(context, builder, signature.args[0], args[0], args[1])
+        pointer = builder.bitcast(pointer, args[2].type.as_pointer())
+        builder.store(args[2], pointer, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector), codegen
+
+
+@intrinsic
+def broadcast(typingctx, array, offset):
+    """The element of ``array`` at flat ``offset`` in all lanes."""
+
+    def codegen(context, builder, signature, args):
+        return _splat(builder, builder.load(_pointer(context, builder, signature.args[0], *args)))
+
+    return Lanes(array.dtype)(array, types.intp), codegen
+
+
+@intrinsic
+def zeros(typingctx, array):
+    """Zero in all lanes, of the element type of ``array``."""
+
+    def codegen(context, builder, signature, args):
+        vector = context.get_value_type(signature.return_type)
+        return ir.Constant(vector, None)
+
+    return Lanes(array.dtype)(array), codegen
+
+
+@intrinsic
+def byte_at(typingctx, array, offset):
+    """The byte of ``array`` at flat ``offset`` as an index, without the sign test of a Python index."""
+
+    def codegen(context, builder, signature, args):
+        byte = builder.load(_pointer(context, builder, signature.args[0], *args))
+        return builder.zext(byte, context.get_value_type(types.intp))
+
+    return types.intp(array, types.intp), codegen
+
+
+def _arithmetic(python_operator, for_floats, for_integers):
+    @intrinsic
+    def apply(typingctx, left, right):
+        name = for_floats if isinstance(left.scalar, types.Float) else for_integers
+        return left(left, right), lambda context, builder, signature, args: getattr(builder, name)(*args)
+
+    @overload(python_operator)
+    def operator_overload(left, right):
+        if _is_vector(left) and _is_vector(right):
+            return lambda left, right: apply(left, right)
+
+
+_arithmetic(operator.add, "fadd", "add")
+_arithmetic(operator.mul, "fmul", "mul")
+_arithmetic(operator.and_, None, "and_")
+
+
+@intrinsic
+def active_bits(typingctx, vector):
+    """Bit j of the byte says whether lane j is >= 0 (zero counts as active, NaN does not)."""
+
+    def codegen(context, builder, signature, args):
+        zero = ir.Constant(args[0].type, None)
+        return builder.bitcast(builder.fcmp_ordered(">=", args[0], zero), ir.IntType(LANES))
+
+    return types.uint8(vector), codegen
+
+
+@intrinsic
+def relu(typingctx, vector):
+    """max(lane, 0); a NaN stays a NaN so that a diverged run cannot look finite."""
+
+    def codegen(context, builder, signature, args):
+        zero = ir.Constant(args[0].type, None)
+        return builder.select(builder.fcmp_ordered("<", args[0], zero), zero, args[0])
+
+    return vector(vector), codegen
+
+
+@intrinsic
+def keep(typingctx, bits, vector):
+    """Lane j where bit j of ``bits`` is set, else 0."""
+
+    def codegen(context, builder, signature, args):
+        chosen = builder.bitcast(args[0], ir.VectorType(ir.IntType(1), LANES))
+        return builder.select(chosen, args[1], ir.Constant(args[1].type, None))
+
+    return vector(types.uint8, vector), codegen
+
+
+@intrinsic
+def total(typingctx, vector):
+    """Sum of the lanes by halving, in a fixed order."""
+
+    def codegen(context, builder, signature, args):
+        value, width = args[0], LANES
+        while width > 1:
+            width //= 2
+            undefined = ir.Constant(value.type, ir.Undefined)
+            index = ir.VectorType(_I32, width)
+            low = builder.shuffle_vector(value, undefined, ir.Constant(index, list(range(width))))
+            high = builder.shuffle_vector(value, undefined, ir.Constant(index, list(range(width, 2 * width))))
+            value = builder.fadd(low, high)
+        return builder.extract_element(value, _I32(0))
+
+    return vector.scalar(vector), codegen
+
+
+@intrinsic
+def popcount(typingctx, value):
+    """Number of set bits, of each lane or of one integer."""
+
+    def codegen(context, builder, signature, args):
+        value = args[0].type
+        name = "llvm.ctpop." + (f"v{LANES}i64" if isinstance(value, ir.VectorType) else value.intrinsic_name)
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(value, [value]), name)
+        return builder.call(function, args)
+
+    return value(value), codegen
+
+
+@intrinsic
+def lowest_bit(typingctx, word):
+    """Position of the lowest set bit of a non-zero word."""
+
+    def codegen(context, builder, signature, args):
+        return builder.cttz(args[0], ir.IntType(1)(1))
+
+    return types.intp(types.uint64), codegen
+
+
+@intrinsic
+def transpose_bits(typingctx, array, offset, bit):
+    """Word whose bit k is bit ``bit`` of the byte ``array[offset + k]``, k = 0 ... 63."""
+
+    def codegen(context, builder, signature, args):
+        pointer = _pointer(context, builder, signature.args[0], args[0], args[1])
+        vector = ir.VectorType(ir.IntType(8), 64)
+        octets = builder.load(builder.bitcast(pointer, vector.as_pointer()), align=1)
+        undefined = ir.Constant(vector, ir.Undefined)
+        wanted = builder.shl(ir.IntType(8)(1), builder.trunc(args[2], ir.IntType(8)))
+        first = builder.insert_element(undefined, wanted, _I32(0))
+        wanted = builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, 64), [0] * 64))
+        hit = builder.icmp_unsigned("!=", builder.and_(octets, wanted), ir.Constant(vector, None))
+        return builder.bitcast(hit, ir.IntType(64))
+
+    return types.uint64(array, types.intp, types.intp), codegen

@@ -1,0 +1,68 @@
+"""Padded and tiled copies of matrices, and the scratch space of the kernels (one slice a thread)."""
+
+import numba
+import numpy as np
+
+from fastntk.kernels.cpu.masked_sums import NEURON_BLOCK, TABLE_ROWS, TABLES
+from fastntk.memory import aligned_zeros
+from fastntk.packing import SAMPLES_PER_TILE, tiles_of
+
+_FORWARD_BYTES = 2**19  # a block of pre-activations stays in the second-level cache
+_FORWARD_ROWS = (64, 256)
+
+
+def thread_slots() -> int:
+    """Slices of scratch that cover every thread id a parallel kernel can see."""
+    return int(numba.config.NUMBA_NUM_THREADS)
+
+
+def padded_rows(X: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """X with zero rows up to a whole number of tiles."""
+    n, d = X.shape
+    padded = aligned_zeros((SAMPLES_PER_TILE * tiles_of(n), d), dtype)
+    padded[:n] = X
+    return padded
+
+
+def padded_vector(values: np.ndarray, size: int, dtype: np.dtype) -> np.ndarray:
+    """The values followed by zeros up to ``size``."""
+    padded = aligned_zeros(size, dtype)
+    padded[: values.size] = values
+    return padded
+
+
+def column_tiles(V: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """V (n, p) as (tiles of 8 columns, padded rows, 8), zeros on the padding."""
+    n, p = V.shape
+    tiles = aligned_zeros((tiles_of(p), SAMPLES_PER_TILE * tiles_of(n), SAMPLES_PER_TILE), dtype)
+    for tile in range(tiles.shape[0]):
+        columns = V[:, SAMPLES_PER_TILE * tile : SAMPLES_PER_TILE * (tile + 1)]
+        tiles[tile, :n, : columns.shape[1]] = columns
+    return tiles
+
+
+def table_scratch(m: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Tables and sums of `masked_sums`."""
+    tables = aligned_zeros((thread_slots(), TABLES * TABLE_ROWS, SAMPLES_PER_TILE), dtype)
+    sums = aligned_zeros((thread_slots(), min(m, NEURON_BLOCK), SAMPLES_PER_TILE), dtype)
+    return tables, sums
+
+
+class ForwardScratch:
+    """Scratch of the forward kernels for ``n`` samples and ``m`` neurons of ``dtype``."""
+
+    def __init__(self, n: int, m: int, dtype: np.dtype) -> None:
+        tiles = tiles_of(n)
+        columns = SAMPLES_PER_TILE * tiles
+        least, most = _FORWARD_ROWS
+        wanted = _FORWARD_BYTES // (columns * np.dtype(dtype).itemsize)
+        self.rows = min(max(wanted // least * least, least), most)
+        slots = thread_slots()
+        self.Z = aligned_zeros((slots, self.rows, columns), dtype)
+        self.octets = aligned_zeros((slots, tiles, 64), np.uint8)
+        self.shares = aligned_zeros((slots, columns), dtype)
+        self.u_shares = aligned_zeros((-(-m // self.rows), columns), np.float64)
+
+    def outputs(self, n: int, m: int) -> np.ndarray:
+        """``u / sqrt(m)`` from the shares, added in neuron order."""
+        return self.u_shares.sum(axis=0)[:n] / np.sqrt(m)

@@ -1,0 +1,218 @@
+"""Activation patterns: making them, counting common activations, counting changes."""
+
+import numpy as np
+import numpy.typing as npt
+
+from fastntk import checks
+from fastntk.backends import kernel_threads
+from fastntk.kernels.cpu.coactivation import BLOCK, coactivation_counts as _coactivation_counts, to_panels
+from fastntk.kernels.cpu.flips import flip_count as _flip_count
+from fastntk.kernels.cpu.forward import forward as _forward
+from fastntk.layout import ForwardScratch, padded_rows, thread_slots
+from fastntk.memory import aligned_zeros, require_memory
+from fastntk.packing import NEURONS_PER_WORD, SAMPLES_PER_TILE, PackedMasks, tiles_of
+
+
+def activation_masks(X: npt.ArrayLike, W: npt.ArrayLike) -> PackedMasks:
+    """Activation pattern ``M_ir = 1{w_r . x_i >= 0}``, packed to one bit an entry.
+
+    Parameters
+    ----------
+    X : array_like, shape (n, d)
+        Samples.
+    W : array_like, shape (m, d)
+        Weights; its dtype (float32 or float64) is the precision of the product.
+
+    Returns
+    -------
+    PackedMasks
+        ``.shape == (n, m)``; ``.to_dense()`` gives booleans.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is empty, not a real finite matrix, or the numbers of columns differ.
+    MemoryLimitError
+        If the packed pattern does not fit in memory.
+
+    Notes
+    -----
+    Zero counts as active.  Cost: ``2 n d m`` flops of BLAS, bits packed while the product is in cache; the
+    n-by-m product is never stored.  Entries equal ``(X @ W.T) >= 0`` unless ``|w_r . x_i|`` is within the rounding
+    of the product.  The pattern of Du et al. (arXiv 1810.02054), Section 3.
+
+    Examples
+    --------
+    >>> import fastntk
+    >>> fastntk.activation_masks([[1.0, 0.0], [0.0, 1.0]], [[1.0, -1.0]]).to_dense()
+    array([[ True],
+           [False]])
+    """
+    weights = checks.matrix(W, "W")
+    samples = checks.matrix(X, "X")
+    checks.same_columns(samples, "X", weights, "W")
+    return forward_pass(samples, weights, np.zeros(len(weights), dtype=weights.dtype))[0]
+
+
+def forward_pass(X: np.ndarray, W: np.ndarray, a: np.ndarray) -> tuple[PackedMasks, np.ndarray]:
+    """Masks and outputs ``u`` (float64) of checked arrays, in the precision of ``W``."""
+    (n, _), m = X.shape, len(W)
+    require_memory(n * m // 8 + X.nbytes, f"the activation pattern of n={n} samples and m={m} neurons")
+    masks = PackedMasks.empty(n, m)
+    scratch = ForwardScratch(n, m, W.dtype)
+    nothing = np.empty((0, 0, 0), dtype=W.dtype)
+    with kernel_threads():
+        _forward(
+            W,
+            padded_rows(X, W.dtype),
+            n,
+            a,
+            masks.bits,
+            scratch.Z,
+            scratch.octets,
+            scratch.shares,
+            scratch.u_shares,
+            nothing,
+        )
+    return masks, scratch.outputs(n, m)
+
+
+def panels(masks: PackedMasks) -> tuple[np.ndarray, np.ndarray]:
+    """Input and scratch of the counting kernels: words in panels of eight samples, and a block of counts a thread."""
+    n, m = masks.shape
+    blocks = -(-n // BLOCK)
+    words = -(-m // NEURONS_PER_WORD)
+    P = aligned_zeros((blocks * BLOCK // SAMPLES_PER_TILE, words, SAMPLES_PER_TILE), np.uint64)
+    to_panels(masks.bits, P)
+    return P, aligned_zeros((thread_slots(), BLOCK, BLOCK), np.uint64)
+
+
+def packed(masks: PackedMasks, name: str) -> PackedMasks:
+    """The argument, if it is packed; boolean matrices are packed."""
+    if isinstance(masks, PackedMasks):
+        return masks
+    if isinstance(masks, np.ndarray):
+        if masks.dtype != np.bool_ or masks.ndim != 2 or masks.size == 0:
+            raise ValueError(
+                f"{name} must be a non-empty boolean matrix, got {masks.dtype} of shape {masks.shape}"
+            )
+        return PackedMasks.from_dense(masks)
+    raise TypeError(f"{name} must be PackedMasks or a boolean matrix, got {type(masks).__name__}")
+
+
+def coactivation_counts(masks: PackedMasks) -> npt.NDArray[np.int64]:
+    """Numbers of neurons active on both of two samples, ``C_ij = sum_r M_ir M_jr``.
+
+    Parameters
+    ----------
+    masks : PackedMasks or boolean ndarray, shape (n, m)
+        Activation pattern.
+
+    Returns
+    -------
+    ndarray of int64, shape (n, n)
+        Exact and symmetric; the diagonal counts the active neurons of each sample.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``masks`` is not an activation pattern.
+    MemoryLimitError
+        If the result does not fit in memory.
+
+    Notes
+    -----
+    Cost: ``n^2 m / 2`` bit products (and + popcount, 512 an instruction triple), ``8 n^2`` bytes written.  Counts are
+    integers: equal to NumPy's for every size and number of threads.  The sum in the Gram matrix of Du et al.
+    (arXiv 1810.02054), Section 3.
+
+    Examples
+    --------
+    >>> import fastntk
+    >>> masks = fastntk.activation_masks([[1.0], [-1.0]], [[1.0], [2.0], [-1.0]])
+    >>> fastntk.coactivation_counts(masks)
+    array([[2, 0],
+           [0, 1]])
+    """
+    pattern = packed(masks, "masks")
+    n, m = pattern.shape
+    require_memory(8 * n * n + pattern.nbytes, f"the counts of n={n} samples")
+    counts = np.empty((n, n), dtype=np.int64)
+    P, scratch = panels(pattern)
+    _coactivation_counts(P, scratch, counts)
+    return counts
+
+
+def _words(masks: PackedMasks) -> np.ndarray:
+    return masks.bits.view(np.uint64)
+
+
+def flip_count(masks_a: PackedMasks, masks_b: PackedMasks) -> int:
+    """Number of entries in which two activation patterns differ, ``sum_ir 1{A_ir != B_ir}``.
+
+    Parameters
+    ----------
+    masks_a, masks_b : PackedMasks or boolean ndarray, shape (n, m)
+        Patterns of the same samples and neurons.
+
+    Returns
+    -------
+    int
+        Exact.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not an activation pattern or the shapes differ.
+
+    Notes
+    -----
+    Cost: ``n m / 4`` bytes read.  The numerator of the pattern changes in Section 5 of Du et al. (arXiv 1810.02054).
+
+    Examples
+    --------
+    >>> import numpy as np, fastntk
+    >>> fastntk.flip_count(np.array([[True, False]]), np.array([[True, True]]))
+    1
+    """
+    before, after = packed(masks_a, "masks_a"), packed(masks_b, "masks_b")
+    if before.shape != after.shape:
+        raise ValueError(
+            f"masks_a and masks_b must have the same shape, got {before.shape} and {after.shape}"
+        )
+    counts = np.empty(tiles_of(before.shape[0]), dtype=np.int64)
+    _flip_count(_words(before), _words(after), counts)
+    return int(counts.sum())
+
+
+def flip_fraction(masks_a: PackedMasks, masks_b: PackedMasks) -> float:
+    """Fraction of the ``n m`` entries in which two activation patterns differ.
+
+    Parameters
+    ----------
+    masks_a, masks_b : PackedMasks or boolean ndarray, shape (n, m)
+        Patterns of the same samples and neurons.
+
+    Returns
+    -------
+    float
+        `flip_count` divided by ``n m``, between 0 and 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `flip_count`.
+
+    Notes
+    -----
+    Cost as `flip_count`.  Section 5 of Du et al. (arXiv 1810.02054), with the sum over i running to n.
+
+    Examples
+    --------
+    >>> import numpy as np, fastntk
+    >>> fastntk.flip_fraction(np.array([[True, False]]), np.array([[True, True]]))
+    0.5
+    """
+    before, after = packed(masks_a, "masks_a"), packed(masks_b, "masks_b")
+    n, m = before.shape
+    return flip_count(before, after) / (n * m)

@@ -1,0 +1,83 @@
+"""What a run logs: loss, pattern changes, drift, and the spectrum of the Gram matrix."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from fastntk.engines import Engine
+from fastntk.gram_matrix import gram_of_products, products
+from fastntk.limit import limit_gram
+from fastntk.spectra import lambda_max, lambda_min
+from fastntk.tracking import SmallestEigenvalue, SpectralNorm
+
+METRICS = ("loss", "flips", "drift", "gram", "lambda_min")
+_GRAM_METRICS = ("gram", "lambda_min")
+
+
+def chosen(metrics: str | Iterable[str]) -> tuple[str, ...]:
+    """Metric names in the order of `METRICS`; "all" takes all."""
+    if metrics == "all":
+        return METRICS
+    names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+    for name in names:
+        if name not in METRICS:
+            known = ", ".join(map(repr, METRICS))
+            raise ValueError(f"metrics must be 'all' or some of {known}, got {name!r}")
+    return tuple(name for name in METRICS if name in names)
+
+
+class Recorder:
+    """Collects the metrics of one run; the loss is always among them, since it costs nothing."""
+
+    def __init__(self, X: np.ndarray, metrics: tuple[str, ...]) -> None:
+        self.limit: dict[str, float] | None = None
+        self._metrics = metrics
+        self._steps: list[int] = []
+        self._series: dict[str, list[float]] = {"loss": []}
+        self._wants_gram = any(name in metrics for name in _GRAM_METRICS)
+        if self._wants_gram:
+            self._K = products(X)
+            self._H = np.empty_like(self._K)
+            self._H_initial: np.ndarray | None = None
+            self._H_limit = limit_gram(X)
+            self.limit = {
+                "lambda_0": float(lambda_min(self._H_limit)),
+                "lambda_max": float(lambda_max(self._H_limit)),
+            }
+            self._smallest = SmallestEigenvalue()
+            self._change, self._distance = SpectralNorm(), SpectralNorm()
+
+    def record_divergence(self, step: int, loss: float) -> None:
+        """Log the step at which the loss exploded: nothing else is meaningful there."""
+        self._steps.append(step)
+        for name in self._series:
+            self._append(name, loss if name == "loss" else np.nan)
+
+    def record(self, step: int, loss: float, engine: Engine) -> None:
+        """Log one step."""
+        self._steps.append(step)
+        self._append("loss", loss)
+        if "flips" in self._metrics:
+            self._append("flips", engine.flip_fraction())
+        if "drift" in self._metrics:
+            self._append("drift", engine.drift())
+        if self._wants_gram:
+            H = gram_of_products(self._K, engine.masks, out=self._H)
+            if self._H_initial is None:
+                self._H_initial = H.copy()
+            if "gram" in self._metrics:
+                self._append("gram_change", float(self._change.update(H, self._H_initial)))
+                self._append("gram_limit_distance", float(self._distance.update(H, self._H_limit)))
+            if "lambda_min" in self._metrics:
+                smallest = self._smallest.update(H)
+                self._append("lambda_min", float(smallest))
+                self._append("lambda_min_bound", smallest.residual_bound)
+
+    def _append(self, name: str, value: float) -> None:
+        self._series.setdefault(name, []).append(value)
+
+    def arrays(self) -> dict[str, Any]:
+        """The series logged so far, as the fields of a `Run`."""
+        series = {name: np.array(values, dtype=np.float64) for name, values in self._series.items()}
+        return {"steps": np.array(self._steps, dtype=np.int64), **series}

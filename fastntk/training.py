@@ -1,0 +1,178 @@
+"""Gradient descent on the first layer, with the quantities of the theory logged along the way."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastntk import checks, provenance
+from fastntk.backends import kernel_threads
+from fastntk.engines import ENGINES, Engine, choose
+from fastntk.errors import DivergenceError
+from fastntk.gram_matrix import gram_of_products, products
+from fastntk.metrics import Recorder, chosen
+from fastntk.network import TwoLayerReLU
+from fastntk.progress import reporter
+from fastntk.results import Run
+from fastntk.spectra import lambda_max
+
+_EXPLODED = 1e4  # times the larger of the losses of the initial network and of the zero function
+
+
+def train(
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    width: int | None = None,
+    steps: int = 100,
+    lr: float = 0.1,
+    seed: int = 0,
+    net: TwoLayerReLU | None = None,
+    layers: str = "first",
+    metrics: str | Iterable[str] = ("loss", "flips", "drift"),
+    every: int = 1,
+    engine: str = "auto",
+    dtype: npt.DTypeLike = "float32",
+    threads: int | None = None,
+    progress: bool | Callable[[int, int], Any] = False,
+) -> Run:
+    """Train the first layer of a two-layer ReLU network by gradient descent on ``L = 1/2 sum_i (u_i - y_i)^2``.
+
+    ``w_r <- w_r - lr (a_r / sqrt(m)) sum_i (u_i - y_i) 1{w_r . x_i >= 0} x_i``, with ``a`` fixed.
+
+    Parameters
+    ----------
+    X : array_like, shape (n, d)
+        Samples.  The theory assumes unit rows, the code does not.
+    y : array_like, shape (n,)
+        Labels.
+    width : int, optional
+        Number of neurons m; not given with ``net``.
+    steps : int
+        Number of gradient steps, at least 0.
+    lr : float
+        Step size, stable below ``2 / lambda_max(H)``.
+    seed : int
+        Seed of the initial network (see `TwoLayerReLU.init`); unused with ``net``.
+    net : TwoLayerReLU, optional
+        Network to start from; it is not changed.
+    layers : {"first"}
+        Which layers move.
+    metrics : "all" or iterable of {"loss", "flips", "drift", "gram", "lambda_min"}
+        What is logged.  "gram" is ``|H(k) - H(0)|_2`` and ``|H(k) - H_inf|_2``; "lambda_min" is that of ``H(k)``.
+        The loss is always logged.
+    every : int
+        Log every so many steps; the first and the last step are always logged.
+    engine : {"auto", "dual", "primal"}
+        "dual" moves the pre-activations, "primal" the weights: the same gradient descent up to rounding.
+        "auto" takes the one that is expected to be faster and fits in memory (`fastntk.engines.choose`).
+    dtype : {"float32", "float64"}
+        Precision of the initial network; that of ``net`` if one is given.
+    threads : int, optional
+        Number of threads; the results do not depend on it.
+    progress : bool or callable
+        True shows a progress bar on a terminal; a callable is called with (step, steps).
+
+    Returns
+    -------
+    Run
+        ``.steps`` and one array of the same length per metric, ``.net`` (trained), ``.provenance``.
+
+    Raises
+    ------
+    DivergenceError
+        At the first non-finite or exploding loss; carries the log so far and the largest stable step.
+    ValueError, TypeError
+        If an argument is out of range, not finite, or shapes disagree.
+    MemoryLimitError
+        If the state does not fit in memory; the message says how much is needed.
+
+    Notes
+    -----
+    Cost of a step: ``n^2 m / 8`` additions (dual), or ``2 n d m`` flops of BLAS and ``n d m / 8`` additions (primal);
+    "gram" and "lambda_min" add ``n^2 m / 2`` bit products and a few products with H.  Memory: 12 n m bytes
+    (dual) or 4 d m (primal) beside the weights, in float32.  Outputs are accumulated in float64 over
+    neurons, relative error near 1e-6 in float32.  Source: Du et al. (arXiv 1810.02054), Section 4 and Section 5.
+
+    Examples
+    --------
+    >>> import fastntk
+    >>> X, y = fastntk.datasets.sphere(20, 10, seed=0)
+    >>> run = fastntk.train(X, y, width=500, steps=50, lr=0.5)
+    >>> bool(run.loss[-1] < 0.1 * run.loss[0])
+    True
+    """
+    checks.choice(layers, "layers", ("first",))
+    samples = checks.matrix(X, "X")
+    labels = checks.vector(y, "y", len(samples), "X", np.float64)
+    steps = checks.integer(steps, "steps", 0)
+    every = checks.integer(every, "every", 1)
+    lr = checks.positive(lr, "lr")
+    names = chosen(metrics)
+    checks.choice(engine, "engine", ("auto", *ENGINES))
+    start, own = _start(samples, width, net, seed, dtype)
+    choice = choose(*samples.shape, start.width, start.W.dtype, engine)
+    began = time.perf_counter()
+    recorder = Recorder(samples, names)
+    with kernel_threads(threads) as used, reporter(progress, steps, f"width {start.width}") as report:
+
+        def finish(trained: TwoLayerReLU | None, step: int) -> Run:
+            record = provenance.collect(
+                X, y, width=start.width, lr=lr, seed=None if net is not None else seed, steps=steps, every=every,
+                metrics=list(names), layers=layers, dtype=start.W.dtype.name, threads=used,
+                engine={"name": choice.name, "reason": choice.reason}, limit=recorder.limit,
+                seconds=time.perf_counter() - began, stopped_at=step,
+            )  # fmt: skip
+            return Run(net=trained, X=samples, y=labels, provenance=record, **recorder.arrays())
+
+        moving = ENGINES[choice.name](samples, start)
+        ceiling = np.inf
+        for step in range(steps + 1):
+            e = moving.u - labels
+            with np.errstate(over="ignore"):
+                loss = 0.5 * float(e @ e)
+            if step == 0:
+                ceiling = _EXPLODED * max(loss, 0.5 * float(labels @ labels))
+            if not loss <= ceiling:
+                recorder.record_divergence(step, loss)
+                raise _divergence(finish(None, step), step, loss, lr, samples, moving)
+            if step % every == 0 or step == steps:
+                recorder.record(step, loss, moving)
+            if step < steps:
+                moving.step(e, lr)
+                report(step + 1)
+        weights = start.W if own else np.empty_like(start.W)
+        moving.write_weights(weights)
+        return finish(TwoLayerReLU(weights, start.a), steps)
+
+
+def _start(
+    X: np.ndarray, width: int | None, net: TwoLayerReLU | None, seed: int, dtype: npt.DTypeLike
+) -> tuple[TwoLayerReLU, bool]:
+    """The initial network, and whether its weights may be overwritten."""
+    if (width is None) == (net is None):
+        raise ValueError(
+            "exactly one of width and net must be given, got " + ("neither" if net is None else "both")
+        )
+    if net is None:
+        return TwoLayerReLU.init(X.shape[1], width, seed, dtype), True  # type: ignore[arg-type]
+    if not isinstance(net, TwoLayerReLU):
+        raise TypeError(f"net must be a TwoLayerReLU, got {type(net).__name__}")
+    checks.same_columns(X, "X", net.W, "net.W")
+    return net, False
+
+
+def _divergence(
+    run: Run, step: int, loss: float, lr: float, X: np.ndarray, engine: Engine
+) -> DivergenceError:
+    """The error for a loss that exploded, with the largest step that is stable at the initial kernel."""
+    largest = 2.0 / float(lambda_max(gram_of_products(products(X), engine.initial_masks)))
+    return DivergenceError(
+        f"the loss reached {loss:.3g} at step {step} with lr={lr:g}; the largest stable step is about "
+        f"2 / lambda_max(H(0)) = {largest:.3g}",
+        run,
+        step,
+        largest,
+    )
