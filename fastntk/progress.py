@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["Progress", "SweepBar"]
+__all__ = ["Progress", "SweepBar", "reporter"]
 
 Progress = bool | Callable[[int, int], object]
 
@@ -58,3 +59,17 @@ class SweepBar:
             self._callback(done, self._total)
         if self._tqdm is not None:
             self._tqdm.update(done - self._tqdm.n)
+
+
+@contextlib.contextmanager
+def reporter(progress: Progress, steps: int, label: str) -> Iterator[Callable[[int], object]]:
+    """Progress of one run: a function to be called with the step that has been reached."""
+    if callable(progress):
+        yield lambda step: progress(step, steps)
+    elif not progress:
+        yield lambda step: None
+    else:
+        from tqdm import tqdm
+
+        with tqdm(total=steps, desc=label, disable=None, delay=1, leave=False, unit="step") as bar:
+            yield lambda step: bar.update(step - bar.n)

@@ -15,7 +15,7 @@ from fastntk.archive import read_archive, write_archive, write_csv
 
 if TYPE_CHECKING:
     from fastntk.network import TwoLayerReLU
-    from fastntk.sweep import Sweep
+    from fastntk.sweeps import Sweep
 
 __all__ = ["METRICS", "SERIES", "Run", "load"]
 
@@ -255,6 +255,6 @@ def load(path: str | os.PathLike[str]) -> Run | Sweep:
     header, arrays = read_archive(path)
     if header["kind"] == "Run":
         return Run.from_arrays(arrays, header["provenance"])
-    from fastntk.sweep import Sweep
+    from fastntk.sweeps import Sweep
 
     return Sweep.from_arrays(arrays, header)

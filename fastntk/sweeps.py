@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -13,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastntk import provenance
+from fastntk import checks, provenance
 from fastntk.archive import write_archive, write_csv
 from fastntk.progress import Progress, SweepBar
-from fastntk.results import METRICS, Run
+from fastntk.results import Run
 from fastntk.resume import finished_runs, run_file
 from fastntk.storage import ensure_folder, remove_leftovers
 
@@ -196,8 +195,7 @@ def sweep(
 
     Notes
     -----
-    Cost: the sum over the runs; memory: that of the widest. With the metrics "gram" or "lambda_min" the
-    limit's extreme eigenvalues are computed once. The experiment is that of Du, Zhai, Poczos and Singh, arXiv
+    Cost: the sum over the runs; memory: that of the widest. The experiment is that of Du, Zhai, Poczos and Singh, arXiv
     1810.02054, section 5.
 
     Examples
@@ -208,20 +206,21 @@ def sweep(
     >>> len(result.runs), result.widths, len(result.table())
     (4, [8, 16], 12)
     """
-    from fastntk import checks
+    from fastntk.engines import ENGINES
+    from fastntk.metrics import chosen
 
     X = checks.matrix(X, "X")
-    y = checks.labels(y, X.shape[0])
+    y = checks.vector(y, "y", X.shape[0], "X")
     pairs = [(w, s) for w in _integers(widths, "widths", 1) for s in _integers(seeds, "seeds", 0)]
     shared = {
         "data": provenance.data_hash(X, y),
-        "steps": _integer(steps, "steps", 0),
-        "lr": float(lr),
-        "layers": layers,
-        "metrics": list(_metrics(metrics)),
-        "every": _integer(every, "every", 1),
-        "engine": engine,
-        "dtype": str(np.dtype(dtype)),
+        "steps": checks.integer(steps, "steps", 0),
+        "lr": checks.positive(lr, "lr"),
+        "layers": checks.choice(layers, "layers", ("first",)),
+        "metrics": list(chosen(metrics)),
+        "every": checks.integer(every, "every", 1),
+        "engine": checks.choice(engine, "engine", ("auto", *ENGINES)),
+        "dtype": checks.floating_dtype(dtype).name,
     }
     done: dict[tuple[int, int], Run] = {}
     folder = None
@@ -239,7 +238,7 @@ def sweep(
             done[width, seed] = run
             bar.finish(width)
     runs = [done[pair] for pair in pairs]
-    return Sweep(runs, _limit(X, shared, runs), shared)
+    return Sweep(runs, _limit(X, runs), shared)
 
 
 def _train_one(
@@ -252,7 +251,7 @@ def _train_one(
     progress: Any,
 ) -> Run:
     """One run, stripped of what would not fit in memory for all of them, marked with what it belongs to."""
-    from fastntk.train import train
+    from fastntk.training import train
 
     start = time.perf_counter()
     settings = {key: value for key, value in shared.items() if key != "data"}
@@ -263,47 +262,20 @@ def _train_one(
     return run
 
 
-def _limit(X: NDArray[Any], shared: dict[str, Any], runs: list[Run]) -> dict[str, Any]:
-    """Return the extreme eigenvalues of the limit kernel (a run may know them) if a metric needs them."""
-    if not {"gram", "lambda_min"} & set(shared["metrics"]):
+def _limit(X: NDArray[Any], runs: list[Run]) -> dict[str, Any]:
+    """Return what the runs found out about the limit kernel, and whether the theory's unit rows are given."""
+    known = runs[0].provenance.get("limit")
+    if not known:
         return {}
-    known = next((record for run in runs if (record := run.provenance.get("limit"))), None)
-    if not known or not {"lambda_0", "lambda_max"} <= set(known):
-        from scipy.linalg import eigh
-
-        from fastntk.limit import limit_gram
-
-        eigenvalues = eigh(limit_gram(X, layers=shared["layers"]), eigvals_only=True, check_finite=False)
-        known = {"lambda_0": float(eigenvalues[0]), "lambda_max": float(eigenvalues[-1])}
     norms = np.linalg.norm(X, axis=1)
     return {**known, "unit_rows": bool(np.all(np.abs(norms - 1) < 1e-6))}
 
 
-def _metrics(metrics: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the metrics asked for in the order of the log."""
-    names = METRICS if metrics == "all" else (metrics,) if isinstance(metrics, str) else tuple(metrics)
-    unknown = [name for name in names if name not in METRICS]
-    if unknown:
-        raise ValueError(f"metrics: got {unknown[0]!r}, expected 'all' or some of {', '.join(METRICS)}")
-    return tuple(name for name in METRICS if name in names)
-
-
-def _integer(value: Any, name: str, smallest: int) -> int:
-    """`value` as an int of at least `smallest`."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}: got {value!r}, expected an integer") from None
-    if number < smallest:
-        raise ValueError(f"{name}: got {number}, expected at least {smallest}")
-    return number
-
-
-def _integers(values: Iterable[int], name: str, smallest: int) -> list[int]:
-    """Distinct integers of at least `smallest`, ascending."""
+def _integers(values: Iterable[int], name: str, at_least: int) -> list[int]:
+    """Distinct integers, ascending."""
     if isinstance(values, str) or not isinstance(values, Iterable):
-        raise TypeError(f"{name}: got {values!r}, expected a list of integers")
-    numbers = sorted({_integer(value, name, smallest) for value in values})
+        raise TypeError(f"{name} must be a list of integers, got {values!r}")
+    numbers = sorted({checks.integer(value, name, at_least) for value in values})
     if not numbers:
-        raise ValueError(f"{name}: got an empty list, expected at least one integer")
+        raise ValueError(f"{name} must hold at least one integer, got none")
     return numbers

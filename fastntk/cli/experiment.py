@@ -1,0 +1,131 @@
+"""`fastntk reproduce` and `fastntk sweep`: the same network at several widths and seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fastntk.cli.errors import Diverged, Interrupted
+from fastntk.cli.options import (
+    IntList,
+    check_threads,
+    data_option,
+    data_source,
+    load_data,
+    network_options,
+    progress_option,
+    threads_option,
+    training_options,
+)
+from fastntk.cli.output import print_summary, write_provenance
+from fastntk.storage import ensure_folder
+
+if TYPE_CHECKING:
+    from fastntk.sweeps import Sweep
+
+__all__ = ["reproduce", "sweep"]
+
+
+@click.command(
+    epilog="Exit status: 2 bad input, 3 training diverged (its log is in DIR/diverged.csv), 130 interrupted.",
+    short_help="The published experiment: table, figure, CSV, provenance.",
+)
+@data_option
+@click.option(
+    "--widths",
+    type=IntList(1),
+    default="500,1000,2000,4000,8000",
+    show_default=True,
+    help="Numbers of hidden neurons.",
+)
+@click.option(
+    "--seeds", type=IntList(0), default="0", show_default=True, help="Several give a median and a band."
+)
+@training_options(metrics="all")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="results",
+    show_default=True,
+    metavar="DIR",
+    help="Folder for everything that is written.",
+)
+@threads_option
+@progress_option
+def reproduce(data: Path | None, out: Path, progress: bool, **settings: Any) -> None:
+    """Train two-layer ReLU networks of several widths by gradient descent and watch their kernel.
+
+    The experiment of Du, Zhai, Poczos and Singh, arXiv 1810.02054. Writes to DIR: figure.png and figure.pdf,
+    results.csv (one row per width, seed and logged step), provenance.json, and runs/ with one file per
+    finished run. Interrupted, the same command goes on where it stopped.
+    """
+    from fastntk.plotting import PANELS
+
+    result = _run(data, out, progress, settings)
+    result.to_csv(out / "results.csv")
+    written = ["results.csv", "provenance.json"]
+    if set(PANELS) & set(settings["metrics"]):
+        for name in ("figure.png", "figure.pdf"):
+            result.plot(out / name)
+        written = ["figure.png", "figure.pdf", *written]
+    write_provenance(out / "provenance.json", result, data_source(data), "reproduce")
+    print_summary(result)
+    click.echo(f"written to {out}: {', '.join(written)}")
+
+
+@click.command(short_help="Any widths, seeds and settings; data as .npz and CSV.")
+@data_option
+@click.option("--widths", type=IntList(1), required=True, help="Numbers of hidden neurons, such as 500,1000.")
+@click.option("--seeds", type=IntList(0), default="0", show_default=True)
+@training_options(metrics="loss,flips,drift")
+@network_options
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR")
+@click.option("--figure", is_flag=True, help="Also draw figure.png and figure.pdf.")
+@threads_option
+@progress_option
+def sweep(data: Path | None, out: Path, figure: bool, progress: bool, **settings: Any) -> None:
+    """Train at every width and seed and keep the logs.
+
+    Writes to DIR: sweep.npz (for fastntk.load), results.csv, provenance.json, and runs/ with one file per
+    finished run. Interrupted, the same command goes on where it stopped; more widths or seeds add to the
+    folder.
+    """
+    from fastntk.plotting import PANELS
+
+    if figure and not set(PANELS) & set(settings["metrics"]):
+        raise ValueError(f"--figure needs one of the metrics {', '.join(PANELS)}")
+    result = _run(data, out, progress, settings)
+    result.save(out / "sweep.npz")
+    result.to_csv(out / "results.csv")
+    if figure:
+        for name in ("figure.png", "figure.pdf"):
+            result.plot(out / name)
+    write_provenance(out / "provenance.json", result, data_source(data), "sweep")
+    print_summary(result)
+    click.echo(f"written to {out}")
+
+
+def _run(data: Path | None, out: Path, progress: bool, settings: dict[str, Any]) -> Sweep:
+    """Run the sweep in ``out/runs``; say in one line what was kept when it does not end."""
+    from fastntk import checks
+    from fastntk.errors import DivergenceError
+    from fastntk.sweeps import sweep as run_sweep
+
+    checks.positive(settings["lr"], "--lr")
+    check_threads(settings["threads"])
+    X, y = load_data(data)
+    runs = out / "runs"
+    ensure_folder(runs, "--out")
+    try:
+        return run_sweep(X, y, out=runs, progress=progress, **settings)
+    except DivergenceError as error:
+        log = error.run.to_csv(out / "diverged.csv")
+        raise Diverged(f"{error} (log so far: {log})") from None
+    except KeyboardInterrupt:
+        kept = len(list(runs.glob("run-*.npz")))
+        total = len(set(settings["widths"])) * len(set(settings["seeds"]))
+        raise Interrupted(
+            f"interrupted: {kept} of {total} runs are kept in {runs}; the same command goes on from there"
+        ) from None
