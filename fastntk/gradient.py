@@ -7,6 +7,7 @@ from fastntk import checks
 from fastntk.kernels.cpu.masked_sums import masked_sums
 from fastntk.layout import column_tiles, padded_vector, table_scratch
 from fastntk.masks import forward_pass
+from fastntk.packing import SAMPLES_PER_BYTE
 
 
 def loss_gradient(
@@ -58,7 +59,7 @@ def loss_gradient(
     labels = checks.vector(y, "y", len(samples), "X", np.float64)
     masks, u = forward_pass(samples, weights, signs)
     tables, sums = table_scratch(m, weights.dtype)
-    e = padded_vector(u - labels, 8 * masks.bits.shape[0], weights.dtype)
+    e = padded_vector(u - labels, SAMPLES_PER_BYTE * masks.bits.shape[0], weights.dtype)
     gradient = np.empty_like(weights)
     masked_sums(masks.bits, column_tiles(samples, weights.dtype), e, tables, sums, gradient)
     gradient *= (signs / np.sqrt(weights.dtype.type(m)))[:, np.newaxis]

@@ -10,7 +10,7 @@ from fastntk.kernels.cpu.flips import flip_count as _flip_count
 from fastntk.kernels.cpu.forward import forward as _forward
 from fastntk.layout import ForwardScratch, padded_rows, thread_slots
 from fastntk.memory import aligned_zeros, require_memory
-from fastntk.packing import NEURONS_PER_WORD, SAMPLES_PER_TILE, PackedMasks, tiles_of
+from fastntk.packing import NEURONS_PER_WORD, SAMPLES_PER_BYTE, PackedMasks, byte_rows
 
 
 def activation_masks(X: npt.ArrayLike, W: npt.ArrayLike) -> PackedMasks:
@@ -82,7 +82,7 @@ def panels(masks: PackedMasks) -> tuple[np.ndarray, np.ndarray]:
     n, m = masks.shape
     blocks = -(-n // BLOCK)
     words = -(-m // NEURONS_PER_WORD)
-    P = aligned_zeros((blocks * BLOCK // SAMPLES_PER_TILE, words, SAMPLES_PER_TILE), np.uint64)
+    P = aligned_zeros((blocks * BLOCK // SAMPLES_PER_BYTE, words, SAMPLES_PER_BYTE), np.uint64)
     to_panels(masks.bits, P)
     return P, aligned_zeros((thread_slots(), BLOCK, BLOCK), np.uint64)
 
@@ -180,7 +180,7 @@ def flip_count(masks_a: PackedMasks, masks_b: PackedMasks) -> int:
         raise ValueError(
             f"masks_a and masks_b must have the same shape, got {before.shape} and {after.shape}"
         )
-    counts = np.empty(tiles_of(before.shape[0]), dtype=np.int64)
+    counts = np.empty(byte_rows(before.shape[0]), dtype=np.int64)
     _flip_count(_words(before), _words(after), counts)
     return int(counts.sum())
 

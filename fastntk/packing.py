@@ -1,11 +1,11 @@
 """The packed-bit contract: how an activation pattern M (n samples, m neurons) is stored.
 
-One byte holds eight samples of one neuron: bit ``j`` of ``bits[t, r]`` is ``M[8 t + j, r]``.  There are
-``ceil(n / 8)`` rows ("tiles" of eight samples) and the neurons are padded to a multiple of 64, so that every
-row starts a cache line.  All padding bits are 0.
+One byte holds eight samples of one neuron: bit ``j`` of ``bits[g, r]`` is ``M[8 g + j, r]``.  Samples
+are padded to a multiple of 16 (a "tile", one vector of pre-activations, two rows of bytes) and neurons to a multiple
+of 64, so that every row starts a cache line.  All padding bits are 0.
 
-The byte is at once the sign mask of an eight-lane vector of pre-activations and the index into a table of the 256
-partial sums of eight samples.  Counting needs words over neurons instead; transposing 8 bits by 64 neurons
+Two bytes are the sign mask of a vector of pre-activations, and each is the index into a table of the 256 partial
+sums of its eight samples.  Counting needs words over neurons instead; transposing 8 bits by 64 neurons
 gives exactly the panel of eight samples that the counting kernel reads.
 """
 
@@ -16,13 +16,19 @@ import numpy.typing as npt
 
 from fastntk.memory import aligned_zeros
 
-SAMPLES_PER_TILE = 8
+SAMPLES_PER_BYTE = 8
+TILE = 16  # lanes of a vector of pre-activations
 NEURONS_PER_WORD = 64
 
 
 def tiles_of(n: int) -> int:
-    """Number of tiles of eight that hold ``n`` rows or columns."""
-    return -(-n // SAMPLES_PER_TILE)
+    """Number of tiles that hold ``n`` rows or columns."""
+    return -(-n // TILE)
+
+
+def byte_rows(n: int) -> int:
+    """Number of rows of bytes that hold ``n`` samples."""
+    return TILE // SAMPLES_PER_BYTE * tiles_of(n)
 
 
 def padded_width(m: int) -> int:
@@ -35,7 +41,7 @@ class PackedMasks:
 
     Parameters
     ----------
-    bits : ndarray of uint8, shape (ceil(n / 8), 64 ceil(m / 64))
+    bits : ndarray of uint8, shape (2 ceil(n / 16), 64 ceil(m / 64))
         The packed pattern, laid out as this module's header says.
     shape : (int, int)
         ``(n, m)``.
@@ -53,7 +59,7 @@ class PackedMasks:
 
     def __init__(self, bits: np.ndarray, shape: tuple[int, int]) -> None:
         n, m = shape
-        expected = (tiles_of(n), padded_width(m))
+        expected = (byte_rows(n), padded_width(m))
         if bits.dtype != np.uint8 or bits.shape != expected or not bits.flags.c_contiguous:
             raise ValueError(
                 f"bits must be a C-contiguous uint8 array of shape {expected} for masks of shape {shape}, "
@@ -65,7 +71,7 @@ class PackedMasks:
     @classmethod
     def empty(cls, n: int, m: int) -> "PackedMasks":
         """All bits 0."""
-        return cls(aligned_zeros((tiles_of(n), padded_width(m)), np.uint8), (n, m))
+        return cls(aligned_zeros((byte_rows(n), padded_width(m)), np.uint8), (n, m))
 
     @classmethod
     def from_dense(cls, dense: npt.ArrayLike) -> "PackedMasks":
@@ -77,11 +83,10 @@ class PackedMasks:
             )
         n, m = values.shape
         masks = cls.empty(n, m)
-        padded = np.zeros((SAMPLES_PER_TILE * tiles_of(n), m), dtype=np.bool_)
+        padded = np.zeros((SAMPLES_PER_BYTE * byte_rows(n), m), dtype=np.bool_)
         padded[:n] = values
-        masks.bits[:, :m] = np.packbits(padded.reshape(-1, SAMPLES_PER_TILE, m), axis=1, bitorder="little")[
-            :, 0
-        ]
+        groups = padded.reshape(-1, SAMPLES_PER_BYTE, m)
+        masks.bits[:, :m] = np.packbits(groups, axis=1, bitorder="little")[:, 0]
         return masks
 
     @property
@@ -97,7 +102,7 @@ class PackedMasks:
     def to_dense(self) -> npt.NDArray[np.bool_]:
         """The pattern as a boolean (n, m) array."""
         n, m = self._shape
-        lanes = np.unpackbits(self.bits[:, np.newaxis, :m], axis=1, bitorder="little", count=SAMPLES_PER_TILE)
+        lanes = np.unpackbits(self.bits[:, np.newaxis, :m], axis=1, bitorder="little")
         return lanes.reshape(-1, m)[:n].astype(np.bool_)
 
     def copy(self) -> "PackedMasks":

@@ -15,13 +15,13 @@ from fastntk.kernels.cpu.masked_sums import NEURON_BLOCK
 from fastntk.layout import ForwardScratch, column_tiles, padded_rows, padded_vector, table_scratch
 from fastntk.memory import aligned_zeros, require_memory
 from fastntk.network import TwoLayerReLU
-from fastntk.packing import SAMPLES_PER_TILE, PackedMasks
+from fastntk.packing import TILE, PackedMasks, tiles_of
 
 _WEIGHT_BLOCK = 1024  # neurons whose weights are recovered by one BLAS product
 
 
 class DualEngine(Engine):
-    """Keeps Z(0) and the change of Z, both (tiles of 8 samples, neurons, 8)."""
+    """Keeps Z(0) and the change of Z, both (tiles of 16 samples, neurons, 16)."""
 
     name = "dual"
 
@@ -38,8 +38,8 @@ class DualEngine(Engine):
             f"the dual engine for n={n} samples and m={m} neurons",
         )
         self.masks = PackedMasks.empty(n, m)
-        tiles, width = self.masks.bits.shape
-        shape = (tiles, width, SAMPLES_PER_TILE)
+        tiles, width = tiles_of(n), self.masks.bits.shape[1]
+        shape = (tiles, width, TILE)
         self._Z0 = aligned_zeros(shape, dtype)
         self._D = aligned_zeros(shape, dtype)
         self._offsets = aligned_zeros(shape, dtype)
@@ -53,9 +53,9 @@ class DualEngine(Engine):
         self._next = PackedMasks.empty(n, m)
         exact = X.astype(np.float64, copy=False)
         self._K = column_tiles(exact @ exact.T, dtype)
-        self._total = np.zeros(SAMPLES_PER_TILE * tiles)
+        self._total = np.zeros(TILE * tiles)
         self._tables, self._sums = table_scratch(m, dtype)
-        self._u_shares = np.zeros((-(-m // NEURON_BLOCK), SAMPLES_PER_TILE * tiles))
+        self._u_shares = np.zeros((-(-m // NEURON_BLOCK), TILE * tiles))
         self._drift_shares = np.zeros((min(tiles, MAX_RANGES), width))
         self._squared_drift = np.zeros(width)
 

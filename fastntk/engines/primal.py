@@ -15,11 +15,11 @@ from fastntk.layout import (
 )
 from fastntk.memory import aligned_zeros, require_memory
 from fastntk.network import TwoLayerReLU
-from fastntk.packing import SAMPLES_PER_TILE, PackedMasks, padded_width, tiles_of
+from fastntk.packing import TILE, PackedMasks, padded_width, tiles_of
 
 
 class PrimalEngine(Engine):
-    """Keeps the change of W as (tiles of 8 columns, neurons, 8), beside the weights it started from."""
+    """Keeps the change of W as (tiles of 16 columns, neurons, 16), beside the weights it started from."""
 
     name = "primal"
 
@@ -36,7 +36,7 @@ class PrimalEngine(Engine):
             f"the primal engine for n={n} samples, d={d} columns and m={m} neurons",
         )
         width = padded_width(m)
-        self._D = aligned_zeros((tiles_of(d), width, SAMPLES_PER_TILE), dtype)
+        self._D = aligned_zeros((tiles_of(d), width, TILE), dtype)
         self._X = padded_rows(X, dtype)
         self._X_tiles = column_tiles(X, dtype)
         self._tables, self._sums = table_scratch(m, dtype)
@@ -69,7 +69,7 @@ class PrimalEngine(Engine):
     def write_weights(self, out: np.ndarray) -> None:
         d = self.X.shape[1]
         for tile, change in enumerate(self._D):
-            columns = slice(SAMPLES_PER_TILE * tile, min(SAMPLES_PER_TILE * (tile + 1), d))
+            columns = slice(TILE * tile, min(TILE * (tile + 1), d))
             np.add(
                 self.net.W[:, columns],
                 change[: self.m, : columns.stop - columns.start],

@@ -22,12 +22,12 @@ WORDS = 1024  # words of a pass: four panels of that length stay in the second-l
 
 @kernel(parallel=True)
 def to_panels(bits, panels):
-    """panels (4 blocks, words, 8): the 8 x 64 bit transposes of the mask bytes; panels past the last tile are zero."""
-    tiles, width = bits.shape
-    for tile in numba.prange(tiles):
+    """panels (4 blocks, words, 8): the 8 x 64 bit transposes of the mask bytes; panels past the last row are zero."""
+    rows, width = bits.shape
+    for row in numba.prange(rows):
         for word in range(width // 64):
             for j in range(8):
-                panels[tile, word, j] = transpose_bits(bits, tile * width + 64 * word, j)
+                panels[row, word, j] = transpose_bits(bits, row * width + 64 * word, j)
 
 
 @kernel

@@ -1,11 +1,11 @@
 """One step of gradient descent on the pre-activations, ``D += scale * (M^T diag(e) K)^T`` with ``Z = Z0 + D``.
 
-Layout: Z0 and D ``[tile of 8 samples][neuron][8]``, mask bytes ``[tile][neuron]``, K = X X^T in column tiles.  A task owns a
+Layout: Z0 and D ``[tile of 16 samples][neuron][16]``, mask bytes ``[8 samples][neuron]``, K = X X^T in column tiles.  A task owns a
     range of tiles and a block of neurons.  D is kept apart from Z0 because it is small: rounding is relative to the
     change, not to the pre-activation.
 Per tile, while its sums are in cache: D, the new signs, the share of ``u = sum_r a_r relu(z_r)`` and of the squared
     drift, ``|D w'|^2 - |D w|^2 = sum_i s_i (D_i + D'_i)`` with ``s_i = scale e_i M_i`` (the step in the span of the data).
-Cost: n^2 m / 64 table rows (see masked_sums) and one pass over memory: D read and written, Z0 read, 12 n m bytes in float32.
+Cost: n^2 m / 128 table rows (see masked_sums) and one pass over memory: D read and written, Z0 read, 12 n m bytes in float32.
 Accumulation: u in working precision over 64 neurons, then float64; the drift in float64 over tiles; both are combined
     over fixed ranges in a fixed order, so results do not depend on the number of threads.
 """
@@ -35,30 +35,32 @@ def move_tile(n, tile, first, count, bits, new_bits, e, scale, a, Z0, D, S, u_sh
     """Apply the sums S to one tile and a block of neurons, and reduce what the metrics need."""
     width = bits.shape[1]
     lanes = lane_mask(n, tile)
-    residual = load(e, 8 * tile)
+    residual = load(e, 16 * tile)
     for start in range(0, count, SUB_BLOCK):
         u = zeros(S)
         for k in range(start, min(start + SUB_BLOCK, count)):
             r = first + k
-            offset = (tile * width + r) * 8
+            offset = (tile * width + r) * 16
             before = load(D, offset)
-            after = before + broadcast(scale, r) * load(S, k * 8)
+            after = before + broadcast(scale, r) * load(S, k * 16)
             store(D, offset, after)
             z = load(Z0, offset) + after
             u = u + broadcast(a, r) * relu(z)
-            old = bits[tile, r]
-            new_bits[tile, r] = active_bits(z) & lanes
-            moved = total(keep(old, residual) * (before + after))
+            old = np.uint16(bits[2 * tile, r]) | (np.uint16(bits[2 * tile + 1, r]) << np.uint16(8))
+            new = active_bits(z) & lanes
+            new_bits[2 * tile, r] = np.uint8(new & np.uint16(255))
+            new_bits[2 * tile + 1, r] = np.uint8(new >> np.uint16(8))
+            moved = total(keep(np.uint16(old), residual) * (before + after))
             drift_share[r] += np.float64(scale[r]) * np.float64(moved)
-        store(S, start * 8, u)  # this row of sums has been used up
-        for j in range(8):
-            u_share[8 * tile + j] += np.float64(S[start, j])
+        store(S, start * 16, u)  # this row of sums has been used up
+        for j in range(16):
+            u_share[16 * tile + j] += np.float64(S[start, j])
 
 
 @kernel(parallel=True)
 def dual_step(n, m, bits, new_bits, K, e, scale, a, Z0, D, tables, sums, u_shares, drift_shares):
-    """u_shares (blocks, 8 tiles) and drift_shares (ranges, width) are overwritten; e is zero on padding samples."""
-    tiles = bits.shape[0]
+    """u_shares (blocks, 16 tiles) and drift_shares (ranges, width) are overwritten; e is zero on padding samples."""
+    tiles = bits.shape[0] // 2
     ranges, blocks = drift_shares.shape[0], u_shares.shape[0]
     for task in numba.prange(ranges * blocks):
         part, block = task % ranges, task // ranges
@@ -69,8 +71,8 @@ def dual_step(n, m, bits, new_bits, K, e, scale, a, Z0, D, tables, sums, u_share
         for k in range(count):
             drift_shares[part, first + k] = 0.0
         for tile in range(part * tiles // ranges, (part + 1) * tiles // ranges):
-            for j in range(8):
-                u_shares[block, 8 * tile + j] = 0.0
+            for j in range(16):
+                u_shares[block, 16 * tile + j] = 0.0
             tile_sums(bits, K, e, tile, first, count, tables[thread], S)
             move_tile(
                 n,
@@ -96,8 +98,7 @@ def tile_coefficients(n, bits, total_residual, offsets, first, count, out):
     for k in numba.prange(count):
         r = first + k
         for i in range(n):
-            tile, j = i // 8, i % 8
-            value = offsets[tile, r, j]
-            if (bits[tile, r] >> j) & 1:
+            value = offsets[i // 16, r, i % 16]
+            if (bits[i // 8, r] >> (i % 8)) & 1:
                 value += total_residual[i]
             out[k, i] = value

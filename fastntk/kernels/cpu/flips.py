@@ -1,8 +1,8 @@
 """Pattern changes between two packed masks: their number, and the bookkeeping of the dual engine.
 
-Layout: mask bytes ``[tile][neuron]`` read as words of 8 neurons by 8 samples.  Padding bits are equal in both masks.
+Layout: mask bytes ``[8 samples][neuron]`` read as words of 8 neurons by 8 samples.  Padding bits are equal in both masks.
 Cost: n m / 4 bytes read, one xor and popcount per word; bound by memory bandwidth.
-Accumulation: int64 per row of tiles, exact.
+Accumulation: int64 per row of bytes, exact.
 """
 
 import numba
@@ -14,13 +14,13 @@ from fastntk.kernels.cpu.lanes import lowest_bit, popcount
 
 @kernel(parallel=True)
 def flip_count(before, after, counts):
-    """counts (tiles,) = number of differing bits in each row of two (tiles, words) uint64 arrays."""
-    tiles, words = before.shape
-    for tile in numba.prange(tiles):
+    """counts (rows,) = number of differing bits in each row of two (rows, words) uint64 arrays."""
+    rows, words = before.shape
+    for row in numba.prange(rows):
         count = np.uint64(0)
         for w in range(words):
-            count += popcount(before[tile, w] ^ after[tile, w])
-        counts[tile] = np.int64(count)
+            count += popcount(before[row, w] ^ after[row, w])
+        counts[row] = np.int64(count)
 
 
 @kernel(parallel=True)
@@ -29,15 +29,15 @@ def record_flips(before, after, total_residual, offsets):
 
     An entry that turns off leaves its S_i behind in O; one that turns on owes it.  Only flips touch memory.
     """
-    tiles, words = before.shape
-    for tile in numba.prange(tiles):
+    rows, words = before.shape
+    for row in numba.prange(rows):
         for w in range(words):
-            changed = before[tile, w] ^ after[tile, w]
+            changed = before[row, w] ^ after[row, w]
             while changed != np.uint64(0):
                 bit = lowest_bit(changed)
                 changed &= changed - np.uint64(1)
-                neuron, j = 8 * w + bit // 8, bit % 8
-                if (after[tile, w] >> np.uint64(bit)) & np.uint64(1) != np.uint64(0):
-                    offsets[tile, neuron, j] -= total_residual[8 * tile + j]
+                neuron, sample = 8 * w + bit // 8, 8 * row + bit % 8
+                if (after[row, w] >> np.uint64(bit)) & np.uint64(1) != np.uint64(0):
+                    offsets[sample // 16, neuron, sample % 16] -= total_residual[sample]
                 else:
-                    offsets[tile, neuron, j] += total_residual[8 * tile + j]
+                    offsets[sample // 16, neuron, sample % 16] += total_residual[sample]

@@ -1,8 +1,8 @@
 """Forward product fused with sign, bit packing and the share of the outputs: ``Z = X W^T``, ``u = sum_r a_r relu(z_r)``.
 
-Layout: a task owns a block of neurons: one single-threaded BLAS product into a scratch block (neurons, 8 tiles) that stays in
-    cache, then the signs of 64 neurons at a time, gathered and written as whole cache lines of mask bytes ``[tile][neuron]``.
-Cost: n d m multiply-adds of BLAS (the bound), then about 5 instructions per eight pre-activations; W read once.
+Layout: a task owns a block of neurons: one single-threaded BLAS product into a scratch block (neurons, 16 tiles) that stays in
+    cache, then the signs of 64 neurons at a time, gathered and written as whole cache lines of mask bytes ``[8 samples][neuron]``.
+Cost: n d m multiply-adds of BLAS (the bound), then about 5 instructions per sixteen pre-activations; W read once.
 Accumulation: BLAS over columns; u in working precision over 64 neurons, then float64, added in neuron order.
 Rejected: one multi-threaded BLAS call per block (its idle workers spin on the cores that the packing needs: packing 2x slower).
 """
@@ -19,49 +19,52 @@ WORD = 64
 @kernel
 def lane_mask(n, tile):
     """Bits of the lanes of a tile that are samples, not padding."""
-    return np.uint8((1 << min(8, n - 8 * tile)) - 1)
+    return np.uint16((1 << min(16, n - 16 * tile)) - 1)
 
 
 @kernel
 def word_signs(Z, n, row, count, a, first, octets, share):
-    """Bytes (tile, neuron of the word) and shares of u of up to 64 neurons, from row `row` of Z."""
-    tiles = octets.shape[0]
+    """Bytes (8 samples, neuron of the word) and shares of u of up to 64 neurons, from row `row` of Z."""
+    tiles = octets.shape[0] // 2
     for t in range(tiles):
-        store(share, 8 * t, zeros(share))
+        store(share, 16 * t, zeros(share))
     for k in range(count):
-        offset = (row + k) * 8 * tiles
+        offset = (row + k) * 16 * tiles
         for t in range(tiles):
-            z = load(Z, offset + 8 * t)
-            octets[t, k] = active_bits(z)
-            store(share, 8 * t, load(share, 8 * t) + broadcast(a, first + k) * relu(z))
+            z = load(Z, offset + 16 * t)
+            active = active_bits(z)
+            octets[2 * t, k] = np.uint8(active & np.uint16(255))
+            octets[2 * t + 1, k] = np.uint8(active >> np.uint16(8))
+            store(share, 16 * t, load(share, 16 * t) + broadcast(a, first + k) * relu(z))
     last = lane_mask(n, tiles - 1)
     for k in range(count):
-        octets[tiles - 1, k] &= last
+        octets[2 * tiles - 2, k] &= np.uint8(last & np.uint16(255))
+        octets[2 * tiles - 1, k] &= np.uint8(last >> np.uint16(8))
 
 
 @kernel
 def block_signs(Z, n, count, a, first, bits, octets, share, u_share, kept):
     """Everything wanted from the pre-activations Z of one block of neurons."""
-    tiles, width = bits.shape
-    for i in range(8 * tiles):
+    width, samples = bits.shape[1], share.size
+    for i in range(samples):
         u_share[i] = 0.0
     for row in range(0, count, WORD):
         some = min(WORD, count - row)
         word_signs(Z, n, row, some, a, first + row, octets, share)
-        for t in range(tiles):
+        for g in range(bits.shape[0]):
             for k in range(some):
-                bits[t, first + row + k] = octets[t, k]
-        for i in range(8 * tiles):
+                bits[g, first + row + k] = octets[g, k]
+        for i in range(samples):
             u_share[i] += np.float64(share[i])
         if kept.size:
-            for t in range(tiles):
+            for t in range(kept.shape[0]):
                 for k in range(row, row + some):
-                    store(kept, (t * width + first + k) * 8, load(Z, (k * tiles + t) * 8))
+                    store(kept, (t * width + first + k) * 16, load(Z, k * samples + t * 16))
 
 
 @kernel(parallel=True)
 def forward(W, X, n, a, bits, Z, octets, shares, u_shares, kept):
-    """X (8 tiles, d) padded; Z (threads, rows, 8 tiles) scratch; kept: Z in tiles if not empty."""
+    """X (16 tiles, d) padded; Z (threads, rows, 16 tiles) scratch; kept: Z in tiles if not empty."""
     m, rows = W.shape[0], Z.shape[1]
     for block in numba.prange(u_shares.shape[0]):
         thread, first = numba.get_thread_id(), block * rows
@@ -71,18 +74,28 @@ def forward(W, X, n, a, bits, Z, octets, shares, u_shares, kept):
         block_signs(here, n, count, a, first, bits, octets[thread], shares[thread], u_shares[block], kept)
 
 
+@kernel
+def moved_rows(W0, D, first, out):
+    """out (rows, d) = rows of W0 + D from `first`, row-major for BLAS."""
+    (rows, d), width = out.shape, D.shape[1]
+    for t in range(d // 16):
+        for k in range(rows):
+            change = load(D, (t * width + first + k) * 16)
+            store(out, k * d + 16 * t, change + load(W0, (first + k) * d + 16 * t))
+    for k in range(rows):
+        for c in range(d // 16 * 16, d):
+            out[k, c] = W0[first + k, c] + D[c // 16, first + k, c % 16]
+
+
 @kernel(parallel=True)
 def forward_moved(W0, D, X, n, a, bits, W, Z, octets, shares, u_shares):
     """The same for the weights W0 + D, D in tiles, summed in the scratch W (threads, rows, d)."""
-    m, d = W0.shape
-    rows = Z.shape[1]
+    m, rows = W0.shape[0], Z.shape[1]
     nothing = D[:0]
     for block in numba.prange(u_shares.shape[0]):
         thread, first = numba.get_thread_id(), block * rows
         count = min(rows, m - first)
         weights, here = W[thread, :count], Z[thread, :count]
-        for k in range(count):
-            for c in range(d):
-                weights[k, c] = W0[first + k, c] + D[c // 8, first + k, c % 8]
+        moved_rows(W0, D, first, weights)
         np.dot(weights, X.T, here)
         block_signs(here, n, count, a, first, bits, octets[thread], shares[thread], u_shares[block], nothing)

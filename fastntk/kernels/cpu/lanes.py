@@ -1,9 +1,9 @@
-"""Explicit vectors of eight lanes for Numba kernels.
+"""Explicit vectors for Numba kernels: sixteen lanes of floats, eight of 64-bit words.
 
 LLVM's auto-vectoriser misses the access patterns of this package (table rows picked by mask bytes, broadcast
 words against panels), and Numba's index wrap-around of negative indices gets in its way.  These intrinsics
-emit ``<8 x T>`` instructions on flat offsets of C-contiguous arrays; LLVM lowers them to one AVX-512 register,
-two AVX2 registers, or less, so no CPU feature has to be asked for.  No bounds are checked.
+emit vector instructions on flat offsets of C-contiguous arrays; LLVM lowers them to one AVX-512 register or
+several smaller ones, so no CPU feature has to be asked for.  No bounds are checked.
 """
 
 import operator
@@ -13,23 +13,23 @@ from numba.core import cgutils, types
 from numba.core.datamodel.models import PrimitiveModel
 from numba.extending import intrinsic, overload, register_model
 
-LANES = 8
 _I32 = ir.IntType(32)
 
 
 class Lanes(types.Type):
-    """Numba type of eight values of one scalar type."""
+    """Numba type of a vector: the number of lanes follows from the scalar type."""
 
     def __init__(self, scalar):
         self.scalar = scalar
-        super().__init__(f"Lanes({scalar})")
+        self.count = 16 if isinstance(scalar, types.Float) else 8
+        super().__init__(f"Lanes({scalar} x {self.count})")
 
 
 @register_model(Lanes)
 class _LanesModel(PrimitiveModel):
     def __init__(self, manager, fe_type):
         scalar = manager.lookup(fe_type.scalar).get_value_type()
-        super().__init__(manager, fe_type, ir.VectorType(scalar, LANES))
+        super().__init__(manager, fe_type, ir.VectorType(scalar, fe_type.count))
 
 
 def _pointer(context, builder, array_type, array, offset):
@@ -41,16 +41,15 @@ def _is_vector(value):
     return isinstance(value, Lanes)
 
 
-def _splat(builder, scalar):
-    vector = ir.VectorType(scalar.type, LANES)
-    undefined = ir.Constant(vector, ir.Undefined)
+def _splat(builder, scalar, count):
+    undefined = ir.Constant(ir.VectorType(scalar.type, count), ir.Undefined)
     first = builder.insert_element(undefined, scalar, _I32(0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, count), [0] * count))
 
 
 @intrinsic
 def load(typingctx, array, offset):
-    """Eight consecutive elements of ``array`` from flat ``offset``."""
+    """Consecutive elements of ``array`` from flat ``offset``."""
     vector = Lanes(array.dtype)
 
     def codegen(context, builder, signature, args):
@@ -63,7 +62,7 @@ def load(typingctx, array, offset):
 
 @intrinsic
 def store(typingctx, array, offset, vector):
-    """Write eight lanes to ``array`` from flat ``offset``."""
+    """Write the lanes to ``array`` from flat ``offset``."""
 
     def codegen(context, builder, signature, args):
         pointer = _pointer(context, builder, signature.args[0], args[0], args[1])
@@ -78,10 +77,14 @@ def store(typingctx, array, offset, vector):
 def broadcast(typingctx, array, offset):
     """The element of ``array`` at flat ``offset`` in all lanes."""
 
-    def codegen(context, builder, signature, args):
-        return _splat(builder, builder.load(_pointer(context, builder, signature.args[0], *args)))
+    vector = Lanes(array.dtype)
 
-    return Lanes(array.dtype)(array, types.intp), codegen
+    def codegen(context, builder, signature, args):
+        return _splat(
+            builder, builder.load(_pointer(context, builder, signature.args[0], *args)), vector.count
+        )
+
+    return vector(array, types.intp), codegen
 
 
 @intrinsic
@@ -125,13 +128,13 @@ _arithmetic(operator.and_, None, "and_")
 
 @intrinsic
 def active_bits(typingctx, vector):
-    """Bit j of the byte says whether lane j is >= 0 (zero counts as active, NaN does not)."""
+    """Bit j says whether lane j is >= 0 (zero counts as active, NaN does not)."""
 
     def codegen(context, builder, signature, args):
         zero = ir.Constant(args[0].type, None)
-        return builder.bitcast(builder.fcmp_ordered(">=", args[0], zero), ir.IntType(LANES))
+        return builder.bitcast(builder.fcmp_ordered(">=", args[0], zero), ir.IntType(vector.count))
 
-    return types.uint8(vector), codegen
+    return types.uint16(vector), codegen
 
 
 @intrinsic
@@ -150,10 +153,10 @@ def keep(typingctx, bits, vector):
     """Lane j where bit j of ``bits`` is set, else 0."""
 
     def codegen(context, builder, signature, args):
-        chosen = builder.bitcast(args[0], ir.VectorType(ir.IntType(1), LANES))
+        chosen = builder.bitcast(args[0], ir.VectorType(ir.IntType(1), vector.count))
         return builder.select(chosen, args[1], ir.Constant(args[1].type, None))
 
-    return vector(types.uint8, vector), codegen
+    return vector(types.uint16, vector), codegen
 
 
 @intrinsic
@@ -161,7 +164,7 @@ def total(typingctx, vector):
     """Sum of the lanes by halving, in a fixed order."""
 
     def codegen(context, builder, signature, args):
-        value, width = args[0], LANES
+        value, width = args[0], vector.count
         while width > 1:
             width //= 2
             undefined = ir.Constant(value.type, ir.Undefined)
@@ -180,7 +183,9 @@ def popcount(typingctx, value):
 
     def codegen(context, builder, signature, args):
         value = args[0].type
-        name = "llvm.ctpop." + (f"v{LANES}i64" if isinstance(value, ir.VectorType) else value.intrinsic_name)
+        name = "llvm.ctpop." + (
+            f"v{value.count}i64" if isinstance(value, ir.VectorType) else value.intrinsic_name
+        )
         function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(value, [value]), name)
         return builder.call(function, args)
 
@@ -205,10 +210,7 @@ def transpose_bits(typingctx, array, offset, bit):
         pointer = _pointer(context, builder, signature.args[0], args[0], args[1])
         vector = ir.VectorType(ir.IntType(8), 64)
         octets = builder.load(builder.bitcast(pointer, vector.as_pointer()), align=1)
-        undefined = ir.Constant(vector, ir.Undefined)
-        wanted = builder.shl(ir.IntType(8)(1), builder.trunc(args[2], ir.IntType(8)))
-        first = builder.insert_element(undefined, wanted, _I32(0))
-        wanted = builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, 64), [0] * 64))
+        wanted = _splat(builder, builder.shl(ir.IntType(8)(1), builder.trunc(args[2], ir.IntType(8))), 64)
         hit = builder.icmp_unsigned("!=", builder.and_(octets, wanted), ir.Constant(vector, None))
         return builder.bitcast(hit, ir.IntType(64))
 

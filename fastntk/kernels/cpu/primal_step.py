@@ -1,9 +1,9 @@
 """One step of gradient descent on the weights, ``D += scale * M^T diag(e) X`` with ``W = W0 + D``.
 
-Layout: D ``[tile of 8 columns][neuron][8]``, X in column tiles, W0 row-major.  A task owns a range of tiles and a block of
+Layout: D ``[tile of 16 columns][neuron][16]``, X in column tiles, W0 row-major.  A task owns a range of tiles and a block of
     neurons.  D is kept apart from W0 because it is small, and because the drift is then a plain norm.
-Cost: n d m / 64 table rows (see masked_sums); D read and written once, 8 d m bytes in float32.  The forward product that
-    follows is a BLAS call on row-major blocks of W0 + D, which `weight_rows` assembles in cache.
+Cost: n d m / 128 table rows (see masked_sums); D read and written once, 8 d m bytes in float32.  The forward product that
+    follows (forward.forward_moved) assembles row-major blocks of W0 + D in cache.
 Accumulation: squared drift in float64 over tiles, combined over fixed ranges in a fixed order.
 """
 
@@ -17,7 +17,7 @@ from fastntk.kernels.cpu.masked_sums import NEURON_BLOCK, tile_sums
 
 @kernel(parallel=True)
 def primal_step(m, bits, X, e, scale, D, tables, sums, drift_shares):
-    """D (tiles, width, 8) moves in place; drift_shares (ranges, width) receives |D_r|^2 of each range of columns."""
+    """D (tiles, width, 16) moves in place; drift_shares (ranges, width) receives |D_r|^2 of each range of columns."""
     tiles, width = D.shape[0], D.shape[1]
     ranges = drift_shares.shape[0]
     blocks = (m + NEURON_BLOCK - 1) // NEURON_BLOCK
@@ -31,16 +31,7 @@ def primal_step(m, bits, X, e, scale, D, tables, sums, drift_shares):
         for tile in range(part * tiles // ranges, (part + 1) * tiles // ranges):
             tile_sums(bits, X, e, tile, first, count, tables[thread], S)
             for k in range(count):
-                offset = (tile * width + first + k) * 8
-                moved = load(D, offset) + broadcast(scale, first + k) * load(S, k * 8)
+                offset = (tile * width + first + k) * 16
+                moved = load(D, offset) + broadcast(scale, first + k) * load(S, k * 16)
                 store(D, offset, moved)
                 drift_shares[part, first + k] += np.float64(total(moved * moved))
-
-
-@kernel(parallel=True)
-def weight_rows(W0, D, first, out):
-    """out (rows, d) = W0 + D for the neurons from `first`, row-major for BLAS."""
-    rows, d = out.shape
-    for k in numba.prange(rows):
-        for c in range(d):
-            out[k, c] = W0[first + k, c] + D[c // 8, first + k, c % 8]
