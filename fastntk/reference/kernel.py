@@ -275,5 +275,4 @@ def spectral_norm(H: NDArray[Any]) -> float:
     >>> spectral_norm(np.array([[1.0, 0.0], [0.0, -3.0]]))
     3.0
     """
-    eigenvalues = np.linalg.eigvalsh(H)
-    return float(max(-eigenvalues[0], eigenvalues[-1]))
+    return float(np.abs(np.linalg.eigvalsh(H)).max())
