@@ -47,7 +47,8 @@ def write_archive(
     text = json.dumps({"fastntk": kind, "format": _FORMAT, **header}, default=_plain)
     with atomic_write(path) as file:
         # A file object, not the name: np.savez would append ".npz" to a name without it.
-        np.savez(file, **{"header": np.frombuffer(text.encode(), dtype=np.uint8), **arrays})
+        members: dict[str, Any] = {"header": np.frombuffer(text.encode(), dtype=np.uint8), **arrays}
+        np.savez(file, **members)
     return Path(path)
 
 

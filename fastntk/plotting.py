@@ -35,7 +35,7 @@ PANELS: dict[str, tuple[str, str, float]] = {
 _LINES = ["-", (0, (5, 1.5)), (0, (3, 1.2, 1, 1.2)), (0, (1, 1.1)), (0, (6, 1.2, 1, 1.2, 1, 1.2))]
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 _SUFFIXES = (".png", ".pdf", ".svg")
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8,
@@ -161,6 +161,8 @@ def draw_runs(runs: Sequence[Run], limit: dict[str, Any] | None = None) -> Figur
 
 def _frame(axes: Axes, name: str, letter: str) -> None:
     """Title, labels, scales and grid of one panel."""
+    from matplotlib.ticker import MaxNLocator
+
     title, label, _ = PANELS[name]
     axes.set_title(f"({letter}) {title}", loc="left")
     axes.set_xlabel(r"gradient descent step $k$")
@@ -170,7 +172,7 @@ def _frame(axes: Axes, name: str, letter: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     if name == "loss":
         axes.set_yscale("log")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _curve(axes: Axes, group: list[Run], name: str, index: int, count: int) -> None:
@@ -229,12 +231,18 @@ def _reference(axes: Axes, name: str, runs: Sequence[Run], limit: dict[str, Any]
 def _limit_lines(axes: Axes, lambda_0: float) -> None:
     """Mark lambda_0, and lambda_0/2 where the curves come near it; elsewhere it would only squeeze them."""
     lowest, highest = axes.dataLim.intervaly
-    lines = [(lambda_0, r"limit: $\lambda_0=\lambda_{\min}(H^\infty)$", "black", (0, (7, 3)))]
+    lines: list[tuple[float, str, str, Any]] = [
+        (lambda_0, r"limit: $\lambda_0=\lambda_{\min}(H^\infty)$", "black", (0, (7, 3)))
+    ]
     if lowest < 0.7 * lambda_0:
         lines.append((lambda_0 / 2, r"$\lambda_0/2$", "0.45", (0, (1.5, 2))))
     for height, text, color, style in lines:
         axes.axhline(height, color=color, linewidth=0.9, linestyle=style)
-        place = {"xycoords": ("axes fraction", "data"), "xytext": (0, 2), "textcoords": "offset points"}
+        place: dict[str, Any] = {
+            "xycoords": ("axes fraction", "data"),
+            "xytext": (0, 2),
+            "textcoords": "offset points",
+        }
         axes.annotate(text, (0.99, height), ha="right", va="bottom", **place)
     lowest, highest = min(lowest, lines[-1][0]), max(highest, lambda_0)
     span = max(highest - lowest, 0.02 * highest)

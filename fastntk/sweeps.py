@@ -212,7 +212,7 @@ def sweep(
     X = checks.matrix(X, "X")
     y = checks.vector(y, "y", X.shape[0], "X")
     pairs = [(w, s) for w in _integers(widths, "widths", 1) for s in _integers(seeds, "seeds", 0)]
-    shared = {
+    shared: dict[str, Any] = {
         "data": provenance.data_hash(X, y),
         "steps": checks.integer(steps, "steps", 0),
         "lr": checks.positive(lr, "lr"),

@@ -23,7 +23,7 @@ def bench(ctx: click.Context, arguments: tuple[str, ...]) -> None:
 
     report = Path(fastntk.__file__).resolve().parent.parent / "benchmarks" / "report.py"
     if not report.is_file():
-        raise click.ClickException(
+        raise click.UsageError(
             "the benchmarks are part of a source checkout, not of the installed package: "
             "clone the repository, install it with `pip install -e .[bench]` and call fastntk bench there"
         )
