@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fastntk.packing import PackedMasks
     from fastntk.results import Run, load
     from fastntk.spectra import Eigenvalue, lambda_min
-    from fastntk.sweep import Sweep, sweep
+    from fastntk.sweeps import Sweep, sweep
     from fastntk.training import train
 
 __version__ = "0.1.0"
@@ -28,7 +28,7 @@ _HOME = {
     "MemoryLimitError": "errors",
     "PackedMasks": "packing",
     "Run": "results",
-    "Sweep": "sweep",
+    "Sweep": "sweeps",
     "TwoLayerReLU": "network",
     "activation_masks": "masks",
     "coactivation_counts": "masks",
@@ -39,7 +39,7 @@ _HOME = {
     "limit_gram": "limit",
     "load": "results",
     "loss_gradient": "gradient",
-    "sweep": "sweep",
+    "sweep": "sweeps",
     "train": "training",
 }
 
