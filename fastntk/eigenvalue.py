@@ -136,3 +136,10 @@ def lowest_dense(matrix: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray
     """The `count` smallest eigenvalues and, as rows, their vectors, by LAPACK.  Cost about 4 n^3 / 3."""
     values, vectors = scipy.linalg.eigh(matrix, subset_by_index=[0, count - 1], check_finite=False)
     return values, np.ascontiguousarray(vectors.T)
+
+
+def lowest_with_proof(matrix: np.ndarray, norm: float) -> Eigenvalue:
+    """The smallest eigenvalue by LAPACK, and a proven lower bound; `norm` is the Frobenius norm."""
+    vector = lowest_dense(matrix, 1)[1][0]
+    value, residual = rayleigh(matrix @ vector, vector, allowance(len(matrix), norm))
+    return Eigenvalue(value, residual, vector, lower_bound(matrix, value, residual))

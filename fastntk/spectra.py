@@ -4,15 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fastntk.eigenvalue import (
-    Eigenvalue,
-    allowance,
-    frobenius,
-    lower_bound,
-    lowest_dense,
-    rayleigh,
-    symmetric,
-)
+from fastntk.eigenvalue import Eigenvalue, frobenius, lower_bound, lowest_with_proof, symmetric
 from fastntk.tracking import DENSE, SmallestEigenvalue, SpectralNorm
 
 __all__ = ["Eigenvalue", "SmallestEigenvalue", "SpectralNorm", "lambda_max", "lambda_min", "spectral_norm"]
@@ -56,13 +48,10 @@ def lambda_min(H: Any) -> Eigenvalue:
     """
     H = symmetric(H, "H")
     if len(H) <= DENSE:
-        rounding = allowance(len(H), frobenius(H, "H"))
-        vector = lowest_dense(H, 1)[1][0]
-        value, residual = rayleigh(H @ vector, vector, rounding)
-    else:
-        found = SmallestEigenvalue(rtol=1e-9).update(H)
-        value, residual, vector = found.value, found.residual_bound, found.vector
-    return Eigenvalue(value, residual, vector, lower_bound(H, value, residual))
+        return lowest_with_proof(H, frobenius(H, "H"))
+    found = SmallestEigenvalue(rtol=1e-9).update(H)
+    found.outer_bound = lower_bound(H, found.value, found.residual_bound)
+    return found
 
 
 def lambda_max(H: Any) -> Eigenvalue:

@@ -12,6 +12,7 @@ from fastntk.eigenvalue import (
     inverse_from,
     lower_bound,
     lowest_dense,
+    lowest_with_proof,
     rayleigh,
     square,
     symmetric,
@@ -81,9 +82,8 @@ class SmallestEigenvalue:
         self._inverse: np.ndarray | None = None
         self._norm = 0.0  # Frobenius norm of the current H
         self._probes = self._images = np.empty((0, 0))  # random rows, and their images under the last H
-        self._largest_change = (
-            np.inf
-        )  # of H between two calls (estimate, Frobenius norm), since the last proof
+        # largest change of H between two calls since the last proof (estimate of its Frobenius norm)
+        self._largest_change = np.inf
         self._proven_margin = 0.0  # distance between the lowest Ritz value and the bound proven last
         self._usual: int | None = None  # rounds of the call after the last factorisation
         self._surplus = 0  # rounds beyond that since then
@@ -97,12 +97,12 @@ class SmallestEigenvalue:
         self._shape = H.shape
         n = len(H)
         if n <= _SMALL:
-            rows = lowest_dense(H, 1)[1]
-            return self._result(H, rows[0], proof=True)
+            return lowest_with_proof(H, self._norm)
         bound = -np.inf
         if self._block is None:
-            bound = self._start(H)
+            self._probes = self._rng.standard_normal((_PROBES, n)) / np.sqrt(_PROBES)
             self._images = self._probes @ H
+            bound = self._start(H)
         else:
             mapped = np.concatenate([self._block, self._probes]) @ H
             images, probed = mapped[: len(self._block)], mapped[len(self._block) :]
@@ -114,15 +114,9 @@ class SmallestEigenvalue:
             due = bound > -np.inf or np.isinf(self._largest_change)
             self._largest_change = change if due else max(self._largest_change, change)
         assert self._block is not None
-        result = self._result(H, self._block[0])
-        result.outer_bound = bound
-        return result
-
-    def _result(self, H: np.ndarray, vector: np.ndarray, proof: bool = False) -> Eigenvalue:
-        value, residual = rayleigh(H @ vector, vector, allowance(len(H), self._norm))
-        return Eigenvalue(
-            value, residual, vector.copy(), lower_bound(H, value, residual) if proof else -np.inf
-        )
+        vector = self._block[0].copy()
+        value, residual = rayleigh(H @ vector, vector, allowance(n, self._norm))
+        return Eigenvalue(value, residual, vector, bound)
 
     def _tolerance(self, value: float) -> float:
         assert self._shape is not None
@@ -157,8 +151,8 @@ class SmallestEigenvalue:
         if ritz.converged and not jumped and self._surplus < _PATIENCE and self._age < _AGE:
             return -np.inf
         bound = self._renew(H, ritz)
+        self._block = block = orthonormal(ritz.rows)  # rounding does not add up over thousands of calls
         if bound is not None and not ritz.converged:
-            block = orthonormal(ritz.rows)
             ritz = self._improve(H, block, block @ H, limit=10 * _BLOCK)
             # it may have left the eigenvalue that the proof was about only downwards, so the proof stands
         return self._start(H) if bound is None or not ritz.converged else bound
@@ -187,8 +181,6 @@ class SmallestEigenvalue:
     def _start(self, H: np.ndarray) -> float:
         """From nothing: the lowest eigenvectors, proven to be the lowest."""
         n = len(H)
-        self._probes = self._rng.standard_normal((_PROBES, n)) / np.sqrt(_PROBES)
-        self._largest_change = np.inf
         self._inverse = None
         if n > DENSE:
             bound = self._start_iteratively(H)
