@@ -311,9 +311,6 @@ def test_other_mistakes(data, tmp_path):
     fastntk.load(tmp_path / "out" / "runs" / "run-w8-s0.npz")
     assert "keeps no network" in fails("gram", "--run", tmp_path / "out" / "runs" / "run-w8-s0.npz")
     assert "exclude each other" in fails("gram", "--run", "x.npz", "--width", 8)
-    assert "--figure needs" in fails(
-        "sweep", "--data", data, "--widths", 4, "--metrics", "gram", "--figure", "--out", tmp_path / "s"
-    )
     assert "No such command" in fails("dance")
     result = run()
     assert result.exit_code == 2

@@ -1,6 +1,8 @@
 """Sweeps: the runs of `train`, kept as they finish, resumed after a kill, never mixed with other data."""
 
+import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import pytest
 
 import fastntk
 from fastntk import training
+from fastntk.progress import SweepBar
 from fastntk.resume import run_file
 from fastntk.storage import atomic_write
 
@@ -208,3 +211,24 @@ def test_a_half_written_file_of_a_killed_process_is_cleared_away(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [run_file(8, 0)]
     with atomic_write(tmp_path / "alive"):
         small(widths=[8], seeds=[0], out=tmp_path)
+
+
+@pytest.mark.parametrize(("terminal", "pause"), [(True, 0.06), (True, 0.0), (False, 0.06)])
+def test_the_bar_shows_time_left_on_a_terminal_and_only_for_what_takes_over_a_second(
+    monkeypatch, terminal, pause
+):
+    stderr = io.StringIO()
+    stderr.isatty = lambda: terminal
+    monkeypatch.setattr(sys, "stderr", stderr)
+    with SweepBar([(8, 0), (32, 0)], 20, True) as bar:
+        for width in (8, 32):
+            bar.start(width, 0)
+            for step in range(20):
+                time.sleep(pause)
+                bar.step(step + 1, 20)
+            bar.finish(width)
+    if terminal and pause:
+        assert "width 32, seed 0 (run 2 of 2)" in stderr.getvalue()
+        assert re.search(r"\d\d:\d\d left", stderr.getvalue())
+    else:
+        assert stderr.getvalue().strip() == ""

@@ -40,7 +40,7 @@ class CommandLine(click.Group):
         except click.ClickException as error:
             _fail(error.format_message(), error.exit_code)
         except (click.Abort, KeyboardInterrupt):
-            _fail("interrupted, nothing was written", Interrupted.exit_code)
+            _fail("interrupted", Interrupted.exit_code)
         except (ValueError, TypeError, OSError, MemoryError) as error:
             _fail(_text(error), 2)
         sys.exit(status if isinstance(status, int) else 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,18 +63,9 @@ def reproduce(data: Path | None, out: Path, progress: bool, **settings: Any) -> 
     results.csv (one row per width, seed and logged step), provenance.json, and runs/ with one file per
     finished run. Interrupted, the same command goes on where it stopped.
     """
-    from fastntk.plotting import PANELS
-
-    result = _run(data, out, progress, settings)
-    result.to_csv(out / "results.csv")
-    written = ["results.csv", "provenance.json"]
-    if set(PANELS) & set(settings["metrics"]):
-        for name in ("figure.png", "figure.pdf"):
-            result.plot(out / name)
-        written = ["figure.png", "figure.pdf", *written]
-    write_provenance(out / "provenance.json", result, data_source(data), "reproduce")
-    print_summary(result)
-    click.echo(f"written to {out}: {', '.join(written)}")
+    with _kept_in(out, settings):
+        result = _run(data, out, progress, settings)
+        _write(result, out, data, "reproduce", figure=True)
 
 
 @click.command(short_help="Any widths, seeds and settings; data as .npz and CSV.")
@@ -92,40 +85,50 @@ def sweep(data: Path | None, out: Path, figure: bool, progress: bool, **settings
     finished run. Interrupted, the same command goes on where it stopped; more widths or seeds add to the
     folder.
     """
-    from fastntk.plotting import PANELS
+    with _kept_in(out, settings):
+        result = _run(data, out, progress, settings)
+        result.save(out / "sweep.npz")
+        _write(result, out, data, "sweep", figure)
 
-    if figure and not set(PANELS) & set(settings["metrics"]):
-        raise ValueError(f"--figure needs one of the metrics {', '.join(PANELS)}")
-    result = _run(data, out, progress, settings)
-    result.save(out / "sweep.npz")
+
+def _write(result: Sweep, out: Path, data: Path | None, command: str, figure: bool) -> None:
+    """Write CSV, provenance and figure, and print the table."""
     result.to_csv(out / "results.csv")
+    write_provenance(out / "provenance.json", result, data_source(data), command)
     if figure:
         for name in ("figure.png", "figure.pdf"):
             result.plot(out / name)
-    write_provenance(out / "provenance.json", result, data_source(data), "sweep")
     print_summary(result)
-    click.echo(f"written to {out}")
+    written = sorted(path.name for path in out.iterdir() if path.is_file() and not path.name.startswith("."))
+    click.echo(f"written to {out}: {', '.join(written)}")
 
 
 def _run(data: Path | None, out: Path, progress: bool, settings: dict[str, Any]) -> Sweep:
-    """Run the sweep in ``out/runs``; say in one line what was kept when it does not end."""
+    """Check everything that can be checked before the work, then run the sweep in ``out/runs``."""
     from fastntk import checks
-    from fastntk.errors import DivergenceError
     from fastntk.sweeps import sweep as run_sweep
 
     checks.positive(settings["lr"], "--lr")
     check_threads(settings["threads"])
     X, y = load_data(data)
-    runs = out / "runs"
-    ensure_folder(runs, "--out")
+    ensure_folder(out / "runs", "--out")
+    return run_sweep(X, y, out=out / "runs", progress=progress, **settings)
+
+
+@contextmanager
+def _kept_in(out: Path, settings: dict[str, Any]) -> Iterator[None]:
+    """Say in one line what is kept when the command does not end."""
+    from fastntk.errors import DivergenceError
+
     try:
-        return run_sweep(X, y, out=runs, progress=progress, **settings)
+        yield
     except DivergenceError as error:
         log = error.run.to_csv(out / "diverged.csv")
         raise Diverged(f"{error} (log so far: {log})") from None
     except KeyboardInterrupt:
-        kept = len(list(runs.glob("run-*.npz")))
+        kept = len(list((out / "runs").glob("run-*.npz")))
         total = len(set(settings["widths"])) * len(set(settings["seeds"]))
         raise Interrupted(
-            f"interrupted: {kept} of {total} runs are kept in {runs}; the same command goes on from there"
+            f"interrupted: {kept} of {total} runs are kept in {out / 'runs'}; "
+            "the same command goes on from there"
         ) from None
