@@ -88,8 +88,8 @@ def gram_of_products(
 ) -> npt.NDArray[np.float64]:
     """``K * C / m`` for checked arguments, ``K = X X^T``."""
     H = np.empty_like(K) if out is None else out
-    P, scratch = panels(masks)
-    gram_from_panels(P, K, float(masks.shape[1]), scratch, H)
+    P, pairs, scratch = panels(masks)
+    gram_from_panels(P, K, float(masks.shape[1]), pairs, scratch, np.empty(scratch.shape), H)
     return H
 
 

@@ -5,7 +5,12 @@ import numpy.typing as npt
 
 from fastntk import checks
 from fastntk.backends import kernel_threads
-from fastntk.kernels.cpu.coactivation import BLOCK, coactivation_counts as _coactivation_counts, to_panels
+from fastntk.kernels.cpu.coactivation import (
+    BLOCK,
+    SUPER,
+    coactivation_counts as _coactivation_counts,
+    to_panels,
+)
 from fastntk.kernels.cpu.flips import flip_count as _flip_count
 from fastntk.kernels.cpu.forward import forward as _forward
 from fastntk.layout import ForwardScratch, padded_rows, thread_slots
@@ -77,14 +82,17 @@ def forward_pass(X: np.ndarray, W: np.ndarray, a: np.ndarray) -> tuple[PackedMas
     return masks, scratch.outputs(n, m)
 
 
-def panels(masks: PackedMasks) -> tuple[np.ndarray, np.ndarray]:
-    """Input and scratch of the counting kernels: words in panels of eight samples, and a block of counts a thread."""
+def panels(masks: PackedMasks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Input of the counting kernels: words in panels of eight samples, pairs of blocks, a block of counts a thread."""
     n, m = masks.shape
     blocks = -(-n // BLOCK)
     words = -(-m // NEURONS_PER_WORD)
     P = aligned_zeros((blocks * BLOCK // SAMPLES_PER_BYTE, words, SAMPLES_PER_BYTE), np.uint64)
     to_panels(masks.bits, P)
-    return P, aligned_zeros((thread_slots(), BLOCK, BLOCK), np.uint64)
+    rows, columns = np.triu_indices(blocks)
+    order = np.lexsort((columns, rows, columns // SUPER, rows // SUPER))
+    pairs = np.stack((rows[order], columns[order]), axis=1)
+    return P, pairs, aligned_zeros((thread_slots(), BLOCK, BLOCK), np.uint64)
 
 
 def packed(masks: PackedMasks, name: str) -> PackedMasks:
@@ -138,8 +146,7 @@ def coactivation_counts(masks: PackedMasks) -> npt.NDArray[np.int64]:
     n, m = pattern.shape
     require_memory(8 * n * n + pattern.nbytes, f"the counts of n={n} samples")
     counts = np.empty((n, n), dtype=np.int64)
-    P, scratch = panels(pattern)
-    _coactivation_counts(P, scratch, counts)
+    _coactivation_counts(*panels(pattern), counts.view(np.uint64))
     return counts
 
 

@@ -17,6 +17,7 @@ from fastntk.jit import kernel
 from fastntk.kernels.cpu.lanes import broadcast, load, popcount, store, transpose_bits, zeros
 
 BLOCK = 32  # samples of a block: four panels
+SUPER = 16  # blocks of a super-block: a row of one is a page of counts, so that a page is filled while it is in cache
 WORDS = 1024  # words of a pass: four panels of that length stay in the second-level cache
 
 
@@ -95,49 +96,51 @@ def block_counts(P, rows, columns, C):
 
 
 @kernel
-def pair(task):
-    """Blocks (row, column), row <= column, of task number row + column (column + 1) / 2."""
-    column = np.intp((np.sqrt(8.0 * task + 1.0) - 1.0) / 2.0)
-    while column * (column + 1) // 2 > task:
-        column -= 1
-    while (column + 1) * (column + 2) // 2 <= task:
-        column += 1
-    return task - column * (column + 1) // 2, column
+def write_block(C, top, left, out):
+    """Copy the block C (32, 32) to out[top:, left:] and its mirror image, as far as out reaches."""
+    # Unsigned offsets: no test for negative indices, so both loops become vector code.
+    n = np.uint64(out.shape[0])
+    height, width = min(BLOCK, out.shape[0] - top), min(BLOCK, out.shape[0] - left)
+    block, flat = C.reshape(-1), out.reshape(-1)
+    for i in range(height):
+        target, source = np.uint64(top + i) * n + np.uint64(left), np.uint64(BLOCK * i)
+        for j in range(np.uint64(width)):
+            flat[target + j] = block[source + j]
+    if top != left:
+        for k in range(width):
+            target, source = np.uint64(left + k) * n + np.uint64(top), np.uint64(k)
+            for i in range(np.uint64(height)):
+                flat[target + i] = block[source + np.uint64(BLOCK) * i]
 
 
 @kernel(parallel=True)
-def coactivation_counts(P, scratch, out):
-    """out (n, n) int64, both triangles."""
-    n, blocks = out.shape[0], P.shape[0] // 4
-    for task in numba.prange(blocks * (blocks + 1) // 2):
-        rows, columns = pair(task)
+def coactivation_counts(P, pairs, scratch, out):
+    """out (n, n) int64, both triangles; pairs (tasks, 2) lists the pairs of blocks."""
+    for task in numba.prange(pairs.shape[0]):
+        rows, columns = pairs[task, 0], pairs[task, 1]
         C = scratch[numba.get_thread_id()]
         block_counts(P, rows, columns, C)
-        top, left = BLOCK * rows, BLOCK * columns
-        height, width = min(BLOCK, n - top), min(BLOCK, n - left)
-        for i in range(height):
-            for j in range(width):
-                out[top + i, left + j] = np.int64(C[i, j])
-        if rows != columns:
-            for j in range(width):
-                for i in range(height):
-                    out[left + j, top + i] = np.int64(C[i, j])
+        write_block(C, BLOCK * rows, BLOCK * columns, out)
+
+
+@kernel
+def scale_block(C, K, m, top, left, H):
+    """H (32, 32) = K * C / m for one block."""
+    n = np.uint64(K.shape[0])
+    height, width = min(BLOCK, K.shape[0] - top), min(BLOCK, K.shape[0] - left)
+    counts, products, block = C.reshape(-1), K.reshape(-1), H.reshape(-1)
+    for i in range(height):
+        source, target = np.uint64(top + i) * n + np.uint64(left), np.uint64(BLOCK * i)
+        for j in range(np.uint64(width)):
+            block[target + j] = products[source + j] * np.float64(np.int64(counts[target + j])) / m
 
 
 @kernel(parallel=True)
-def gram_from_panels(P, K, m, scratch, out):
+def gram_from_panels(P, K, m, pairs, scratch, blocks, out):
     """out (n, n) float64 = K * C / m for a symmetric K, without storing the counts."""
-    n, blocks = out.shape[0], P.shape[0] // 4
-    for task in numba.prange(blocks * (blocks + 1) // 2):
-        rows, columns = pair(task)
-        C = scratch[numba.get_thread_id()]
-        block_counts(P, rows, columns, C)
-        top, left = BLOCK * rows, BLOCK * columns
-        height, width = min(BLOCK, n - top), min(BLOCK, n - left)
-        for i in range(height):
-            for j in range(width):
-                out[top + i, left + j] = K[top + i, left + j] * np.float64(np.int64(C[i, j])) / m
-        if rows != columns:
-            for j in range(width):
-                for i in range(height):
-                    out[left + j, top + i] = out[top + i, left + j]
+    for task in numba.prange(pairs.shape[0]):
+        rows, columns = pairs[task, 0], pairs[task, 1]
+        thread = numba.get_thread_id()
+        block_counts(P, rows, columns, scratch[thread])
+        scale_block(scratch[thread], K, m, BLOCK * rows, BLOCK * columns, blocks[thread])
+        write_block(blocks[thread], BLOCK * rows, BLOCK * columns, out)
