@@ -5,12 +5,46 @@ BLAS do so from their own threads, on one BLAS thread each.
 """
 
 import contextlib
+import os
+import threading
 from collections.abc import Iterator
 
 import numba
 import threadpoolctl
 
 from fastntk import checks
+
+_limit_lock = threading.Lock()
+_limit_users = 0
+_limit: threadpoolctl.threadpool_limits | None = None
+
+
+def _after_fork() -> None:
+    """A child may inherit a lock that a thread of its parent held."""
+    global _limit_lock
+    _limit_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+@contextlib.contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """One BLAS thread while anyone is inside: the setting is global, so the last one to leave restores it."""
+    global _limit, _limit_users
+    with _limit_lock:
+        if _limit is None:
+            _limit = threadpoolctl.threadpool_limits(1, user_api="blas")
+        _limit_users += 1
+    try:
+        yield
+    finally:
+        with _limit_lock:
+            _limit_users -= 1
+            if _limit_users == 0:
+                _limit.restore_original_limits()
+                _limit = None
 
 
 @contextlib.contextmanager
@@ -25,7 +59,7 @@ def kernel_threads(threads: int | None = None) -> Iterator[int]:
             )
         numba.set_num_threads(threads)
     try:
-        with threadpoolctl.threadpool_limits(1, user_api="blas"):
+        with _one_blas_thread():
             yield numba.get_num_threads()
     finally:
         numba.set_num_threads(before)

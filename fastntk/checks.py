@@ -37,8 +37,8 @@ def array(value: Any, name: str, ndim: int, dtype: npt.DTypeLike | None = None) 
         raise ValueError(f"{name} must not be empty, got shape {found.shape}")
     if dtype is None:
         dtype = found.dtype if found.dtype in (np.float32, np.float64) else np.float64
-    converted = np.ascontiguousarray(found, dtype=dtype)
     with np.errstate(all="ignore"):
+        converted = np.ascontiguousarray(found, dtype=dtype)
         total = converted.sum(dtype=np.float64)  # no temporary of the size of the data
     if not np.isfinite(total) and not np.isfinite(converted).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(converted))[0])
@@ -58,6 +58,14 @@ def vector(value: Any, name: str, size: int, of: str, dtype: npt.DTypeLike | Non
     if found.size != size:
         raise ValueError(f"{name} must have one entry for each row of {of} ({size}), got {found.size}")
     return found
+
+
+def representable(values: np.ndarray, name: str, dtype: npt.DTypeLike) -> None:
+    """Raise unless all ``values`` stay finite when they are rounded to ``dtype``."""
+    kind = np.dtype(dtype)
+    largest = max(-float(values.min()), float(values.max()))
+    if not largest <= float(np.finfo(kind).max):
+        raise ValueError(f"{name} must be within the range of {kind.name}, got {largest:.3g}")
 
 
 def same_columns(left: np.ndarray, left_name: str, right: np.ndarray, right_name: str) -> None:
@@ -84,6 +92,8 @@ def integer(value: Any, name: str, at_least: int) -> int:
 
 def positive(value: Any, name: str) -> float:
     """A finite number above zero."""
+    if isinstance(value, (str, bytes, bool, np.bool_)):
+        raise TypeError(f"{name} must be a number, got {value!r}")
     try:
         found = float(value)
     except (TypeError, ValueError):
@@ -95,6 +105,6 @@ def positive(value: Any, name: str) -> float:
 
 def choice(value: Any, name: str, known: tuple[str, ...]) -> str:
     """One of the ``known`` words."""
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
     return str(value)

@@ -56,6 +56,7 @@ def activation_masks(X: npt.ArrayLike, W: npt.ArrayLike) -> PackedMasks:
     weights = checks.matrix(W, "W")
     samples = checks.matrix(X, "X")
     checks.same_columns(samples, "X", weights, "W")
+    checks.representable(samples, "X", weights.dtype)
     return forward_pass(samples, weights, np.zeros(len(weights), dtype=weights.dtype))[0]
 
 

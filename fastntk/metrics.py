@@ -19,6 +19,8 @@ def chosen(metrics: str | Iterable[str]) -> tuple[str, ...]:
     """Metric names in the order of `METRICS`; "all" takes all."""
     if metrics == "all":
         return METRICS
+    if not isinstance(metrics, Iterable):
+        raise TypeError(f"metrics must be 'all' or names of metrics, got {metrics!r}")
     names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     for name in names:
         if name not in METRICS:

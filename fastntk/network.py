@@ -106,6 +106,7 @@ class TwoLayerReLU:
         """Outputs ``u_i = f(x_i)``, float64 of shape (n,), relative error near 1e-6 if the weights are float32."""
         samples = checks.matrix(X, "X")
         checks.same_columns(samples, "X", self.W, "W")
+        checks.representable(samples, "X", self.W.dtype)
         return forward_pass(samples, self.W, self.a)[1]
 
     def __repr__(self) -> str:

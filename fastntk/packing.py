@@ -59,12 +59,19 @@ class PackedMasks:
 
     def __init__(self, bits: np.ndarray, shape: tuple[int, int]) -> None:
         n, m = shape
+        if n < 1 or m < 1:
+            raise ValueError(f"shape must be at least (1, 1), got {shape}")
+        if not isinstance(bits, np.ndarray):
+            raise TypeError(f"bits must be an array, got {type(bits).__name__}")
         expected = (byte_rows(n), padded_width(m))
         if bits.dtype != np.uint8 or bits.shape != expected or not bits.flags.c_contiguous:
             raise ValueError(
                 f"bits must be a C-contiguous uint8 array of shape {expected} for masks of shape {shape}, "
                 f"got {bits.dtype} of shape {bits.shape}"
             )
+        whole, some = divmod(n, SAMPLES_PER_BYTE)
+        if bits[:, m:].any() or bits[whole + (some > 0) :].any() or (some and (bits[whole] >> some).any()):
+            raise ValueError(f"bits must be 0 beyond sample {n} and neuron {m}")
         self.bits = bits
         self._shape = (int(n), int(m))
 

@@ -18,6 +18,7 @@ from fastntk.progress import reporter
 from fastntk.results import Run
 from fastntk.spectra import lambda_max
 
+_LARGEST = float(np.finfo(np.float64).max)
 _EXPLODED = 1e4  # times the larger of the losses of the initial network and of the zero function
 
 
@@ -113,10 +114,18 @@ def train(
     names = chosen(metrics)
     checks.choice(engine, "engine", ("auto", *ENGINES))
     start, own = _start(samples, width, net, seed, dtype)
+    checks.representable(labels, "y", start.W.dtype)
+    with np.errstate(over="ignore"):
+        squares = np.einsum("ij,ij->i", samples, samples, dtype=np.float64)  # the engines work with X X^T
+    checks.representable(squares, "the squared norms of the rows of X", start.W.dtype)
     choice = choose(*samples.shape, start.width, start.W.dtype, engine)
     began = time.perf_counter()
     recorder = Recorder(samples, names)
-    with kernel_threads(threads) as used, reporter(progress, steps, f"width {start.width}") as report:
+    with (
+        kernel_threads(threads) as used,
+        reporter(progress, steps, f"width {start.width}") as report,
+        np.errstate(over="ignore", invalid="ignore"),  # shows in the loss
+    ):
 
         def finish(trained: TwoLayerReLU | None, step: int) -> Run:
             record = provenance.collect(
@@ -128,13 +137,12 @@ def train(
             return Run(net=trained, X=samples, y=labels, provenance=record, **recorder.arrays())
 
         moving = ENGINES[choice.name](samples, start)
-        ceiling = np.inf
+        ceiling = _LARGEST
         for step in range(steps + 1):
             e = moving.u - labels
-            with np.errstate(over="ignore"):
-                loss = 0.5 * float(e @ e)
+            loss = 0.5 * float(e @ e)
             if step == 0:
-                ceiling = _EXPLODED * max(loss, 0.5 * float(labels @ labels))
+                ceiling = min(_EXPLODED * max(loss, 0.5 * float(labels @ labels)), _LARGEST)
             if not loss <= ceiling:
                 recorder.record_divergence(step, loss)
                 raise _divergence(finish(None, step), step, loss, lr, samples, moving)
