@@ -1,9 +1,6 @@
 """Exceptions that callers may want to catch; bad arguments raise plain ``ValueError`` and ``TypeError``."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from fastntk.results import Run
+from typing import Any
 
 
 class MemoryLimitError(MemoryError, ValueError):
@@ -15,7 +12,7 @@ class DivergenceError(ArithmeticError):
 
     Attributes
     ----------
-    run : Run
+    run : fastntk.Run
         Everything that was logged up to and including the step at which the loss exploded.
     step : int
         That step.
@@ -23,7 +20,7 @@ class DivergenceError(ArithmeticError):
         ``2 / lambda_max(H(0))``: gradient descent on the linearised network diverges above it.
     """
 
-    def __init__(self, message: str, run: "Run", step: int, largest_stable_step: float) -> None:
+    def __init__(self, message: str, run: Any, step: int, largest_stable_step: float) -> None:
         super().__init__(message)
         self.run = run
         self.step = step

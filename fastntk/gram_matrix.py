@@ -68,29 +68,38 @@ def gram(
     if pattern.shape[0] != n:
         raise ValueError(f"masks must have one row for each row of X ({n}), got {pattern.shape[0]}")
     require_memory(3 * 8 * n * n, f"the Gram matrix of n={n} samples")
-    K = products(samples)
-    if a is not None:
-        squares = np.square(checks.vector(a, "a", pattern.shape[1], "W", np.float64))
-        if (squares != squares[0]).any():
-            return K * _weighted_counts(pattern, squares) / pattern.shape[1]
-        K *= squares[0]
-    return gram_of_products(K, pattern)
+    weights = np.ones(1) if a is None else checks.vector(a, "a", pattern.shape[1], "W", np.float64)
+    return GramOfPatterns(samples, weights)(pattern)
+
+
+class GramOfPatterns:
+    """``masks -> H`` for fixed samples and second layer: what need not be computed again for each pattern."""
+
+    def __init__(self, X: np.ndarray, a: np.ndarray) -> None:
+        squares = np.square(a, dtype=np.float64)
+        self._uniform = bool((squares == squares[0]).all())
+        self._squares = squares
+        self._products = products(X)
+        if self._uniform:
+            self._products *= squares[0]
+
+    def __call__(self, masks: PackedMasks, out: np.ndarray | None = None) -> npt.NDArray[np.float64]:
+        """The Gram matrix of a pattern with the samples' n rows, in ``out`` if given."""
+        H = np.empty_like(self._products) if out is None else out
+        if self._uniform:
+            P, pairs, scratch = panels(masks)
+            blocks = np.empty(scratch.shape)
+            gram_from_panels(P, self._products, float(masks.shape[1]), pairs, scratch, blocks, H)
+        else:
+            np.multiply(self._products, _weighted_counts(masks, self._squares), out=H)
+            H /= masks.shape[1]
+        return H
 
 
 def products(X: np.ndarray) -> npt.NDArray[np.float64]:
     """``X X^T`` in float64, exactly symmetric (BLAS computes one triangle)."""
     rows = np.asarray(X, dtype=np.float64)
     return rows @ rows.T
-
-
-def gram_of_products(
-    K: np.ndarray, masks: PackedMasks, out: np.ndarray | None = None
-) -> npt.NDArray[np.float64]:
-    """``K * C / m`` for checked arguments, ``K = X X^T``."""
-    H = np.empty_like(K) if out is None else out
-    P, pairs, scratch = panels(masks)
-    gram_from_panels(P, K, float(masks.shape[1]), pairs, scratch, np.empty(scratch.shape), H)
-    return H
 
 
 def _weighted_counts(masks: PackedMasks, squares: np.ndarray) -> np.ndarray:

@@ -65,6 +65,7 @@ class ParallelKernel:
         functools.update_wrapper(self, dispatcher.py_func)
 
     def __call__(self, *args: Any) -> Any:
+        """Launch."""
         layer = threading_layer()
         if layer == "omp" and _forked_after_launch:
             raise RuntimeError(

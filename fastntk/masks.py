@@ -8,8 +8,10 @@ from fastntk.backends import kernel_threads
 from fastntk.kernels.cpu.coactivation import (
     BLOCK,
     SUPER,
-    coactivation_counts as _coactivation_counts,
     to_panels,
+)
+from fastntk.kernels.cpu.coactivation import (
+    coactivation_counts as _coactivation_counts,
 )
 from fastntk.kernels.cpu.flips import flip_count as _flip_count
 from fastntk.kernels.cpu.forward import forward as _forward

@@ -130,7 +130,7 @@ class Run:
         return {name: value for name in SERIES if (value := getattr(self, name)) is not None}
 
     def gram(self) -> NDArray[np.float64]:
-        """Gram matrix ``H_ij = (1/m) x_i.x_j sum_r M_ir M_jr`` of the trained network on the training data.
+        """Gram matrix ``H_ij = (1/m) x_i.x_j sum_r a_r^2 M_ir M_jr`` of the trained network on the training data.
 
         Returns
         -------
@@ -150,7 +150,7 @@ class Run:
             raise ValueError("gram: this run keeps no network and data (runs of a sweep do not); use train()")
         import fastntk
 
-        return fastntk.gram(self.X, W=self.net.W)
+        return fastntk.gram(self.X, self.net.W, a=self.net.a)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the log as tidy rows, one dict per logged step: width, seed, step and every series present.

@@ -11,7 +11,7 @@ from fastntk import checks, provenance
 from fastntk.backends import kernel_threads
 from fastntk.engines import ENGINES, Engine, choose
 from fastntk.errors import DivergenceError
-from fastntk.gram_matrix import gram_of_products, products
+from fastntk.gram_matrix import GramOfPatterns
 from fastntk.metrics import Recorder, chosen
 from fastntk.network import TwoLayerReLU
 from fastntk.progress import reporter
@@ -118,9 +118,10 @@ def train(
     with np.errstate(over="ignore"):
         squares = np.einsum("ij,ij->i", samples, samples, dtype=np.float64)  # the engines work with X X^T
     checks.representable(squares, "the squared norms of the rows of X", start.W.dtype)
-    choice = choose(*samples.shape, start.width, start.W.dtype, engine)
+    n, d = samples.shape
+    choice = choose(n, d, start.width, start.W.dtype, engine)
     began = time.perf_counter()
-    recorder = Recorder(samples, names)
+    recorder = Recorder(samples, start.a, names)
     with (
         kernel_threads(threads) as used,
         reporter(progress, steps, f"width {start.width}") as report,
@@ -176,7 +177,7 @@ def _divergence(
     run: Run, step: int, loss: float, lr: float, X: np.ndarray, engine: Engine
 ) -> DivergenceError:
     """The error for a loss that exploded, with the largest step that is stable at the initial kernel."""
-    largest = 2.0 / float(lambda_max(gram_of_products(products(X), engine.initial_masks)))
+    largest = 2.0 / float(lambda_max(GramOfPatterns(X, engine.net.a)(engine.initial_masks)))
     return DivergenceError(
         f"the loss reached {loss:.3g} at step {step} with lr={lr:g}; the largest stable step is about "
         f"2 / lambda_max(H(0)) = {largest:.3g}",

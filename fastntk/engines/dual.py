@@ -1,8 +1,8 @@
 """The dual engine: gradient descent in the span of the data, on the pre-activations.
 
 With ``K = X X^T`` the pre-activations move by ``-(lr / sqrt(m)) a_r K (M_r * e)``: no forward product after the first.
-The weights are recovered at the end from the coefficients ``sum_k lr e_i(k) M_ir(k)`` of the samples in
-their change; as patterns rarely change, these are ``M_ir S_i`` with a running sum S and a correction for flipped entries.
+The weights are recovered at the end from the coefficients ``sum_k lr e_i(k) M_ir(k)`` of the samples in their
+change; as patterns rarely change, these are ``M_ir S_i`` with a running sum S and a correction for flipped entries.
 """
 
 import numpy as np

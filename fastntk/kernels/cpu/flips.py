@@ -1,6 +1,7 @@
 """Pattern changes between two packed masks: their number, and the bookkeeping of the dual engine.
 
-Layout: mask bytes ``[8 samples][neuron]`` read as words of 8 neurons by 8 samples.  Padding bits are equal in both masks.
+Layout: mask bytes ``[8 samples][neuron]`` read as words of 8 neurons by 8 samples. Padding bits are equal in
+    both masks.
 Cost: n m / 4 bytes read, one xor and popcount per word; bound by memory bandwidth.
 Accumulation: int64 per row of bytes, exact.
 """

@@ -1,10 +1,13 @@
-"""Forward product fused with sign, bit packing and the share of the outputs: ``Z = X W^T``, ``u = sum_r a_r relu(z_r)``.
+"""Forward product fused with sign, bit packing and outputs: ``Z = W X^T``, ``u = sum_r a_r relu(z_r)``.
 
-Layout: a task owns a block of neurons: one single-threaded BLAS product into a scratch block (neurons, 16 tiles) that stays in
-    cache, then the signs of 64 neurons at a time, gathered and written as whole cache lines of mask bytes ``[8 samples][neuron]``.
-Cost: n d m multiply-adds of BLAS (the bound), then about 5 instructions per sixteen pre-activations; W read once.
+Layout: a task owns a block of neurons: one single-threaded BLAS product into a scratch block (neurons, 16
+    tiles) that stays in cache, then the signs of 64 neurons at a time, gathered and written as whole cache
+    lines of mask bytes ``[8 samples][neuron]``.
+Cost: n d m multiply-adds of BLAS (the bound), then about 5 instructions per sixteen pre-activations; W read
+    once.
 Accumulation: BLAS over columns; u in working precision over 64 neurons, then float64, added in neuron order.
-Rejected: one multi-threaded BLAS call per block (its idle workers spin on the cores that the packing needs: packing 2x slower).
+Rejected: one multi-threaded BLAS call per block (its idle workers spin on the cores that the packing needs:
+    packing 2x slower).
 """
 
 import numba

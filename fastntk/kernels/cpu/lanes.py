@@ -1,9 +1,9 @@
 """Explicit vectors for Numba kernels: sixteen lanes of floats, eight of 64-bit words.
 
 LLVM's auto-vectoriser misses the access patterns of this package (table rows picked by mask bytes, broadcast
-words against panels), and Numba's index wrap-around of negative indices gets in its way.  These intrinsics
+words against panels), and Numba's index wrap-around of negative indices gets in its way. These intrinsics
 emit vector instructions on flat offsets of C-contiguous arrays; LLVM lowers them to one AVX-512 register or
-several smaller ones, so no CPU feature has to be asked for.  No bounds are checked.
+several smaller ones, so no CPU feature has to be asked for. No bounds are checked.
 """
 
 import operator
@@ -76,7 +76,6 @@ def store(typingctx, array, offset, vector):
 @intrinsic
 def broadcast(typingctx, array, offset):
     """The element of ``array`` at flat ``offset`` in all lanes."""
-
     vector = Lanes(array.dtype)
 
     def codegen(context, builder, signature, args):
@@ -119,6 +118,7 @@ def _arithmetic(python_operator, for_floats, for_integers):
     def operator_overload(left, right):
         if _is_vector(left) and _is_vector(right):
             return lambda left, right: apply(left, right)
+        return None
 
 
 _arithmetic(operator.add, "fadd", "add")

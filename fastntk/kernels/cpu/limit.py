@@ -1,17 +1,20 @@
 """Limit kernels: ``(c_sin |x||z| sin(theta) + c_ang x.z (pi - theta)) / (2 pi)`` for all pairs of rows.
 
-Layout: a task owns one tile of the result; a single-threaded float64 BLAS product puts the tile of x.z into a scratch
-    block that stays in cache, where one vectorised pass turns it into kernel values.  Without Z only tiles on and below
-    the diagonal are computed, each written twice.  `out` has the caller's precision, everything before is float64.
-Angle: pi - theta = acos(-rho) by the half-angle form: for |rho| > 1/2 acos |rho| is 2 asin(sqrt((1 - |rho|) / 2)), with
-    the rational approximation of asin of Sun's fdlibm (error below 2^-58.75); no branch, so whole vectors.
-Near pairs: a product of rounded rows carries 1 - |rho| to a few 1e-16 only, hence the angle to 1e-16 / theta.  Pairs
-    with 1 - |rho| < 1e-4 (0.8 degrees) are counted in that pass and, where there are any, recomputed from their unit
-    rows: |u -+ v| has small relative error, and so has the angle.  Error of any value about 1e-14 |x||z|.
-Cost: n^2 d (symmetric: half) multiply-adds of BLAS, the bound; then two square roots and one division per pair, 1.6 ns
-    (one core with 512-bit vectors).
-Rejected: one multi-threaded BLAS product of a block of rows, then the pass: its idle workers spin on the cores the
-    pass needs, and the block has left the cache.
+Layout: a task owns one tile of the result; a single-threaded float64 BLAS product puts the tile of x.z into a
+    scratch block that stays in cache, where one vectorised pass turns it into kernel values. Without Z only
+    tiles on and below the diagonal are computed, each written twice. `out` has the caller's precision,
+    everything before is float64.
+Angle: pi - theta = acos(-rho) by the half-angle form: for |rho| > 1/2 acos |rho| is 2 asin(sqrt((1 - |rho|) /
+    2)), with the rational approximation of asin of Sun's fdlibm (error below 2^-58.75); no branch, so whole
+    vectors.
+Near pairs: a product of rounded rows carries 1 - |rho| to a few 1e-16 only, hence the angle to 1e-16 / theta.
+    Pairs with 1 - |rho| < 1e-4 (0.8 degrees) are counted in that pass and, where there are any, recomputed
+    from their unit rows: |u -+ v| has small relative error, and so has the angle. Error of any value about
+    1e-14 |x||z|.
+Cost: n^2 d (symmetric: half) multiply-adds of BLAS, the bound; then two square roots and one division per
+    pair, 1.6 ns (one core with 512-bit vectors).
+Rejected: one multi-threaded BLAS product of a block of rows, then the pass: its idle workers spin on the
+    cores the pass needs, and the block has left the cache.
 """
 
 import math

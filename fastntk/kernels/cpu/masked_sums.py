@@ -1,14 +1,17 @@
 """Bits times dense: ``S[r, c] = sum_i M[i, r] e[i] V[i, c]``.
 
-Layout: V in column tiles ``[tile][sample][16]``, mask bytes ``[8 samples][neuron]``, sums ``[neuron][16]`` of one tile; every
-    stream is contiguous.  A task owns one tile and one block of neurons, so every output has one writer.
-Method: four Russians.  Eight samples give a table of the 256 partial sums of a tile; four tables (64 KB in float32)
-    at a time, one table row added per mask byte.
-Cost: n p m / 128 additions of sixteen lanes, each one load of a table row; bound: one 64-byte load a cycle, that is 128
-    float32 multiply-adds a cycle and core.  2 n p more additions a neuron block for the tables.
-Accumulation: working precision, table by table in sample order; relative error about sqrt(n / 8) units of rounding.
-Rejected: 8 lanes (tables fit in the first-level cache, but 1.18x slower: twice the byte loads), 2, 3, 6, 8 tables at a time
-    (1.05-1.16x slower), blocks of 1024 or 2048 neurons (1.2x, 1.06x), row-major sums (3x at strides of 4096 bytes).
+Layout: V in column tiles ``[tile][sample][16]``, mask bytes ``[8 samples][neuron]``, sums ``[neuron][16]`` of
+    one tile; every stream is contiguous. A task owns one tile and one block of neurons, so every output has
+    one writer.
+Method: four Russians. Eight samples give a table of the 256 partial sums of a tile; four tables (64 KB in
+    float32) at a time, one table row added per mask byte.
+Cost: n p m / 128 additions of sixteen lanes, each one load of a table row; bound: one 64-byte load a cycle,
+    that is 128 float32 multiply-adds a cycle and core. 2 n p more additions a neuron block for the tables.
+Accumulation: working precision, table by table in sample order; relative error about sqrt(n / 8) units of
+    rounding.
+Rejected: 8 lanes (tables fit in the first-level cache, but 1.18x slower: twice the byte loads), 2, 3, 6, 8
+    tables at a time (1.05-1.16x slower), blocks of 1024 or 2048 neurons (1.2x, 1.06x), row-major sums (3x at
+    strides of 4096 bytes).
 """
 
 import numba

@@ -1,9 +1,10 @@
 """One step of gradient descent on the weights, ``D += scale * M^T diag(e) X`` with ``W = W0 + D``.
 
-Layout: D ``[tile of 16 columns][neuron][16]``, X in column tiles, W0 row-major.  A task owns a range of tiles and a block of
-    neurons.  D is kept apart from W0 because it is small, and because the drift is then a plain norm.
-Cost: n d m / 128 table rows (see masked_sums); D read and written once, 8 d m bytes in float32.  The forward product that
-    follows (forward.forward_moved) assembles row-major blocks of W0 + D in cache.
+Layout: D ``[tile of 16 columns][neuron][16]``, X in column tiles, W0 row-major. A task owns a range of tiles
+    and a block of neurons. D is kept apart from W0 because it is small, and because the drift is then a plain
+    norm.
+Cost: n d m / 128 table rows (see masked_sums); D read and written once, 8 d m bytes in float32. The forward
+    product that follows (forward.forward_moved) assembles row-major blocks of W0 + D in cache.
 Accumulation: squared drift in float64 over tiles, combined over fixed ranges in a fixed order.
 """
 
