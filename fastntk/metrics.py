@@ -9,8 +9,7 @@ from fastntk.engines import Engine
 from fastntk.gram_matrix import GramOfPatterns
 from fastntk.limit import limit_gram
 from fastntk.results import METRICS
-from fastntk.spectra import lambda_max, lambda_min
-from fastntk.tracking import SmallestEigenvalue, SpectralNorm
+from fastntk.spectra import SmallestEigenvalue, SpectralNorm, lambda_max, lambda_min
 
 _GRAM_METRICS = ("gram", "lambda_min")
 

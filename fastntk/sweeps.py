@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastntk import checks, provenance
-from fastntk.archive import write_archive, write_csv
+from fastntk import checks
 from fastntk.progress import Progress, SweepBar
-from fastntk.results import Run
+from fastntk.results import Run, provenance
+from fastntk.results.archive import write_archive, write_csv
 from fastntk.resume import finished_runs, run_file
 from fastntk.storage import ensure_folder, remove_leftovers
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastntk import checks, provenance
+from fastntk import checks
 from fastntk.backends import kernel_threads
 from fastntk.engines import ENGINES, Engine, choose
 from fastntk.errors import DivergenceError
@@ -15,7 +15,7 @@ from fastntk.gram_matrix import GramOfPatterns
 from fastntk.metrics import Recorder, chosen
 from fastntk.network import TwoLayerReLU
 from fastntk.progress import reporter
-from fastntk.results import Run
+from fastntk.results import Run, provenance
 from fastntk.spectra import lambda_max
 
 _LARGEST = float(np.finfo(np.float64).max)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk import archive, provenance, storage
-from fastntk.results import SERIES, Run
+from fastntk import storage
+from fastntk.results import SERIES, Run, archive, provenance
 
 
 def made_run(width=3, seed=0, steps=4):

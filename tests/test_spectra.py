@@ -5,8 +5,6 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk import tracking
-from fastntk.eigenvalue import allowance
 from fastntk.spectra import (
     Eigenvalue,
     SmallestEigenvalue,
@@ -14,7 +12,9 @@ from fastntk.spectra import (
     lambda_max,
     lambda_min,
     spectral_norm,
+    tracking,
 )
+from fastntk.spectra.eigenvalue import allowance
 
 
 def symmetric(n: int, seed: int = 0) -> np.ndarray:
@@ -235,7 +235,7 @@ def test_tracker_accepts_an_updated_buffer_and_keeps_no_reference() -> None:
 
 def test_iterative_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking, "DENSE", 200)
-    monkeypatch.setattr("fastntk.spectra.DENSE", 200)
+    monkeypatch.setattr("fastntk.spectra.extremes.DENSE", 200)
     for H in (Training(300, 300, 500).gram(), symmetric(300), Training(300, 4, 500).gram()):
         check(lambda_min(H), H)
         check(SmallestEigenvalue().update(H), H)

@@ -16,7 +16,8 @@ _VECTOR_FEATURES = ("avx2", "fma", "avx512f", "avx512bw", "avx512vpopcntdq", "ne
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
 def info(n: int, d: int, width: int, dtype: str) -> None:
     """Print what decides speed here, and the engine that engine="auto" takes for n, d and width."""
-    from fastntk import engines, provenance
+    from fastntk import engines
+    from fastntk.results import provenance
 
     # The engines import every kernel module, so the libraries below are loaded when they are asked.
     choice = engines.choose(n, d, width, dtype, engine="auto")

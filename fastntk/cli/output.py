@@ -57,8 +57,8 @@ def print_summary(sweep: Sweep) -> None:
 
 def write_provenance(path: Path, sweep: Sweep, source: str, command: str) -> None:
     """Write what made the results of a folder."""
-    from fastntk import provenance
-    from fastntk.archive import write_json
+    from fastntk.results import provenance
+    from fastntk.results.archive import write_json
 
     keys = ("width", "seed", "engine", "seconds", "threads")
     runs = []

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from fastntk.eigenvalue import Eigenvalue, frobenius, lower_bound, lowest_with_proof, symmetric
-from fastntk.tracking import DENSE, SmallestEigenvalue, SpectralNorm
+from fastntk.spectra.eigenvalue import Eigenvalue, frobenius, lower_bound, lowest_with_proof, symmetric
+from fastntk.spectra.tracking import DENSE, SmallestEigenvalue, SpectralNorm
 
 __all__ = ["Eigenvalue", "SmallestEigenvalue", "SpectralNorm", "lambda_max", "lambda_min", "spectral_norm"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastntk.archive import read_archive, write_archive, write_csv
+from fastntk.results.archive import read_archive, write_archive, write_csv
 
 if TYPE_CHECKING:
     from fastntk.network import TwoLayerReLU

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fastntk.eigenvalue import (
+from fastntk.spectra.eigenvalue import (
     Eigenvalue,
     allowance,
     factor_above,
@@ -17,7 +17,7 @@ from fastntk.eigenvalue import (
     square,
     symmetric,
 )
-from fastntk.subspace import Ritz, by_size, orthonormal, refine
+from fastntk.spectra.subspace import Ritz, by_size, orthonormal, refine
 
 _BLOCK = 8  # vectors kept; the convergence rate is set by the gap between the first and the ninth eigenvalue
 _SMALL = 192  # up to this n LAPACK does the whole job within a millisecond or two
