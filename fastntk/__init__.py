@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from fastntk.gradient import loss_gradient
     from fastntk.gram_matrix import gram
     from fastntk.limit import limit_gram
+    from fastntk.loading import load
     from fastntk.masks import activation_masks, coactivation_counts, flip_count, flip_fraction
     from fastntk.network import TwoLayerReLU
     from fastntk.packing import PackedMasks
-    from fastntk.results import Run, load
+    from fastntk.results import Run
     from fastntk.spectra import Eigenvalue, lambda_min
     from fastntk.sweeps import Sweep, sweep
     from fastntk.training import train
@@ -37,7 +38,7 @@ _HOME = {
     "gram": "gram_matrix",
     "lambda_min": "spectra",
     "limit_gram": "limit",
-    "load": "results",
+    "load": "loading",
     "loss_gradient": "gradient",
     "sweep": "sweeps",
     "train": "training",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fastntk.results import Run, load
+from fastntk.results import Run
+from fastntk.results.archive import read_archive
 
 __all__ = ["finished_runs", "run_file"]
 
@@ -24,18 +25,18 @@ def finished_runs(
         path = folder / run_file(width, seed)
         if not path.exists():
             continue
-        run = load(path)
+        header, arrays = read_archive(path)
         wanted = shared | {"width": width, "seed": seed}
-        got = run.provenance.get("sweep", {}) if isinstance(run, Run) else {}
+        got = header["provenance"].get("sweep", {}) if header["kind"] == "Run" else {}
         differing = [key for key in wanted if got.get(key) != wanted[key]]
-        if differing or not isinstance(run, Run):
+        if differing:
             there = ", ".join(f"{key}={_brief(got.get(key))}" for key in differing)
             here = ", ".join(f"{key}={_brief(wanted[key])}" for key in differing)
             raise ValueError(
                 f"out: {str(path)!r} holds a run with {there}, but this sweep has {here}; "
                 "choose another folder or remove that file"
             )
-        found[width, seed] = run
+        found[width, seed] = Run.from_arrays(arrays, header["provenance"])
     return found
 
 

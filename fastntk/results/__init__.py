@@ -1,5 +1,5 @@
 """Runs as data: the log of a run, its files, and where it came from."""
 
-from fastntk.results.run import METRICS, SERIES, Run, load
+from fastntk.results.run import METRICS, SERIES, Run
 
-__all__ = ["METRICS", "SERIES", "Run", "load"]
+__all__ = ["METRICS", "SERIES", "Run"]

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastntk.results.archive import read_archive, write_archive, write_csv
+from fastntk.results.archive import write_archive, write_csv
 
 if TYPE_CHECKING:
     from fastntk.network import TwoLayerReLU
-    from fastntk.sweeps import Sweep
 
-__all__ = ["METRICS", "SERIES", "Run", "load"]
+__all__ = ["METRICS", "SERIES", "Run"]
 
 METRICS = ("loss", "flips", "drift", "gram", "lambda_min")
 """What `metrics=` may name, in the order of the log's columns."""
@@ -223,38 +222,3 @@ class Run:
             net = TwoLayerReLU(arrays["W"], arrays["a"])
         kept = {name: arrays[name] for name in ("steps", *SERIES, "X", "y") if name in arrays}
         return cls(**kept, net=net, provenance=provenance)
-
-
-def load(path: str | os.PathLike[str]) -> Run | Sweep:
-    """Read what `Run.save` or `Sweep.save` wrote.
-
-    Parameters
-    ----------
-    path : str or path-like
-
-    Returns
-    -------
-    Run or Sweep
-        Equal to the saved object bit for bit.
-
-    Raises
-    ------
-    FileNotFoundError
-        When there is no such file.
-    ValueError
-        When the file is damaged, is no fastntk result, or comes from a newer version. No pickled object is
-        ever loaded, so a file from a stranger cannot run code.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> path = Run(steps=[0], provenance={"width": 4}).save(Path(tempfile.mkdtemp()) / "run.npz")
-    >>> load(path).width
-    4
-    """
-    header, arrays = read_archive(path)
-    if header["kind"] == "Run":
-        return Run.from_arrays(arrays, header["provenance"])
-    from fastntk.sweeps import Sweep
-
-    return Sweep.from_arrays(arrays, header)
