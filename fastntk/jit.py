@@ -4,17 +4,20 @@ Kernels are compiled on first use and cached on disk.  ``error_model="numpy"`` r
 block vectorisation; fast-math stays off, so NaN and infinity keep their meaning and sums keep their order.
 """
 
+import contextlib
 import ctypes
 import functools
 import os
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core import event
 
 _SAFE_LAYERS = ("tbb", "omp")  # layers that two Python threads may enter at once
 _launch_lock = threading.RLock()
@@ -77,6 +80,32 @@ class ParallelKernel:
         with _launch_lock:
             _launched_in.add(os.getpid())
             return self.dispatcher(*args)
+
+
+class CompileClock(event.Listener):
+    """Seconds spent compiling while installed: ``with CompileClock.running() as clock``."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._depth = 0
+        self._began = 0.0
+
+    @classmethod
+    def running(cls) -> "contextlib.AbstractContextManager[CompileClock]":
+        """Install a new clock for a while."""
+        return event.install_listener("numba:compile", cls())
+
+    def on_start(self, event: Any) -> None:
+        """Count from the outermost compilation: kernels compile the kernels they call."""
+        if self._depth == 0:
+            self._began = time.perf_counter()
+        self._depth += 1
+
+    def on_end(self, event: Any) -> None:
+        """Add what the outermost compilation took."""
+        self._depth -= 1
+        if self._depth == 0:
+            self.seconds += time.perf_counter() - self._began
 
 
 def _compile(function: Callable[..., Any], parallel: bool) -> Any:

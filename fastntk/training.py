@@ -12,6 +12,7 @@ from fastntk.backends import kernel_threads
 from fastntk.engines import ENGINES, Engine, choose
 from fastntk.errors import DivergenceError
 from fastntk.gram_matrix import GramOfPatterns
+from fastntk.jit import CompileClock
 from fastntk.metrics import Recorder, chosen
 from fastntk.network import TwoLayerReLU
 from fastntk.progress import reporter
@@ -121,24 +122,42 @@ def train(
     n, d = samples.shape
     choice = choose(n, d, start.width, start.W.dtype, engine)
     began = time.perf_counter()
-    recorder = Recorder(samples, start.a, names)
-    with (
-        kernel_threads(threads) as used,
-        reporter(progress, steps, f"width {start.width}") as report,
-        np.errstate(over="ignore", invalid="ignore"),  # shows in the loss
-    ):
+    trained = None
+    with CompileClock.running() as clock:
+        recorder = Recorder(
+            samples, start.a, names
+        )  # dense linear algebra, before BLAS is limited to one thread
+        with kernel_threads(threads) as used, reporter(progress, steps, f"width {start.width}") as report:
+            moving = ENGINES[choice.name](samples, start)
+            stopped_at, loss = _descend(moving, labels, lr, steps, every, recorder, report)
+            if loss is None:
+                weights = start.W if own else np.empty_like(start.W)
+                moving.write_weights(weights)
+                trained = TwoLayerReLU(weights, start.a)
+    record = provenance.collect(
+        X, y, width=start.width, lr=lr, seed=None if net is not None else seed, steps=steps, every=every,
+        metrics=list(names), layers=layers, dtype=start.W.dtype.name, threads=used,
+        engine={"name": choice.name, "reason": choice.reason}, limit=recorder.limit, stopped_at=stopped_at,
+        seconds=time.perf_counter() - began - clock.seconds, compile_seconds=clock.seconds,
+    )  # fmt: skip
+    run = Run(net=trained, X=samples, y=labels, provenance=record, **recorder.arrays())
+    if loss is not None:
+        raise _divergence(run, stopped_at, loss, lr, samples, moving)
+    return run
 
-        def finish(trained: TwoLayerReLU | None, step: int) -> Run:
-            record = provenance.collect(
-                X, y, width=start.width, lr=lr, seed=None if net is not None else seed, steps=steps, every=every,
-                metrics=list(names), layers=layers, dtype=start.W.dtype.name, threads=used,
-                engine={"name": choice.name, "reason": choice.reason}, limit=recorder.limit,
-                seconds=time.perf_counter() - began, stopped_at=step,
-            )  # fmt: skip
-            return Run(net=trained, X=samples, y=labels, provenance=record, **recorder.arrays())
 
-        moving = ENGINES[choice.name](samples, start)
-        ceiling = _LARGEST
+def _descend(
+    moving: Engine,
+    labels: np.ndarray,
+    lr: float,
+    steps: int,
+    every: int,
+    recorder: Recorder,
+    report: Callable[[int], object],
+) -> tuple[int, float | None]:
+    """Run all steps; the step reached, and the loss there if it exploded."""
+    ceiling = _LARGEST
+    with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss
         for step in range(steps + 1):
             e = moving.u - labels
             loss = 0.5 * float(e @ e)
@@ -146,15 +165,13 @@ def train(
                 ceiling = min(_EXPLODED * max(loss, 0.5 * float(labels @ labels)), _LARGEST)
             if not loss <= ceiling:
                 recorder.record_divergence(step, loss)
-                raise _divergence(finish(None, step), step, loss, lr, samples, moving)
+                return step, loss
             if step % every == 0 or step == steps:
                 recorder.record(step, loss, moving)
             if step < steps:
                 moving.step(e, lr)
                 report(step + 1)
-        weights = start.W if own else np.empty_like(start.W)
-        moving.write_weights(weights)
-        return finish(TwoLayerReLU(weights, start.a), steps)
+    return steps, None
 
 
 def _start(
