@@ -49,13 +49,16 @@ def full(report: Mapping[str, Any]) -> str:
         machine(report),
         "## Limits of this machine, measured in the same run",
         tables.limits(report["limits"]),
-        "## Comparisons",
-        tables.comparisons(rows),
-        "A share above 100 % means that the data came from cache instead of memory. What was measured:",
-        tables.meanings(),
-        "How work is counted:",
-        tables.formulas(rows),
     ]
+    if rows:
+        parts += [
+            "## Comparisons",
+            tables.comparisons(rows),
+            "A share above 100 % means that the data came from cache instead of memory. What was measured:",
+            tables.meanings(),
+            "How work is counted:",
+            tables.formulas(rows),
+        ]
     if report["job"]:
         parts += ["## The whole experiment", tables.job_note(report["job"]), tables.job(report["job"])]
     if report["growth"]:

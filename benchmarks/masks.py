@@ -105,7 +105,7 @@ COUNTS = Case(
     "coactivation counts",
     "bits times bits: C = M M^T as int64, from packed bits",
     {
-        NUMPY: "reference: int64 product of the pattern",
+        NUMPY: "int64 product of the pattern",
         BLAS: "M @ M.T (ssyrk) on a float32 pattern that is expanded already, result left in float32",
         TORCH: "M @ M.T in float32",
     },
@@ -124,7 +124,7 @@ COUNTS = Case(
 FLIPS = Case(
     "flip count",
     "entries in which two packed patterns differ",
-    {NUMPY: "reference: on boolean patterns", BLAS: "bitwise_count of the xor of packed words"},
+    {NUMPY: "on boolean patterns", BLAS: "bitwise_count of the xor of packed words"},
     flips,
     Size(200, 2000),
     (Size(1000, 8000), Size(1000, 131072)),
@@ -137,7 +137,7 @@ SUMS = Case(
     "masked sums",
     "bits times dense: M^T diag(e) V with V (n, d), layout of V and allocation included",
     {
-        NUMPY: "reference: expands the pattern, then one BLAS product",
+        NUMPY: "expands the pattern, then one BLAS product",
         BLAS: "the BLAS product alone, on a pattern expanded to 0 and 1 beforehand",
         TORCH: "the same product in torch",
     },

@@ -99,7 +99,7 @@ MASKS = Case(
     "activation masks",
     "pattern of X W^T, packed; the product is never stored",
     {
-        NUMPY: "reference: (X @ W.T) >= 0",
+        NUMPY: "(X @ W.T) >= 0",
         BLAS: "the forward product X @ W.T alone, no pattern",
         TORCH: "the forward product alone in torch",
     },
@@ -115,7 +115,7 @@ GRAM = Case(
     "gram from W",
     "H from samples and weights: forward product, pattern, counts, X X^T in float64",
     {
-        NUMPY: "reference: boolean pattern, float32 BLAS on zeros and ones",
+        NUMPY: "boolean pattern, float32 BLAS on zeros and ones",
         BLAS: "the forward product X @ W.T alone, nothing else",
         TORCH: "the forward product alone in torch",
     },
@@ -130,7 +130,7 @@ GRAM = Case(
 GRADIENT = Case(
     "loss gradient",
     "gradient of the loss by the first layer",
-    {NUMPY: "reference: two BLAS products", TORCH: "autograd"},
+    {NUMPY: "two BLAS products", TORCH: "autograd"},
     loss_gradient,
     Size(200, 2000, 100),
     _SIZES,
@@ -143,7 +143,7 @@ LIMIT = Case(
     "limit gram",
     "H_inf in float64, accurate near parallel points",
     {
-        NUMPY: "reference: half-angle form",
+        NUMPY: "half-angle form",
         BLAS: "one BLAS product and arccos of the clipped cosine, inaccurate near parallel points",
     },
     limit_gram,

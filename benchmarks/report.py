@@ -28,7 +28,7 @@ from benchmarks.timing import Plan
 from fastntk.results import provenance
 
 PARTS = ("comparisons", "growth", "job", "compile")
-QUICK = Plan(at_least=0.02, budget=0.5, rounds=(2, 5))
+QUICK = Plan(at_least=0.02, budget=0.5, rounds=(2, 3))
 DEFAULT = Plan(budget=3.0, rounds=(3, 15))
 GROWTH = Plan(at_least=0.03, budget=1.0, rounds=(2, 7))
 

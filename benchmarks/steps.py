@@ -96,7 +96,7 @@ def _measures(engine: str, size: Size) -> tuple[Measure, ...]:
 
 
 _AGAINST = {
-    NUMPY: "reference step with the same metrics (loss, flips, drift)",
+    NUMPY: "a step with the same metrics (loss, flips, drift)",
     TORCH: "autograd and SGD, the loss only",
 }
 _PLAIN = Size(1000, 8000, 1000)
