@@ -9,7 +9,7 @@ from fastntk.packing import TILE, byte_rows, tiles_of
 
 _FORWARD_BYTES = 2**23  # a block of pre-activations stays in the last-level cache
 _FORWARD_ROWS = (64, 512)  # fewer rows cost BLAS up to a third of its speed
-_FORWARD_BLOCKS = 8  # a narrow network is cut into at least so many, for the threads
+_FORWARD_BLOCKS = 8  # the number of blocks is a multiple, for the threads
 
 
 def thread_slots() -> int:
@@ -42,10 +42,16 @@ def column_tiles(V: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return tiles
 
 
+def _equal_parts(total: int, parts: int, multiple: int) -> int:
+    """Size of ``parts`` equal parts of ``total``, rounded up to a multiple: threads get equal work."""
+    return -(-total // (parts * multiple)) * multiple
+
+
 def table_scratch(m: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """Tables and sums of `masked_sums`."""
     tables = aligned_zeros((thread_slots(), TABLES * TABLE_ROWS, TILE), dtype)
-    sums = aligned_zeros((thread_slots(), min(m, NEURON_BLOCK), TILE), dtype)
+    block = _equal_parts(m, -(-m // NEURON_BLOCK), 64)
+    sums = aligned_zeros((thread_slots(), block, TILE), dtype)
     return tables, sums
 
 
@@ -56,8 +62,9 @@ class ForwardScratch:
         tiles = tiles_of(n)
         columns = TILE * tiles
         least, most = _FORWARD_ROWS
-        wanted = min(_FORWARD_BYTES // (columns * np.dtype(dtype).itemsize), -(-m // _FORWARD_BLOCKS))
-        self.rows = min(max(-(-wanted // least) * least, least), most)
+        fitting = min(max(_FORWARD_BYTES // (columns * np.dtype(dtype).itemsize), least), most)
+        blocks = _FORWARD_BLOCKS * -(-m // (_FORWARD_BLOCKS * fitting))
+        self.rows = max(least, _equal_parts(m, blocks, 1))
         slots = thread_slots()
         self.Z = aligned_zeros((slots, self.rows, columns), dtype)
         self.octets = aligned_zeros((slots, byte_rows(n), 64), np.uint8)

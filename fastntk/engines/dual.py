@@ -11,7 +11,6 @@ from fastntk.engines.interface import MAX_RANGES, Engine
 from fastntk.kernels.cpu.dual_step import dual_step, tile_coefficients
 from fastntk.kernels.cpu.flips import record_flips
 from fastntk.kernels.cpu.forward import forward
-from fastntk.kernels.cpu.masked_sums import NEURON_BLOCK
 from fastntk.layout import ForwardScratch, column_tiles, padded_rows, padded_vector, table_scratch
 from fastntk.memory import aligned_zeros, require_memory
 from fastntk.network import TwoLayerReLU
@@ -55,7 +54,7 @@ class DualEngine(Engine):
         self._K = column_tiles(exact @ exact.T, dtype)
         self._total = np.zeros(TILE * tiles)
         self._tables, self._sums = table_scratch(m, dtype)
-        self._u_shares = np.zeros((-(-m // NEURON_BLOCK), TILE * tiles))
+        self._u_shares = np.zeros((-(-m // self._sums.shape[1]), TILE * tiles))
         self._drift_shares = np.zeros((min(tiles, MAX_RANGES), width))
         self._squared_drift = np.zeros(width)
 

@@ -27,7 +27,7 @@ from fastntk.kernels.cpu.lanes import (
     total,
     zeros,
 )
-from fastntk.kernels.cpu.masked_sums import NEURON_BLOCK, tile_sums
+from fastntk.kernels.cpu.masked_sums import tile_sums
 
 SUB_BLOCK = 64  # neurons summed in working precision before their share of u goes to float64
 
@@ -66,10 +66,10 @@ def dual_step(n, m, bits, new_bits, K, e, scale, a, Z0, D, tables, sums, u_share
     ranges, blocks = drift_shares.shape[0], u_shares.shape[0]
     for task in numba.prange(ranges * blocks):
         part, block = task % ranges, task // ranges
-        first = block * NEURON_BLOCK
-        count = min(NEURON_BLOCK, m - first)
         thread = numba.get_thread_id()
         S = sums[thread]
+        first = block * S.shape[0]
+        count = min(S.shape[0], m - first)
         for k in range(count):
             drift_shares[part, first + k] = 0.0
         for tile in range(part * tiles // ranges, (part + 1) * tiles // ranges):

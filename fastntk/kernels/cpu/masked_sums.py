@@ -20,7 +20,7 @@ import numpy as np
 from fastntk.jit import kernel
 from fastntk.kernels.cpu.lanes import broadcast, byte_at, load, store, zeros
 
-NEURON_BLOCK = 4096  # neurons sharing a set of tables: their float32 sums take 256 KiB of second-level cache
+NEURON_BLOCK = 4096  # at most so many neurons share a set of tables: their sums take 256 KiB in float32
 TABLES = 4
 TABLE_ROWS = 256
 
@@ -91,12 +91,11 @@ def tile_sums(bits, V, e, tile, first, count, T, S):
 @kernel(parallel=True)
 def masked_sums(bits, V, e, tables, sums, out):
     """out[r, c] = sum_i M[i, r] e[i] V[i, c] for a row-major out (m, p); scratch is one table set a thread."""
-    m, columns = out.shape
-    blocks = (m + NEURON_BLOCK - 1) // NEURON_BLOCK
+    (m, columns), block = out.shape, sums.shape[1]
     tiles = V.shape[0]
-    for task in numba.prange(tiles * blocks):
-        tile, first = task % tiles, (task // tiles) * NEURON_BLOCK
-        count = min(NEURON_BLOCK, m - first)
+    for task in numba.prange(tiles * ((m + block - 1) // block)):
+        tile, first = task % tiles, (task // tiles) * block
+        count = min(block, m - first)
         thread = numba.get_thread_id()
         S = sums[thread]
         tile_sums(bits, V, e, tile, first, count, tables[thread], S)

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastntk.jit import kernel
 from fastntk.kernels.cpu.lanes import broadcast, load, store, total
-from fastntk.kernels.cpu.masked_sums import NEURON_BLOCK, tile_sums
+from fastntk.kernels.cpu.masked_sums import tile_sums
 
 
 @kernel(parallel=True)
@@ -21,10 +21,10 @@ def primal_step(m, bits, X, e, scale, D, tables, sums, drift_shares):
     """D (tiles, width, 16) moves in place; drift_shares (ranges, width) receives |D_r|^2 of each range of columns."""
     tiles, width = D.shape[0], D.shape[1]
     ranges = drift_shares.shape[0]
-    blocks = (m + NEURON_BLOCK - 1) // NEURON_BLOCK
-    for task in numba.prange(ranges * blocks):
-        part, first = task % ranges, (task // ranges) * NEURON_BLOCK
-        count = min(NEURON_BLOCK, m - first)
+    block = sums.shape[1]
+    for task in numba.prange(ranges * ((m + block - 1) // block)):
+        part, first = task % ranges, (task // ranges) * block
+        count = min(block, m - first)
         thread = numba.get_thread_id()
         S = sums[thread]
         for k in range(count):
