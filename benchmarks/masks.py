@@ -13,8 +13,8 @@ from fastntk.packing import SAMPLES_PER_BYTE
 
 _NAIVE = 2e9  # bit products beyond which NumPy's integer product takes longer than anybody would wait
 
-GROWTH_IN_M = (500, 2000, 8000, 32768, 131072)
-GROWTH_IN_N = (100, 300, 1000, 2000, 4000)
+GROWTH_IN_M = (500, 2000, 8000, 131072)
+GROWTH_IN_N = (100, 300, 1000, 4000)
 
 
 def counts(size: Size) -> Work:

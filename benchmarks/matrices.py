@@ -69,8 +69,10 @@ def loss_gradient(size: Size) -> Work:
         sides[TORCH] = Side(with_torch.LossOnlyTraining(X, y, W, a, 0.1).gradient)
 
     def check() -> None:
-        expected = reference.loss_gradient(X, y, W, a)
-        close(fastntk.loss_gradient(X, y, W, a), expected, "gradients", 20 * rounding(size.dtype))
+        # One pre-activation within rounding of zero makes a term of its neuron come or go: such neurons are left out.
+        clear = (np.abs(reference.pre_activations(X, W)) > rounding(size.dtype) / 10).all(axis=0)
+        expected = reference.loss_gradient(X, y, W, a)[clear]
+        close(fastntk.loss_gradient(X, y, W, a)[clear], expected, "gradients", 20 * rounding(size.dtype))
 
     return Work(sides, check, (_forward(size),))
 

@@ -29,8 +29,8 @@ from fastntk.results import provenance
 
 PARTS = ("comparisons", "growth", "job", "compile")
 QUICK = Plan(at_least=0.02, budget=0.5, rounds=(2, 3))
-DEFAULT = Plan(budget=3.0, rounds=(3, 15))
-GROWTH = Plan(at_least=0.03, budget=1.0, rounds=(2, 7))
+DEFAULT = Plan(budget=2.5, rounds=(3, 11))
+GROWTH = Plan(at_least=0.02, budget=0.6, rounds=(1, 5))
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
