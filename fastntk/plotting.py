@@ -172,7 +172,7 @@ def _frame(axes: Axes, name: str, letter: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     if name == "loss":
         axes.set_yscale("log")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
 
 
 def _curve(axes: Axes, group: list[Run], name: str, index: int, count: int) -> None:
