@@ -64,7 +64,7 @@ def measure(quick: bool, full: bool, report: Callable[[dict[str, Any]], None]) -
     """Seconds of both sides for each width and in all; ``full`` measures all steps of the NumPy side too."""
     n = 200 if quick else 1000
     steps = 10 if quick else STEPS
-    few = steps if full else 2 if quick else 4
+    few = steps if full or quick else 5
     X, y = fastntk.datasets.slides(n, n)
     _ours(X, y, 64, 3)  # compiles and loads everything
     _numpy(X, y, 64, 0)

@@ -34,7 +34,7 @@ GROWTH = Plan(at_least=0.02, budget=0.6, rounds=(1, 5))
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--quick", is_flag=True, help="Small sizes, about a minute.")
+@click.option("--quick", is_flag=True, help="Small sizes, a minute or two.")
 @click.option(
     "--large", "wide", is_flag=True, help="Also widths of 100000 and 1000000, and NumPy's job in full."
 )
