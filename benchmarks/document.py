@@ -94,12 +94,15 @@ def short(report: Mapping[str, Any]) -> str:
     headings = ["work", "size", "fastntk", "reference", "strong NumPy", "torch"]
     scaled = ""
     if job and job["numpy_steps"] < job["steps"]:
-        scaled = f" The reference's whole experiment is scaled from {job['numpy_steps']} steps; its band is over widths."
+        scaled = (
+            f" The reference's experiment is scaled from {job['numpy_steps']} steps; its band is over widths."
+        )
     environment = report["environment"]
     note = (
         f"Times faster than plain NumPy (`fastntk.reference`), NumPy with everything in one BLAS call, and torch: "
         f"median (smallest–largest) over interleaved rounds, {report['threads']} threads on each side, "
-        f"{environment['cpu']}, {environment['created'][:10]}. CUDA: not measured.{scaled} Made by `fastntk bench --readme`."
+        f"{environment['cpu']}, {environment['created'][:10]}. CUDA: not measured.{scaled} "
+        "Made by `fastntk bench --readme`."
     )
     return f"{table(headings, lines)}\n\n{note}"
 
