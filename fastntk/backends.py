@@ -5,9 +5,12 @@ BLAS do so from their own threads, on one BLAS thread each.
 """
 
 import contextlib
+import functools
+import importlib
 import os
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import numba
 import threadpoolctl
@@ -16,7 +19,7 @@ from fastntk import checks
 
 _limit_lock = threading.Lock()
 _limit_users = 0
-_limit: threadpoolctl.threadpool_limits | None = None
+_limit: Any = None
 
 
 def _after_fork() -> None:
@@ -29,13 +32,20 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+@functools.cache
+def _blas_libraries() -> threadpoolctl.ThreadpoolController:
+    """The BLAS libraries of NumPy and of SciPy (the one kernels call): looking for them takes a millisecond."""
+    importlib.import_module("scipy.linalg.cython_blas")
+    return threadpoolctl.ThreadpoolController()
+
+
 @contextlib.contextmanager
 def _one_blas_thread() -> Iterator[None]:
     """One BLAS thread while anyone is inside: the setting is global, so the last one to leave restores it."""
     global _limit, _limit_users
     with _limit_lock:
         if _limit is None:
-            _limit = threadpoolctl.threadpool_limits(1, user_api="blas")
+            _limit = _blas_libraries().limit(limits=1, user_api="blas")
         _limit_users += 1
     try:
         yield

@@ -39,7 +39,7 @@ def array(value: Any, name: str, ndim: int, dtype: npt.DTypeLike | None = None) 
         dtype = found.dtype if found.dtype in (np.float32, np.float64) else np.float64
     with np.errstate(all="ignore"):
         converted = np.ascontiguousarray(found, dtype=dtype)
-        total = converted.sum(dtype=np.float64)  # no temporary of the size of the data
+        total = converted.sum()  # finite if the data are, but for overflow; no temporary of their size
     if not np.isfinite(total) and not np.isfinite(converted).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(converted))[0])
         index = where[0] if ndim == 1 else where

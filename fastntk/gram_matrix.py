@@ -89,7 +89,8 @@ class GramOfPatterns:
         if self._uniform:
             P, pairs, scratch = panels(masks)
             blocks = np.empty(scratch.shape)
-            gram_from_panels(P, self._products, float(masks.shape[1]), pairs, scratch, blocks, H)
+            words = blocks.view(np.uint64), H.view(np.uint64)
+            gram_from_panels(P, self._products, float(masks.shape[1]), pairs, scratch, blocks, *words)
         else:
             np.multiply(self._products, _weighted_counts(masks, self._squares), out=H)
             H /= masks.shape[1]

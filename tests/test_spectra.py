@@ -277,3 +277,19 @@ def test_trackers_are_reproducible() -> None:
         smallest, norm = SmallestEigenvalue(seed=3), SpectralNorm(seed=3)
         values.append([(float(smallest.update(h)), float(norm.update(h, H[0]))) for h in H])
     assert values[0] == values[1]
+
+
+def test_spectral_norm_sees_both_ends_of_the_spectrum() -> None:
+    """A search that follows one end only stays there when the other end becomes the larger one."""
+    rng = np.random.default_rng(5)
+    basis = np.linalg.qr(rng.standard_normal((300, 300)))[0]
+    bulk = rng.uniform(-0.9, 0.9, 300)
+    tracker = SpectralNorm()
+    for low, high in [(-1.0, 1.05), (-1.02, 1.03), (-1.05, 1.0), (-1.2, 0.98)]:
+        values = bulk.copy()
+        values[:2] = low, high
+        difference = (basis * values) @ basis.T
+        difference = (difference + difference.T) / 2
+        assert float(tracker.update(difference, np.zeros((300, 300)))) == pytest.approx(
+            max(-low, high), rel=1e-5
+        )

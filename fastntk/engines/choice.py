@@ -18,7 +18,7 @@ from fastntk.engines.dual import DualEngine
 from fastntk.engines.primal import PrimalEngine
 from fastntk.memory import available_bytes
 
-TABLES_PER_BLAS = 4.0  # measured on one core of a Zen 4, float32: 204 against 50 billion multiply-adds a second
+TABLES_PER_BLAS = 4.0  # one core of a Zen 4, float32: 204 against 50 billion multiply-adds a second
 
 
 @dataclasses.dataclass(frozen=True)

@@ -58,16 +58,6 @@ def _append(basis: Rows, size: int, candidates: Rows) -> int:
     return size
 
 
-def by_value(values: np.ndarray) -> np.ndarray:
-    """Order that puts the smallest value first."""
-    return np.argsort(values, kind="stable")
-
-
-def by_size(values: np.ndarray) -> np.ndarray:
-    """Order that puts the value of largest magnitude first."""
-    return np.argsort(-np.abs(values), kind="stable")
-
-
 def refine(
     product: Map,
     block: Rows,
@@ -75,7 +65,6 @@ def refine(
     tolerance: Callable[[float], float],
     limit: int,
     precondition: Map | None = None,
-    order: Callable[[np.ndarray], np.ndarray] = by_value,
 ) -> Ritz:
     """Improve `block` (p, n), orthonormal rows with ``images = product(block)``, until its first pair is accurate.
 
@@ -91,8 +80,7 @@ def refine(
     while True:
         projected = basis[:size] @ mapped[:size].T
         values, vectors = np.linalg.eigh((projected + projected.T) / 2)
-        best = order(values)[:p]
-        values, vectors = values[best], np.ascontiguousarray(vectors[:, best].T)
+        values, vectors = values[:p], np.ascontiguousarray(vectors[:, :p].T)
         active = p if rounds == 0 else 1
         residuals = vectors[:active] @ mapped[:size]
         residuals -= values[:active, None] * (vectors[:active] @ basis[:size])

@@ -17,7 +17,7 @@ from fastntk.spectra.eigenvalue import (
     square,
     symmetric,
 )
-from fastntk.spectra.subspace import Ritz, by_size, orthonormal, refine
+from fastntk.spectra.subspace import Ritz, orthonormal, refine
 
 _BLOCK = 8  # vectors kept; the convergence rate is set by the gap between the first and the ninth eigenvalue
 _SMALL = 192  # up to this n LAPACK does the whole job within a millisecond or two
@@ -225,7 +225,7 @@ class SpectralNorm:
     Notes
     -----
     The result is an `Eigenvalue` (its ``vector`` v is the direction of largest change, ``outer_bound`` is inf).
-    Certain: ``|A - B|_2 >= value`` up to rounding, and ``|A - B|_2`` or its negative has an eigenvalue within
+    Both ends of the spectrum are followed.  Certain: ``|A - B|_2 >= value`` up to rounding, and ``|A - B|_2`` or its negative has an eigenvalue within
     ``residual_bound``.  That no larger eigenvalue exists is not proven; it is made unlikely by a block of several
     vectors and by fresh random directions in every call.
     Cost: about ten products with the float32 difference, ``4 n^2`` bytes.  Symmetry is checked in the first call only.
@@ -243,7 +243,7 @@ class SpectralNorm:
             raise ValueError(f"rtol must be between 0 and 1, got {rtol!r}")
         self.rtol = float(rtol)
         self._rng = np.random.default_rng(seed)
-        self._block: np.ndarray | None = None
+        self._blocks: list[np.ndarray | None] = [None, None]
         self._difference: np.ndarray | None = None
         self._shape: tuple[int, ...] | None = None
 
@@ -271,19 +271,23 @@ class SpectralNorm:
             self._difference = np.empty(A.shape, dtype=kind)
         difference = np.subtract(A, B, out=self._difference, dtype=np.float64, casting="same_kind")
 
-        def product(rows: np.ndarray) -> np.ndarray:
-            return (rows.astype(kind) @ difference).astype(np.float64)
+        # Each end of the spectrum on its own: the one that is smaller in size today may be the larger one tomorrow, and
+        # a search by size that has settled on one end does not look at the other.
+        lowest = [self._end(difference, end, rounding) for end in (0, 1)]
+        return max(lowest, key=lambda ritz: -float(ritz.values[0])).rows[0]
 
-        fresh = self._rng.standard_normal((_BLOCK if self._block is None else _FRESH, len(A)))
-        kept = fresh if self._block is None else np.concatenate([self._block[:-_FRESH], fresh])
-        block = orthonormal(kept)
+    def _end(self, difference: np.ndarray, end: int, rounding: float) -> Ritz:
+        """The smallest eigenvalue of the difference (end 0) or of its negative (end 1)."""
+        kind, sign = difference.dtype, 1 - 2 * end
+
+        def product(rows: np.ndarray) -> np.ndarray:
+            return (rows.astype(kind) @ difference).astype(np.float64) * sign
+
+        before = self._blocks[end]
+        fresh = self._rng.standard_normal((_BLOCK if before is None else _FRESH, len(difference)))
+        block = orthonormal(fresh if before is None else np.concatenate([before[:-_FRESH], fresh]))
         ritz = refine(
-            product,
-            block,
-            product(block),
-            lambda value: max(self.rtol * abs(value), rounding),
-            300,
-            order=by_size,
+            product, block, product(block), lambda value: max(self.rtol * abs(value), rounding), limit=300
         )
-        self._block = ritz.rows
-        return ritz.rows[0]
+        self._blocks[end] = ritz.rows
+        return ritz

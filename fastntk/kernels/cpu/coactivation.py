@@ -15,7 +15,15 @@ import numba
 import numpy as np
 
 from fastntk.jit import kernel
-from fastntk.kernels.cpu.lanes import broadcast, load, popcount, store, transpose_bits, zeros
+from fastntk.kernels.cpu.lanes import (
+    broadcast,
+    load,
+    popcount,
+    store,
+    store_transposed,
+    transpose_bits,
+    zeros,
+)
 
 BLOCK = 32  # samples of a block: four panels
 SUPER = 16  # blocks of a super-block: a row of one is a page of counts, so that a page is filled while it is in cache
@@ -98,25 +106,26 @@ def block_counts(P, rows, columns, C):
 
 @kernel
 def write_block(C, top, left, out):
-    """Copy the block C (32, 32) to out[top:, left:] and its mirror image, as far as out reaches."""
-    # Unsigned offsets: no test for negative indices, so both loops become vector code.
-    n = np.uint64(out.shape[0])
-    height, width = min(BLOCK, out.shape[0] - top), min(BLOCK, out.shape[0] - left)
-    block, flat = C.reshape(-1), out.reshape(-1)
-    for i in range(height):
-        target, source = np.uint64(top + i) * n + np.uint64(left), np.uint64(BLOCK * i)
-        for j in range(np.uint64(width)):
-            flat[target + j] = block[source + j]
-    if top != left:
-        for k in range(width):
-            target, source = np.uint64(left + k) * n + np.uint64(top), np.uint64(k)
-            for i in range(np.uint64(height)):
-                flat[target + i] = block[source + np.uint64(BLOCK) * i]
+    """Copy the words C (32, 32) to out[top:, left:] and their mirror image, as far as out reaches."""
+    n = out.shape[0]
+    height, width = min(BLOCK, n - top), min(BLOCK, n - left)
+    if height == BLOCK and width == BLOCK:
+        for i in range(BLOCK):
+            for j in range(0, BLOCK, 8):
+                store(out, (top + i) * n + left + j, load(C, i * BLOCK + j))
+        for i in range(0, BLOCK, 8):
+            for j in range(0, BLOCK, 8):
+                store_transposed(out, (left + j) * n + top + i, n, C, i * BLOCK + j, BLOCK)
+    else:
+        for i in range(height):
+            for j in range(width):
+                out[top + i, left + j] = C[i, j]
+                out[left + j, top + i] = C[i, j]
 
 
 @kernel(parallel=True)
 def coactivation_counts(P, pairs, scratch, out):
-    """out (n, n) int64, both triangles; pairs (tasks, 2) lists the pairs of blocks."""
+    """out (n, n) as words, both triangles; pairs (tasks, 2) lists the pairs of blocks."""
     for task in numba.prange(pairs.shape[0]):
         rows, columns = pairs[task, 0], pairs[task, 1]
         C = scratch[numba.get_thread_id()]
@@ -137,11 +146,11 @@ def scale_block(C, K, m, top, left, H):
 
 
 @kernel(parallel=True)
-def gram_from_panels(P, K, m, pairs, scratch, blocks, out):
-    """out (n, n) float64 = K * C / m for a symmetric K, without storing the counts."""
+def gram_from_panels(P, K, m, pairs, scratch, blocks, words, out):
+    """out (n, n) = K * C / m in float64 for a symmetric K; `out`, and `blocks` as `words`, are seen as words."""
     for task in numba.prange(pairs.shape[0]):
         rows, columns = pairs[task, 0], pairs[task, 1]
         thread = numba.get_thread_id()
         block_counts(P, rows, columns, scratch[thread])
         scale_block(scratch[thread], K, m, BLOCK * rows, BLOCK * columns, blocks[thread])
-        write_block(blocks[thread], BLOCK * rows, BLOCK * columns, out)
+        write_block(words[thread], BLOCK * rows, BLOCK * columns, out)

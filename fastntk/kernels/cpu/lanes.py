@@ -203,6 +203,33 @@ def lowest_bit(typingctx, word):
 
 
 @intrinsic
+def store_transposed(typingctx, target, offset, stride, source, start, pitch):
+    """Copy an 8 x 8 block of words, transposed: rows are `stride` apart in target and `pitch` in source."""
+    vector = Lanes(types.uint64)
+
+    def codegen(context, builder, signature, args):
+        kind = context.get_value_type(vector)
+
+        def row(array, first, distance, k):
+            place = builder.add(args[first], builder.mul(args[distance], args[distance].type(k)))
+            pointer = _pointer(context, builder, signature.args[array], args[array], place)
+            return builder.bitcast(pointer, kind.as_pointer())
+
+        rows = [builder.load(row(3, 4, 5, k), align=8) for k in range(8)]
+        for s in (1, 2, 4):  # swap the off-diagonal s x s blocks of every 2 s x 2 s block
+            low = ir.Constant(ir.VectorType(_I32, 8), [k if not k & s else 8 + k - s for k in range(8)])
+            high = ir.Constant(ir.VectorType(_I32, 8), [k + s if not k & s else 8 + k for k in range(8)])
+            for k in (k for k in range(8) if not k & s):
+                pair = rows[k], rows[k + s]
+                rows[k], rows[k + s] = builder.shuffle_vector(*pair, low), builder.shuffle_vector(*pair, high)
+        for k in range(8):
+            builder.store(rows[k], row(0, 1, 2, k), align=8)
+        return context.get_dummy_value()
+
+    return types.void(target, types.intp, types.intp, source, types.intp, types.intp), codegen
+
+
+@intrinsic
 def transpose_bits(typingctx, array, offset, bit):
     """Word whose bit k is bit ``bit`` of the byte ``array[offset + k]``, k = 0 ... 63."""
 
