@@ -61,6 +61,7 @@ def python():
         environment = {**os.environ, "PYTHONPATH": str(path), **(env or {})}
         done = subprocess.run(
             [sys.executable, "-c", script, *map(str, arguments)],
+            cwd=path,
             env={name: value for name, value in environment.items() if value is not None},
             capture_output=True,
             text=True,

@@ -1,0 +1,130 @@
+"""`import fastntk` is quick, lazy and compiles nothing; compiled code is kept between processes."""
+
+import ast
+import importlib
+import pkgutil
+import shutil
+from pathlib import Path
+
+import pytest
+
+import fastntk
+
+IMPORT = """
+import json, sys, time
+began = time.perf_counter()
+import fastntk
+seconds = time.perf_counter() - began
+print(json.dumps({"seconds": seconds, "modules": sorted(sys.modules)}))
+"""
+
+
+def test_import_is_quick_and_lazy(python):
+    found = [python(IMPORT) for _ in range(3)]
+    assert min(one["seconds"] for one in found) < 0.5
+    heavy = {"numba", "llvmlite", "scipy", "matplotlib", "click", "tqdm", "psutil", "threadpoolctl"}
+    assert not heavy & set(found[0]["modules"])
+
+
+def test_import_of_everything_compiles_nothing(python, tmp_path):
+    """All modules, with a fresh cache: no kernel has a compiled signature and nothing is written."""
+    script = """
+import gc, importlib, json, pkgutil
+import fastntk
+for module in pkgutil.walk_packages(fastntk.__path__, "fastntk."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+from numba.core.dispatcher import Dispatcher
+found = [o for o in gc.get_objects() if isinstance(o, Dispatcher) and o.py_func.__module__.startswith("fastntk")]
+print(json.dumps([[f.py_func.__name__, len(f.signatures)] for f in found]))
+"""
+    kernels = python(script, env={"NUMBA_CACHE_DIR": str(tmp_path)})
+    assert len(kernels) > 20
+    assert {count for _, count in kernels} == {0}
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("name", fastntk.__all__)
+def test_public_names(name):
+    value = getattr(fastntk, name)
+    assert value.__doc__
+    assert name in dir(fastntk)
+    assert getattr(fastntk, name) is value
+
+
+def test_modules_do_not_shadow_public_names():
+    """Importing a module `fastntk.gram` would replace the function of that name."""
+    modules = {module.name for module in pkgutil.iter_modules(fastntk.__path__)}
+    for module in modules - {"__main__"}:
+        importlib.import_module(f"fastntk.{module}")
+    functions = set(fastntk.__all__) - {"datasets", "reference"}
+    assert not functions & modules
+
+
+def test_unknown_names():
+    with pytest.raises(AttributeError, match="module 'fastntk' has no attribute 'grams'"):
+        fastntk.grams  # noqa: B018
+
+
+def test_one_place_calls_numba_njit():
+    folder = Path(fastntk.__file__).parent
+    for path in folder.rglob("*.py"):
+        names = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute):
+                names.add(node.attr)
+            elif isinstance(node, ast.ImportFrom):
+                names.update(alias.name for alias in node.names)
+        assert path.name == "jit.py" or not names & {"njit", "jit", "vectorize", "guvectorize"}, path
+
+
+COMPILE = """
+import json
+import numpy as np, fastntk
+from fastntk.kernels.cpu import coactivation, flips
+a, b = np.random.default_rng(0).integers(0, 2, (2, 5, 70)).astype(bool)
+answer = [fastntk.flip_count(a, b), fastntk.coactivation_counts(a).tolist()]
+launched = [flips.flip_count, coactivation.to_panels, coactivation.coactivation_counts]
+stats = [kernel.dispatcher.stats for kernel in launched]
+print(json.dumps({"answer": answer, "hits": [sum(s.cache_hits.values()) for s in stats],
+                  "misses": [sum(s.cache_misses.values()) for s in stats],
+                  "places": [s.cache_path for s in stats]}))
+"""
+
+
+def test_second_process_reuses_compiled_code(python, tmp_path):
+    def files():
+        return {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+
+    first = python(COMPILE, env={"NUMBA_CACHE_DIR": str(tmp_path)})
+    written = files()
+    second = python(COMPILE, env={"NUMBA_CACHE_DIR": str(tmp_path)})
+    assert written
+    assert files() == written
+    assert first["answer"] == second["answer"]
+    assert all(place.startswith(str(tmp_path)) for place in first["places"])
+    assert (first["hits"], first["misses"]) == ([0, 0, 0], [1, 1, 1])
+    assert (second["hits"], second["misses"]) == ([1, 1, 1], [0, 0, 0])
+
+
+def test_no_place_for_compiled_code(python, tmp_path):
+    """Installed where nothing can be written, and no home: kernels are compiled in memory."""
+    shutil.copytree(
+        Path(fastntk.__file__).parent, tmp_path / "fastntk", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    for folder in [path.parent for path in tmp_path.rglob("*.py")]:
+        (folder / "__pycache__").write_text("a file where the folder should be")
+    nowhere = "/dev/null/nowhere"
+    found = python(
+        COMPILE,
+        env={
+            "NUMBA_CACHE_DIR": None,
+            "HOME": nowhere,
+            "XDG_CACHE_HOME": nowhere,
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
+        path=tmp_path,
+    )
+    assert found["places"] == [None] * 3
+    assert found["answer"] == python(COMPILE)["answer"]
+    assert not list(tmp_path.rglob("*.nbi"))

@@ -1,0 +1,136 @@
+"""TwoLayerReLU: initialisation and outputs."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fastntk
+from fastntk import TwoLayerReLU, reference
+
+
+def test_initialisation_is_standard_normal_and_signs():
+    net = TwoLayerReLU.init(50, 4000, seed=3, dtype="float64")
+    assert net.W.shape == (4000, 50)
+    assert net.a.shape == (4000,)
+    assert (net.width, net.d) == (4000, 50)
+    size = net.W.size
+    assert abs(net.W.mean()) <= 5 / np.sqrt(size)
+    assert abs(net.W.var() - 1) <= 5 * np.sqrt(2 / size)
+    assert abs((net.W**4).mean() - 3) <= 5 * np.sqrt(96 / size)
+    assert set(np.unique(net.a)) == {-1.0, 1.0}
+    assert abs(net.a.mean()) <= 5 / np.sqrt(4000)
+    assert abs(np.mean(net.a * net.W[:, 0])) <= 5 / np.sqrt(4000)
+
+
+@given(
+    st.integers(1, 40),
+    st.integers(1, 200),
+    st.integers(1, 200),
+    st.integers(0, 2**63),
+    st.sampled_from(["float32", "float64"]),
+)
+def test_narrow_is_a_prefix_of_wide(d, narrow, more, seed, dtype):
+    one, two = TwoLayerReLU.init(d, narrow, seed, dtype), TwoLayerReLU.init(d, narrow + more, seed, dtype)
+    assert np.array_equal(one.W, two.W[:narrow])
+    assert np.array_equal(one.a, two.a[:narrow])
+
+
+def test_prefix_across_pieces_of_the_draw(monkeypatch):
+    whole = TwoLayerReLU.init(7, 1000, seed=5)
+    monkeypatch.setattr("fastntk.network._DRAW_BYTES", 300)
+    assert np.array_equal(TwoLayerReLU.init(7, 1000, seed=5).W, whole.W)
+
+
+def test_seeds_and_precisions():
+    net = TwoLayerReLU.init(6, 30, seed=1)
+    assert net.W.dtype == net.a.dtype == np.float32
+    wide = TwoLayerReLU.init(6, 30, seed=1, dtype=np.float64)
+    assert np.array_equal(net.W, wide.W.astype(np.float32))
+    assert np.array_equal(net.a, wide.a)
+    other = TwoLayerReLU.init(6, 30, seed=2)
+    assert not np.array_equal(net.W, other.W)
+    assert not np.array_equal(net.a, other.a)
+
+
+@pytest.mark.parametrize("m", [1, 2, 65, 1000])
+def test_outputs(m, problem):
+    p = problem(30, 9, m)
+    net = TwoLayerReLU(p.W, p.a)
+    u = net(p.X)
+    assert u.dtype == np.float64
+    np.testing.assert_allclose(u, reference.forward(p.X, p.W, p.a), rtol=0, atol=1e-13)
+    np.testing.assert_allclose(net(2.0 * p.X), 2 * u, rtol=0, atol=1e-12)  # no bias: homogeneous
+
+
+@pytest.mark.parametrize("width", [1, 10, 300])
+def test_initial_loss_is_three_quarters_n(width):
+    """E[L(0)] = 0.75 n for unit rows and N(0, 1) labels, at every width."""
+    losses = []
+    for seed in range(60):
+        X, y = fastntk.datasets.sphere(100, 20, seed=seed)
+        losses.append(reference.loss(TwoLayerReLU.init(20, width, seed=seed + 1000)(X), y) / 100)
+    error = np.std(losses) / np.sqrt(len(losses))
+    assert abs(np.mean(losses) - 0.75) <= 4 * error
+    assert error < 0.06
+
+
+def test_own_arrays():
+    net = TwoLayerReLU([[1, 2], [3, 4]], [1, -1])
+    assert net.W.dtype == net.a.dtype == np.float64
+    assert repr(net) == "TwoLayerReLU(d=2, width=2, dtype=float64)"
+    assert TwoLayerReLU(np.ones((2, 2), np.float32), [1.0, 0.5]).a.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((0, 5), ValueError, "d must be at least 1, got 0"),
+        ((5, 0), ValueError, "width must be at least 1, got 0"),
+        ((5, -3), ValueError, "width must be at least 1, got -3"),
+        ((5, 2.0), TypeError, "width must be an integer, got 2.0"),
+        ((5, True), TypeError, "width must be an integer, got True"),
+        ((5, 5, -1), ValueError, "seed must be at least 0, got -1"),
+        ((5, 5, None), TypeError, "seed must be an integer, got None"),
+        ((5, 5, 0, "float16"), ValueError, "dtype must be 'float32' or 'float64', got 'float16'"),
+        ((5, 5, 0, "single?"), TypeError, "dtype must be 'float32' or 'float64', got 'single?'"),
+    ],
+)
+def test_bad_init(arguments, error, message):
+    with pytest.raises(error, match=message.replace("?", r"\?")):
+        TwoLayerReLU.init(*arguments)
+
+
+def test_network_beyond_memory():
+    with pytest.raises(
+        fastntk.MemoryLimitError, match=r"width 1000000000 on 1000000 inputs needs 3.73e\+06 GiB"
+    ):
+        TwoLayerReLU.init(10**6, 10**9)
+
+
+@pytest.mark.parametrize(
+    ("W", "a", "error", "message"),
+    [
+        (np.ones(3), [1.0], ValueError, "W must have 2 dimension"),
+        (np.ones((2, 2)), [1.0], ValueError, r"a must have one entry for each row of W \(2\), got 1"),
+        (np.ones((1, 2)), [np.inf], ValueError, "a must be finite, got inf at index 0"),
+        (np.ones((1, 2), np.float32), [1e300], ValueError, "a must be finite, got inf at index 0"),
+        ("W", [1.0], TypeError, "W must be real numbers"),
+    ],
+)
+def test_bad_weights(W, a, error, message):
+    with pytest.raises(error, match=message):
+        TwoLayerReLU(W, a)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.ones((3, 2)), "X and W must have the same number of columns, got 2 and 4"),
+        (np.ones(4), "X must have 2 dimension"),
+        (np.full((1, 4), 1e300), "X must be within the range of float32"),
+    ],
+)
+def test_bad_samples(X, message):
+    with pytest.raises(ValueError, match=message):
+        TwoLayerReLU.init(4, 5)(X)

@@ -1,0 +1,200 @@
+"""Threads and processes: the same numbers on any number of threads, concurrent calls, forked children."""
+
+import concurrent.futures
+import hashlib
+import importlib
+import threading
+
+import numpy as np
+import pytest
+import threadpoolctl
+
+import fastntk
+from fastntk import reference
+from fastntk.backends import kernel_threads
+from fastntk.engines import ENGINES
+
+
+def importable(layer):
+    try:
+        importlib.import_module(f"numba.np.ufunc.{layer}pool")
+    except ImportError:
+        return False
+    return True
+
+
+LAYERS = [layer for layer in ("tbb", "omp", "workqueue") if layer == "workqueue" or importable(layer)]
+
+SERIES = ("loss", "flips", "drift", "gram_change", "gram_limit_distance", "lambda_min", "lambda_min_bound")
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(50, 30, 5000), (300, 20, 600)])
+def test_results_do_not_depend_on_the_number_of_threads(shape, dtype, name):
+    n, d, m = shape
+    X, y = fastntk.datasets.sphere(n, d, seed=0)
+    one, two = (
+        fastntk.train(X, y, width=m, steps=12, dtype=dtype, metrics="all", engine=name, threads=threads)
+        for threads in (1, 2)
+    )
+    for series in SERIES:
+        assert np.array_equal(getattr(one, series), getattr(two, series)), series
+    assert np.array_equal(one.net.W, two.net.W)
+    assert [run.provenance["threads"] for run in (one, two)] == [1, 2]
+
+
+def test_operations_do_not_depend_on_the_number_of_threads(problem):
+    p = problem(70, 20, 9000, np.float32)
+
+    def everything():
+        net = fastntk.TwoLayerReLU(p.W, p.a)
+        masks = fastntk.activation_masks(p.X, p.W)
+        yield net(p.X)
+        yield masks.bits
+        yield fastntk.coactivation_counts(masks)
+        yield fastntk.gram(p.X, masks=masks)
+        yield fastntk.loss_gradient(p.X, p.y, p.W, p.a)
+
+    results = []
+    for threads in (1, 2):
+        with kernel_threads(threads):
+            results.append(list(everything()))
+    for one, two in zip(*results, strict=True):
+        assert np.array_equal(one, two)
+
+
+def test_threads_are_restored():
+    def settings():
+        return [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+
+    before = settings()
+    with kernel_threads(1) as inside:
+        assert inside == 1
+        assert set(settings()) == {1}
+        with kernel_threads() as nested:
+            assert nested == 1
+    with kernel_threads(2) as outside:
+        assert outside == 2
+    assert settings() == before
+
+
+def test_overlapping_calls_restore_the_threads_of_blas():
+    """The first to enter leaves first: the other must not take 1 for the setting to go back to."""
+    first_is_in, second_is_in, first_is_out = threading.Event(), threading.Event(), threading.Event()
+
+    def first():
+        with kernel_threads():
+            first_is_in.set()
+            assert second_is_in.wait(10)
+        first_is_out.set()
+
+    def second():
+        assert first_is_in.wait(10)
+        with kernel_threads():
+            second_is_in.set()
+            assert first_is_out.wait(10)
+
+    before = threadpoolctl.threadpool_info()
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for task in [pool.submit(first), pool.submit(second)]:
+            task.result()
+    assert threadpoolctl.threadpool_info() == before
+
+
+def test_two_python_threads_at_once(problem):
+    """Concurrent calls have scratch space of their own."""
+    problems = [problem(60, 12, 3000, integers=True) for _ in range(2)]
+
+    def work(p):
+        net = fastntk.TwoLayerReLU(p.W, p.a)
+        masks = fastntk.activation_masks(p.X, p.W)
+        run = fastntk.train(p.X, p.y, net=net, steps=3, lr=1e-3)
+        return masks.bits, fastntk.coactivation_counts(masks), run.loss, run.net.W
+
+    alone = [work(p) for p in problems]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(work, problems * 8))
+    for k, results in enumerate(together):
+        for found, expected in zip(results, alone[k % 2], strict=True):
+            assert np.array_equal(found, expected)
+    assert np.array_equal(alone[0][1], reference.coactivation_counts(problems[0].X @ problems[0].W.T >= 0))
+
+
+CONCURRENT = """
+import concurrent.futures, hashlib, json
+import numpy as np, fastntk
+from fastntk import jit
+rng = np.random.default_rng(0)
+dense = [rng.integers(0, 2, (50, 3000)).astype(bool) for _ in range(2)]
+def work(k):
+    return [fastntk.coactivation_counts(dense[k]), fastntk.flip_count(dense[k], dense[1 - k])]
+with concurrent.futures.ThreadPoolExecutor(2) as pool:  # also the first launch is concurrent
+    together = list(pool.map(work, [0, 1] * 30))
+same = all((a == b[0]).all() and f == b[1] for b, (a, f) in zip(together, [work(0), work(1)] * 30))
+digest = hashlib.sha256(together[0][0].tobytes()).hexdigest()
+print(json.dumps({"layer": jit.threading_layer(), "same": bool(same), "digest": digest}))
+"""
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_concurrent_calls_on_every_layer(layer, python):
+    """The workqueue layer kills a process that enters it twice; here its launches take turns."""
+    found = python(CONCURRENT, env={"NUMBA_THREADING_LAYER": layer})
+    dense = np.random.default_rng(0).integers(0, 2, (50, 3000)).astype(bool)
+    digest = hashlib.sha256(reference.coactivation_counts(dense).tobytes()).hexdigest()
+    assert found == {"layer": layer, "same": True, "digest": digest}
+
+
+FORK = """
+import json, multiprocessing, sys, warnings
+import numpy as np, fastntk
+from fastntk import jit
+dense = np.random.default_rng(0).integers(0, 2, (50, 3000)).astype(bool)
+def work(_):
+    try:
+        return int(fastntk.coactivation_counts(dense).sum())
+    except RuntimeError as error:
+        return str(error)
+expected = work(None) if sys.argv[1] == "after" else int((dense.sum(axis=0) ** 2).sum())
+warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: fork in a process with threads
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    answers = pool.map_async(work, range(4)).get(120)
+print(json.dumps({"expected": expected, "answers": answers, "again": work(None)}))
+"""
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_children_forked_before_the_first_kernel_compute(layer, python):
+    found = python(FORK, "before", env={"NUMBA_THREADING_LAYER": layer})
+    assert found["answers"] == [found["expected"]] * 4
+    assert found["again"] == found["expected"]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_children_forked_after_a_kernel_compute_or_are_told(layer, python):
+    found = python(FORK, "after", env={"NUMBA_THREADING_LAYER": layer})
+    if layer == "omp":
+        assert len(found["answers"]) == 4
+        assert all("use the 'spawn' start method or install 'tbb'" in answer for answer in found["answers"])
+    else:
+        assert found["answers"] == [found["expected"]] * 4
+    assert found["again"] == found["expected"]
+
+
+SETTINGS = """
+import hashlib, json
+import fastntk
+X, y = fastntk.datasets.sphere(250, 40, seed=0)
+run = fastntk.train(X, y, width=700, steps=8, metrics="all", engine="dual")
+series = [run.loss, run.flips, run.drift, run.net.W]
+print(json.dumps([hashlib.sha256(values.tobytes()).hexdigest() for values in series]))
+"""
+
+
+def test_process_wide_thread_settings_do_not_matter(python):
+    found = [
+        python(SETTINGS, env={"NUMBA_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)})
+        for threads in (1, 2, 3)
+    ]
+    assert found[0] == found[1] == found[2]

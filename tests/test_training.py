@@ -1,0 +1,284 @@
+"""train: trajectories against the reference, the oracles of the theory, divergence, and what is logged when."""
+
+import numpy as np
+import pytest
+
+import fastntk
+from fastntk import TwoLayerReLU, memory, reference
+from fastntk.engines import ENGINES
+
+SERIES = ("loss", "flips", "drift", "gram_change", "gram_limit_distance", "lambda_min")
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize(("n", "d", "m"), [(1, 1, 1), (2, 3, 5), (17, 4, 65), (40, 33, 129), (65, 16, 300)])
+def test_trajectory_is_that_of_the_reference(n, d, m, name, problem):
+    p = problem(n, d, m)
+    net = TwoLayerReLU(p.W, p.a)
+    lr = 1.0 / np.linalg.eigvalsh(fastntk.gram(p.X, p.W))[-1] if n > 1 else 0.5
+    run = fastntk.train(p.X, p.y, net=net, steps=25, lr=lr, metrics="all", engine=name)
+    expected = reference.train(p.X, p.y, p.W, p.a, steps=25, lr=lr, metrics="all")
+    assert np.array_equal(run.steps, expected["steps"])
+    assert np.array_equal(run.flips, expected["flips"])
+    for series in SERIES:
+        found, wanted = getattr(run, series), expected[series]
+        scale = np.abs(wanted).max() + (1.0 if series.startswith(("gram", "lambda")) else 0.0)
+        slack = 1e-5 if series.startswith(("gram", "lambda")) else 1e-10  # iterative eigenvalues
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=slack * scale, err_msg=series)
+    assert (np.abs(run.lambda_min - expected["lambda_min"]) <= run.lambda_min_bound + 1e-12).all()
+    np.testing.assert_allclose(run.net.W, expected["W"], rtol=0, atol=1e-11)
+    np.testing.assert_allclose(
+        run.gram(), reference.gram(p.X, reference.activation_masks(p.X, expected["W"]))
+    )
+    assert np.array_equal(net.W, p.W)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_any_second_layer(name, problem, rng):
+    p = problem(12, 8, 60)
+    a = rng.uniform(0.5, 1.5, 60)
+    run = fastntk.train(p.X, p.y, net=TwoLayerReLU(p.W, a), steps=10, metrics="all", engine=name)
+    limit = np.square(a).mean() * reference.limit_gram(p.X)  # what H(0) tends to with such weights
+    expected = reference.train(p.X, p.y, p.W, a, steps=10, metrics="all", limit=limit)
+    for series in SERIES:
+        np.testing.assert_allclose(
+            getattr(run, series), expected[series], rtol=1e-6, atol=1e-8, err_msg=series
+        )
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_float32_follows_float64(name):
+    X, y = fastntk.datasets.sphere(100, 60, seed=2)
+    run = fastntk.train(X, y, width=2000, steps=60, lr=0.3, seed=4, engine=name)
+    net = TwoLayerReLU.init(60, 2000, seed=4)
+    expected = reference.train(X, y, net.W.astype(np.float64), net.a.astype(np.float64), steps=60, lr=0.3)
+    assert run.net.W.dtype == np.float32
+    np.testing.assert_allclose(run.loss, expected["loss"], rtol=1e-4)
+    np.testing.assert_allclose(run.drift, expected["drift"], rtol=1e-4)
+    np.testing.assert_allclose(run.flips, expected["flips"], rtol=0, atol=5 / (100 * 2000))
+    error = np.abs(run.net.W - expected["W"]).max(axis=1)
+    assert (error <= 1e-6).mean() >= 0.99  # a neuron that meets a kink may cross it a step earlier or later
+    assert error.max() <= 1e-3
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_dual_equals_primal(dtype):
+    X, y = fastntk.datasets.sphere(90, 50, seed=0)
+    runs = [fastntk.train(X, y, width=777, steps=40, dtype=dtype, engine=name) for name in ENGINES]
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(runs[0].loss, runs[1].loss, rtol=1000 * eps)
+    np.testing.assert_allclose(runs[0].drift, runs[1].drift, rtol=1000 * eps)
+    np.testing.assert_allclose(runs[0].net.W, runs[1].net.W, rtol=0, atol=100 * eps)
+    assert [run.provenance["engine"]["name"] for run in runs] == list(ENGINES)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_closed_form_without_flips(name, rng):
+    """u(k) - y = (I - lr H)^k (u(0) - y): weights so large that no sign can change, in pairs that cancel."""
+    X, y = fastntk.datasets.sphere(15, 6, seed=1)
+    half = 1e3 * rng.standard_normal((40, 6))
+    net = TwoLayerReLU(np.concatenate([half, half]), np.repeat([1.0, -1.0], 40))
+    H = fastntk.gram(X, net.W)
+    lr = 1.0 / np.linalg.eigvalsh(H)[-1]
+    run = fastntk.train(X, y, net=net, steps=30, lr=lr, engine=name, metrics="all")
+    assert not run.flips.any()
+    assert not run.gram_change.any()
+    e = -y
+    for k in range(30):
+        assert run.loss[k] == pytest.approx(0.5 * e @ e, rel=1e-9)
+        e = e - lr * (H @ e)
+    np.testing.assert_allclose(run.net(X) - y, e, rtol=0, atol=1e-9)
+
+
+def test_loss_contracts_as_the_theorem_says():
+    """Theorem 4.1 of Du et al.: |u(k) - y|^2 <= (1 - lr lambda_0 / 2)^k |u(0) - y|^2 for wide networks."""
+    X, y = fastntk.datasets.sphere(20, 20, seed=0)
+    lambda_0 = np.linalg.eigvalsh(fastntk.limit_gram(X))[0]
+    run = fastntk.train(X, y, width=20000, steps=60, lr=0.5)
+    assert (run.loss <= run.loss[0] * (1 - 0.5 * lambda_0 / 2) ** run.steps).all()
+
+
+def test_drift_and_flips_fall_like_one_over_sqrt_m():
+    X, y = fastntk.datasets.sphere(30, 20, seed=0)
+    drift, flips = [], []
+    for width in (1000, 4000, 16000):
+        runs = [fastntk.train(X, y, width=width, steps=40, lr=0.5, seed=seed) for seed in range(3)]
+        drift.append(np.mean([run.drift[-1] for run in runs]))
+        flips.append(np.mean([run.flips[-1] for run in runs]))
+    for series in (drift, flips):
+        for wide, narrow in zip(series[1:], series[:-1], strict=True):
+            assert 1.6 <= narrow / wide <= 2.5
+
+
+# What is logged when.
+
+
+@pytest.mark.parametrize(
+    ("steps", "every", "expected"),
+    [
+        (0, 1, [0]),
+        (1, 1, [0, 1]),
+        (3, 1, [0, 1, 2, 3]),
+        (10, 4, [0, 4, 8, 10]),
+        (8, 4, [0, 4, 8]),
+        (3, 100, [0, 3]),
+        (0, 7, [0]),
+    ],
+)
+@pytest.mark.parametrize("name", ENGINES)
+def test_every(steps, every, expected, name):
+    X, y = fastntk.datasets.sphere(10, 5)
+    run = fastntk.train(X, y, width=30, steps=steps, every=every, engine=name, metrics="all")
+    assert run.steps.tolist() == expected
+    assert run.steps.dtype == np.int64
+    dense = fastntk.train(X, y, width=30, steps=steps, engine=name, metrics="all")
+    for series in SERIES[:3]:
+        assert np.array_equal(getattr(run, series), getattr(dense, series)[expected])
+    np.testing.assert_allclose(run.lambda_min, dense.lambda_min[expected], rtol=0, atol=1e-6)
+    assert np.array_equal(run.net.W, dense.net.W)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "logged"),
+    [
+        ("loss", {"loss"}),
+        ("drift", {"loss", "drift"}),
+        ((), {"loss"}),
+        (["flips", "flips"], {"loss", "flips"}),
+        (("gram",), {"loss", "gram_change", "gram_limit_distance"}),
+        ({"lambda_min"}, {"loss", "lambda_min", "lambda_min_bound"}),
+        ("all", {*SERIES, "lambda_min_bound"}),
+    ],
+)
+def test_metrics(metrics, logged):
+    X, y = fastntk.datasets.sphere(10, 5)
+    run = fastntk.train(X, y, width=30, steps=2, metrics=metrics)
+    present = {name for name in (*SERIES, "lambda_min_bound") if getattr(run, name) is not None}
+    assert present == logged
+    assert all(getattr(run, name).shape == (3,) for name in logged)
+
+
+def test_the_default_logs_loss_flips_drift():
+    run = fastntk.train([[1.0]], [1.0], width=3, steps=1)
+    assert run.lambda_min is None
+    assert run.flips[0] == run.drift[0] == 0
+    assert (run.width, run.lr, run.seed) == (3, 0.1, 0)
+
+
+def test_same_seed_same_run():
+    X, y = fastntk.datasets.sphere(30, 20)
+    one, two, other = (fastntk.train(X, y, width=100, steps=5, seed=seed) for seed in (7, 7, 8))
+    assert np.array_equal(one.loss, two.loss)
+    assert np.array_equal(one.net.W, two.net.W)
+    assert not np.array_equal(one.loss, other.loss)
+
+
+def test_progress_is_called_after_each_step():
+    seen = []
+    fastntk.train([[1.0]], [1.0], width=3, steps=4, progress=lambda step, steps: seen.append((step, steps)))
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_inputs_are_left_alone(problem):
+    p = problem(20, 6, 50)
+    X, y = np.asfortranarray(p.X), p.y[::-1]
+    copies = X.copy(), y.copy(), p.W.copy(), p.a.copy()
+    net = TwoLayerReLU(p.W, p.a)
+    for array in (X, y, net.W, net.a):
+        array.setflags(write=False)
+    for name in ENGINES:
+        run = fastntk.train(X, y, net=net, steps=5, engine=name, metrics="all")
+        assert not np.array_equal(run.net.W, net.W)
+    for array, copy in zip((X, y, net.W, net.a), copies, strict=True):
+        assert np.array_equal(array, copy)
+    again = fastntk.train(X.tolist(), y.tolist(), net=net, steps=5, engine=name)
+    assert np.array_equal(again.loss, run.loss)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_nothing_to_learn(name):
+    """Zero samples: all neurons active, outputs 0, gradients 0."""
+    run = fastntk.train(np.zeros((5, 3)), np.ones(5), width=10, steps=3, engine=name, metrics="all")
+    assert run.loss.tolist() == [2.5] * 4
+    assert not run.drift.any()
+    assert not run.flips.any()
+
+
+# Bad input.
+
+SPHERE = fastntk.datasets.sphere(6, 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"X": np.ones(4)}, ValueError, "X must have 2 dimension"),
+        ({"X": np.full((6, 4), np.nan)}, ValueError, r"X must be finite, got nan at index \(0, 0\)"),
+        ({"X": [["a"] * 4] * 6}, TypeError, "X must be real numbers"),
+        (
+            {"X": np.full((6, 4), 1e25)},
+            ValueError,
+            "squared norms of the rows of X must be within the range of float32",
+        ),
+        (
+            {"X": np.full((6, 4), 1e200), "dtype": "float64"},
+            ValueError,
+            "within the range of float64, got inf",
+        ),
+        ({"y": np.ones(5)}, ValueError, r"y must have one entry for each row of X \(6\), got 5"),
+        ({"y": np.full(6, np.inf)}, ValueError, "y must be finite, got inf at index 0"),
+        ({"y": np.full(6, 1e39)}, ValueError, "y must be within the range of float32, got 1e.39"),
+        ({"width": 0}, ValueError, "width must be at least 1, got 0"),
+        ({"width": 2.5}, TypeError, "width must be an integer, got 2.5"),
+        ({"width": None}, ValueError, "exactly one of width and net must be given, got neither"),
+        (
+            {"net": TwoLayerReLU.init(4, 2)},
+            ValueError,
+            "exactly one of width and net must be given, got both",
+        ),
+        ({"width": None, "net": 3}, TypeError, "net must be a TwoLayerReLU, got int"),
+        (
+            {"width": None, "net": TwoLayerReLU.init(5, 2)},
+            ValueError,
+            "X and net.W must have the same number of columns",
+        ),
+        ({"steps": -1}, ValueError, "steps must be at least 0, got -1"),
+        ({"steps": 1.0}, TypeError, "steps must be an integer, got 1.0"),
+        ({"every": 0}, ValueError, "every must be at least 1, got 0"),
+        ({"lr": 0.0}, ValueError, "lr must be finite and above 0, got 0.0"),
+        ({"lr": -0.1}, ValueError, "lr must be finite and above 0, got -0.1"),
+        ({"lr": np.nan}, ValueError, "lr must be finite and above 0, got nan"),
+        ({"lr": "0.1"}, TypeError, "lr must be a number, got '0.1'"),
+        ({"lr": True}, TypeError, "lr must be a number, got True"),
+        ({"lr": None}, TypeError, "lr must be a number, got None"),
+        ({"seed": -1}, ValueError, "seed must be at least 0, got -1"),
+        ({"dtype": "float16"}, ValueError, "dtype must be 'float32' or 'float64', got 'float16'"),
+        ({"layers": "both"}, ValueError, "layers must be one of 'first', got 'both'"),
+        ({"engine": "cuda"}, ValueError, "engine must be one of 'auto', 'dual', 'primal', got 'cuda'"),
+        ({"engine": np.array(["dual", "primal"])}, ValueError, "engine must be one of"),
+        ({"metrics": "losss"}, ValueError, "metrics must be 'all' or some of 'loss', .*, got 'losss'"),
+        ({"metrics": ("loss", 3)}, ValueError, "metrics must be 'all' or some of .*, got 3"),
+        ({"metrics": 3}, TypeError, "metrics must be 'all' or names of metrics, got 3"),
+        ({"threads": 0}, ValueError, "threads must be at least 1, got 0"),
+        ({"threads": 10**6}, ValueError, "threads must be at most"),
+    ],
+)
+def test_bad_input(change, error, message):
+    X, y = SPHERE
+    with pytest.raises(error, match=message):
+        fastntk.train(**{"X": X, "y": y, "width": 10, "steps": 1, **change})
+
+
+def test_width_beyond_memory():
+    with pytest.raises(
+        fastntk.MemoryLimitError, match=r"width 10000000000000 on 4 inputs needs 1.86e\+05 GiB"
+    ):
+        fastntk.train(*SPHERE, width=10**13)
+
+
+def test_the_message_names_both_sizes(monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 2**20)
+    with pytest.raises(
+        fastntk.MemoryLimitError, match=r"needs 0.\d+ GiB of memory, but only 0.000977 GiB are available"
+    ):
+        fastntk.train(*SPHERE, width=10**5)
