@@ -194,6 +194,7 @@ class Run:
         Examples
         --------
         >>> import tempfile
+        >>> from fastntk import load
         >>> path = Path(tempfile.mkdtemp()) / "run.npz"
         >>> run = Run(steps=[0], loss=[0.1 + 0.2], provenance={"width": 4, "seed": 0, "lr": 0.1})
         >>> _ = run.save(path)
