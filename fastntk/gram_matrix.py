@@ -4,11 +4,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fastntk import checks
+from fastntk.backends import kernel_threads
 from fastntk.kernels.cpu.coactivation import gram_from_panels
-from fastntk.masks import activation_masks, packed, panels
+from fastntk.kernels.cpu.products import products as _products
+from fastntk.layout import thread_slots
+from fastntk.masks import activation_masks, block_pairs, packed, panels
 from fastntk.memory import require_memory
 from fastntk.packing import PackedMasks
 
+_ROWS = 128  # of a block of products: a few dozen tasks at n = 1000
 _WEIGHTED_BLOCK = 4096  # neurons expanded to dense columns at a time
 
 
@@ -98,9 +102,13 @@ class GramOfPatterns:
 
 
 def products(X: np.ndarray) -> npt.NDArray[np.float64]:
-    """``X X^T`` in float64, exactly symmetric (BLAS computes one triangle)."""
-    rows = np.asarray(X, dtype=np.float64)
-    return rows @ rows.T
+    """``X X^T`` in float64, exactly symmetric."""
+    rows = np.ascontiguousarray(X, dtype=np.float64)
+    n = len(rows)
+    K = np.empty((n, n))
+    with kernel_threads():
+        _products(rows, block_pairs(-(-n // _ROWS)), np.empty((thread_slots(), _ROWS, _ROWS)), K)
+    return K
 
 
 def _weighted_counts(masks: PackedMasks, squares: np.ndarray) -> np.ndarray:

@@ -94,11 +94,11 @@ def panels(masks: PackedMasks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     words = -(-m // NEURONS_PER_WORD)
     P = aligned_zeros((blocks * BLOCK // SAMPLES_PER_BYTE, words, SAMPLES_PER_BYTE), np.uint64)
     to_panels(masks.bits, P)
-    return P, _pairs(blocks), aligned_zeros((thread_slots(), BLOCK, BLOCK), np.uint64)
+    return P, block_pairs(blocks), aligned_zeros((thread_slots(), BLOCK, BLOCK), np.uint64)
 
 
 @functools.lru_cache(maxsize=4)  # the same in every step of a run
-def _pairs(blocks: int) -> np.ndarray:
+def block_pairs(blocks: int) -> np.ndarray:
     """Pairs of blocks, row <= column, one super-block after the other."""
     rows, columns = np.triu_indices(blocks)
     order = np.lexsort((columns, rows, columns // SUPER, rows // SUPER))

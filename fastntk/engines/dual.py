@@ -8,6 +8,7 @@ change; as patterns rarely change, these are ``M_ir S_i`` with a running sum S a
 import numpy as np
 
 from fastntk.engines.interface import MAX_RANGES, Engine
+from fastntk.gram_matrix import products
 from fastntk.kernels.cpu.dual_step import dual_step, tile_coefficients
 from fastntk.kernels.cpu.flips import record_flips
 from fastntk.kernels.cpu.forward import forward
@@ -50,8 +51,7 @@ class DualEngine(Engine):
         self.u = scratch.outputs(n, m)
         self.initial_masks = self.masks
         self._next = PackedMasks.empty(n, m)
-        exact = X.astype(np.float64, copy=False)
-        self._K = column_tiles(exact @ exact.T, dtype)
+        self._K = column_tiles(products(X), dtype)
         self._total = np.zeros(TILE * tiles)
         self._tables, self._sums = table_scratch(m, dtype)
         self._u_shares = np.zeros((-(-m // self._sums.shape[1]), TILE * tiles))

@@ -228,7 +228,8 @@ class SpectralNorm:
     Both ends of the spectrum are followed.  Certain: ``|A - B|_2 >= value`` up to rounding, and the value or its
     negative lies within ``residual_bound`` of an eigenvalue of ``A - B``.  That none is larger is not proven; it is
     made unlikely by a block of several vectors for each end and by fresh random directions in every call.
-    Cost: about ten products with the float32 difference for each end, ``4 n^2`` bytes of scratch.  Symmetry is checked in the first call only.
+    Cost: about ten products with the float32 difference for each end, ``4 n^2`` bytes of
+    scratch.  Symmetry is checked in the first call only.
 
     Examples
     --------
