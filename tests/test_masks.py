@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastntk
-from fastntk import memory, reference
+from fastntk import PackedMasks, memory, reference
 from fastntk.masks import forward_pass
 
 SIZES = (1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129)
@@ -22,6 +22,7 @@ def test_exact_on_integers(n, dtype, problem):
             masks, u = forward_pass(p.X, p.W, p.a)
             assert masks.shape == (n, m)
             assert np.array_equal(masks.to_dense(), reference.activation_masks(p.X, p.W)), (n, m, d)
+            PackedMasks(masks.bits, (n, m))  # refuses bits in the padding
             sums = np.maximum(p.X @ p.W.T, 0) @ p.a  # integers
             assert np.array_equal(u, sums.astype(np.float64) / np.sqrt(m)), (n, m, d)
 
