@@ -50,7 +50,8 @@ def _equal_parts(total: int, parts: int, multiple: int) -> int:
 def table_scratch(m: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """Tables and sums of `masked_sums`."""
     tables = aligned_zeros((thread_slots(), TABLES * TABLE_ROWS, TILE), dtype)
-    block = _equal_parts(m, -(-m // NEURON_BLOCK), 64)
+    most = NEURON_BLOCK * 4 // np.dtype(dtype).itemsize
+    block = _equal_parts(m, -(-m // most), 64)
     sums = aligned_zeros((thread_slots(), block, TILE), dtype)
     return tables, sums
 

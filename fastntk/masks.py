@@ -99,8 +99,8 @@ def panels(masks: PackedMasks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @functools.lru_cache(maxsize=4)  # the same in every step of a run
 def block_pairs(blocks: int) -> np.ndarray:
-    """Pairs of blocks, row <= column, one super-block after the other."""
-    rows, columns = np.triu_indices(blocks)
+    """Pairs of blocks, row >= column (the last block, which may be part empty, is a row), by super-blocks."""
+    rows, columns = np.tril_indices(blocks)
     order = np.lexsort((columns, rows, columns // SUPER, rows // SUPER))
     return np.stack((rows[order], columns[order]), axis=1)
 

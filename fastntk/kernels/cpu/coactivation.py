@@ -93,14 +93,14 @@ def four_by_four(P, words, panel, lane, block, first, last, C, row):
 
 
 @kernel
-def block_counts(P, rows, columns, C):
-    """C (32, 32) = counts of the samples of block `rows` against those of block `columns`."""
+def block_counts(P, n, rows, columns, C):
+    """C (32, 32) = counts of the samples of block `rows`, as far as there are n, against those of `columns`."""
     words = P.shape[1]
     for q in range(BLOCK * BLOCK // 8):
         store(C, 8 * q, zeros(C))
     for first in range(0, words, WORDS):
         last = min(first + WORDS, words)
-        for q in range(0, BLOCK, 4):
+        for q in range(0, min(BLOCK, n - BLOCK * rows), 4):
             four_by_four(P, words, 4 * rows + q // 8, q % 8, columns, first, last, C, q)
 
 
@@ -129,7 +129,7 @@ def coactivation_counts(P, pairs, scratch, out):
     for task in numba.prange(pairs.shape[0]):
         rows, columns = pairs[task, 0], pairs[task, 1]
         C = scratch[numba.get_thread_id()]
-        block_counts(P, rows, columns, C)
+        block_counts(P, out.shape[0], rows, columns, C)
         write_block(C, BLOCK * rows, BLOCK * columns, out)
 
 
@@ -151,6 +151,6 @@ def gram_from_panels(P, K, m, pairs, scratch, blocks, words, out):
     for task in numba.prange(pairs.shape[0]):
         rows, columns = pairs[task, 0], pairs[task, 1]
         thread = numba.get_thread_id()
-        block_counts(P, rows, columns, scratch[thread])
+        block_counts(P, out.shape[0], rows, columns, scratch[thread])
         scale_block(scratch[thread], K, m, BLOCK * rows, BLOCK * columns, blocks[thread])
         write_block(words[thread], BLOCK * rows, BLOCK * columns, out)

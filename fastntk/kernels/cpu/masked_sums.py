@@ -3,15 +3,17 @@
 Layout: V in column tiles ``[tile][sample][16]``, mask bytes ``[8 samples][neuron]``, sums ``[neuron][16]`` of
     one tile; every stream is contiguous. A task owns one tile and one block of neurons, so every output has
     one writer.
-Method: four Russians. Eight samples give a table of the 256 partial sums of a tile; four tables (64 KB in
+Method: four Russians. Eight samples give a table of the 256 partial sums of a tile; six tables (96 KB in
     float32) at a time, one table row added per mask byte.
-Cost: n p m / 128 additions of sixteen lanes, each one load of a table row; bound: one 64-byte load a cycle,
-    that is 128 float32 multiply-adds a cycle and core. 2 n p more additions a neuron block for the tables.
+Cost: n p m / 128 additions of sixteen lanes, one table row (64 bytes in float32) each; 2 n p more per block
+    for tables. Bound: rows that miss the first-level cache and the sums, read and written once per six
+    tables, cross from the second level at 32 bytes a cycle: about 2 cycles an addition, 64 multiply-adds a
+    cycle and core.
 Accumulation: working precision, table by table in sample order; relative error about sqrt(n / 8) units of
     rounding.
-Rejected: 8 lanes (tables fit in the first-level cache, but 1.18x slower: twice the byte loads), 2, 3, 6, 8
-    tables at a time (1.05-1.16x slower), blocks of 1024 or 2048 neurons (1.2x, 1.06x), row-major sums (3x at
-    strides of 4096 bytes).
+Rejected: 8 lanes (tables fit in the first-level cache, but twice the byte loads: 1.18x slower), 2, 3, 4, 5, 8
+    tables at a time (1.01-1.16x slower), blocks of 4096, 2048, 1024 neurons (1.04x, 1.1x, 1.2x), row-major
+    sums (3x at strides of 4096 bytes), prefetching what the epilogue reads (no change).
 """
 
 import numba
@@ -20,8 +22,8 @@ import numpy as np
 from fastntk.jit import kernel
 from fastntk.kernels.cpu.lanes import broadcast, byte_at, load, store, zeros
 
-NEURON_BLOCK = 4096  # at most so many neurons share a set of tables: their sums take 256 KiB in float32
-TABLES = 4
+NEURON_BLOCK = 8192  # at most so many neurons share a set of tables: their float32 sums take 512 KiB
+TABLES = 6
 TABLE_ROWS = 256
 
 
@@ -51,6 +53,13 @@ def build_table(T, table, V, e, tile, row):
 
 
 @kernel
+def empty_table(T, table):
+    """Table number `table`: zeros."""
+    for row in range(TABLE_ROWS):
+        store(T, (table * TABLE_ROWS + row) * 16, zeros(T))
+
+
+@kernel
 def add_row(T, bits, start, S, count):
     """Add to each sum the row of table 0 that its mask byte names; `start` is the offset of the first byte."""
     for r in range(count):
@@ -58,8 +67,8 @@ def add_row(T, bits, start, S, count):
 
 
 @kernel
-def add_four_rows(T, bits, start, stride, S, count):
-    """Add to each sum one row of each of four tables; `stride` separates the mask bytes of two groups."""
+def add_six_rows(T, bits, start, stride, S, count):
+    """Add to each sum one row of each of six tables; `stride` separates the mask bytes of two groups."""
     size = TABLE_ROWS * 16
     for r in range(count):
         s = load(S, r * 16)
@@ -67,6 +76,8 @@ def add_four_rows(T, bits, start, stride, S, count):
         s = s + load(T, size + byte_at(bits, start + stride + r) * 16)
         s = s + load(T, 2 * size + byte_at(bits, start + 2 * stride + r) * 16)
         s = s + load(T, 3 * size + byte_at(bits, start + 3 * stride + r) * 16)
+        s = s + load(T, 4 * size + byte_at(bits, start + 4 * stride + r) * 16)
+        s = s + load(T, 5 * size + byte_at(bits, start + 5 * stride + r) * 16)
         store(S, r * 16, s)
 
 
@@ -76,16 +87,22 @@ def tile_sums(bits, V, e, tile, first, count, T, S):
     groups, width = bits.shape
     for k in range(count):
         store(S, k * 16, zeros(S))
-    group = np.intp(0)
-    while group + TABLES <= groups:
+    done = np.intp(0)
+    while done < groups and groups >= TABLES:
+        group = min(
+            done, groups - TABLES
+        )  # the last set may reach back: groups done already get empty tables
         for j in range(TABLES):
-            build_table(T, j, V, e, tile, 8 * (group + j))
-        add_four_rows(T, bits, group * width + first, width, S, count)
-        group += TABLES
-    while group < groups:
-        build_table(T, 0, V, e, tile, 8 * group)
-        add_row(T, bits, group * width + first, S, count)
-        group += 1
+            if group + j < done:
+                empty_table(T, j)
+            else:
+                build_table(T, j, V, e, tile, 8 * (group + j))
+        add_six_rows(T, bits, group * width + first, width, S, count)
+        done = group + TABLES
+    while done < groups:
+        build_table(T, 0, V, e, tile, 8 * done)
+        add_row(T, bits, done * width + first, S, count)
+        done += 1
 
 
 @kernel(parallel=True)
