@@ -38,6 +38,12 @@ def move_tile(n, tile, first, count, bits, new_bits, e, scale, a, Z0, D, S, u_sh
     width = bits.shape[1]
     lanes = lane_mask(n, tile)
     residual = load(e, 16 * tile)
+    low, high, new_low, new_high = (
+        bits[2 * tile],
+        bits[2 * tile + 1],
+        new_bits[2 * tile],
+        new_bits[2 * tile + 1],
+    )
     for start in range(0, count, SUB_BLOCK):
         u = zeros(S)
         for k in range(start, min(start + SUB_BLOCK, count)):
@@ -48,12 +54,13 @@ def move_tile(n, tile, first, count, bits, new_bits, e, scale, a, Z0, D, S, u_sh
             store(D, offset, after)
             z = load(Z0, offset) + after
             u = u + broadcast(a, r) * relu(z)
-            old = np.uint16(bits[2 * tile, r]) | (np.uint16(bits[2 * tile + 1, r]) << np.uint16(8))
+            at = np.uint64(r)  # unsigned: no test for a negative index
+            old = np.uint16(low[at]) | (np.uint16(high[at]) << np.uint16(8))
             new = active_bits(z) & lanes
-            new_bits[2 * tile, r] = np.uint8(new & np.uint16(255))
-            new_bits[2 * tile + 1, r] = np.uint8(new >> np.uint16(8))
+            new_low[at] = np.uint8(new)
+            new_high[at] = np.uint8(new >> np.uint16(8))
             moved = total(keep(np.uint16(old), residual) * (before + after))
-            drift_share[r] += np.float64(scale[r]) * np.float64(moved)
+            drift_share[at] += np.float64(scale[at]) * np.float64(moved)
         store(S, start * 16, u)  # this row of sums has been used up
         for j in range(16):
             u_share[16 * tile + j] += np.float64(S[start, j])
