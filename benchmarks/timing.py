@@ -1,7 +1,8 @@
 """Interleaved rounds: every side once a round, in alternating order, after a pause.
 
 The pause matters: BLAS workers spin for a while after a call and would take the cores from whatever runs next,
-which was measured to slow it down twofold.  One call that is not counted follows it: cores that have slept start slowly.
+which was measured to slow it down twofold.  One call that is not counted follows it: cores that have slept start
+slowly.
 """
 
 import gc
