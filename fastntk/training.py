@@ -55,7 +55,8 @@ def train(
     steps : int
         Number of gradient steps, at least 0.
     lr : float
-        Step size, stable below ``2 / lambda_max(H)``.
+        Step size, stable below ``2 / lambda_max(H)``.  A little above, the loss of a finite network grows at first and
+        may fall again; only a loss that explodes is an error.
     seed : int
         Seed of the initial network (see `TwoLayerReLU.init`); unused with ``net``.
     net : TwoLayerReLU, optional
