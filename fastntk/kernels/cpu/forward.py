@@ -6,8 +6,8 @@ Layout: a task owns a block of neurons: one single-threaded BLAS product into a 
 Cost: n d m multiply-adds of BLAS (the bound), then about 5 instructions per sixteen pre-activations; W read
     once.
 Accumulation: BLAS over columns; u in working precision over 64 neurons, then float64, added in neuron order.
-Rejected: one multi-threaded BLAS call per block (its idle workers spin on the cores that the packing needs:
-    packing 2x slower).
+Rejected: one multi-threaded BLAS call per block of 500 ... 8000 rows, then the signs (1.02-1.14x slower: its
+    idle workers spin on the cores that the packing needs).
 """
 
 import numba
