@@ -5,7 +5,6 @@ Every function deals in ``X (n, d)`` and ``y (n,)``, both float64.
 
 import csv
 import math
-import operator
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastntk import checks
 from fastntk.storage import atomic_write
 
 __all__ = ["load_csv", "save_csv", "slides", "sphere"]
@@ -51,7 +51,7 @@ def sphere(n: int, d: int, seed: int = 0) -> Data:
     >>> X.shape, y.shape, bool(np.allclose(np.linalg.norm(X, axis=1), 1))
     ((5, 3), (5,), True)
     """
-    n, d, seed = _integer(n, "n", 1), _integer(d, "d", 1), _integer(seed, "seed", 0)
+    n, d, seed = checks.integer(n, "n", 1), checks.integer(d, "d", 1), checks.integer(seed, "seed", 0)
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((n, d))
     X /= np.linalg.norm(X, axis=1, keepdims=True)
@@ -92,7 +92,7 @@ def slides(n: int = 1000, d: int = 1000, seed: int = 1234) -> Data:
     >>> X.shape, y.shape
     ((1000, 1000), (1000,))
     """
-    n, d, seed = _integer(n, "n", 1), _integer(d, "d", 1), _integer(seed, "seed", 0)
+    n, d, seed = checks.integer(n, "n", 1), checks.integer(d, "d", 1), checks.integer(seed, "seed", 0)
     if seed >= 2**32:
         raise ValueError(f"seed must be below 2**32 for the legacy stream, got {seed}")
     stream = np.random.RandomState(seed)
@@ -187,17 +187,6 @@ def save_csv(path: str | os.PathLike[str], X: ArrayLike, y: ArrayLike) -> None:
         file.write((",".join([*map(str, range(X.shape[1])), "y"]) + "\n").encode())
         for features, label in zip(X, y.tolist(), strict=True):
             file.write((",".join(map(repr, [*features.tolist(), label])) + "\n").encode())
-
-
-def _integer(value: Any, name: str, smallest: int) -> int:
-    """`value` as an int, at least `smallest`."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
-    if number < smallest:
-        raise ValueError(f"{name} must be at least {smallest}, got {number}")
-    return number
 
 
 def _parse(reader: Any, name: str) -> Iterator[NDArray[np.float64]]:

@@ -7,16 +7,8 @@ import numpy.typing as npt
 
 from fastntk import checks
 from fastntk.backends import kernel_threads
-from fastntk.kernels.cpu.coactivation import (
-    BLOCK,
-    SUPER,
-    to_panels,
-)
-from fastntk.kernels.cpu.coactivation import (
-    coactivation_counts as _coactivation_counts,
-)
-from fastntk.kernels.cpu.flips import flip_count as _flip_count
-from fastntk.kernels.cpu.forward import forward as _forward
+from fastntk.kernels.cpu import coactivation, flips, forward
+from fastntk.kernels.cpu.coactivation import BLOCK, SUPER
 from fastntk.layout import ForwardScratch, padded_rows, thread_slots
 from fastntk.memory import aligned_zeros, require_memory
 from fastntk.packing import NEURONS_PER_WORD, SAMPLES_PER_BYTE, PackedMasks, byte_rows
@@ -72,7 +64,7 @@ def forward_pass(X: np.ndarray, W: np.ndarray, a: np.ndarray) -> tuple[PackedMas
     scratch = ForwardScratch(n, m, W.dtype)
     nothing = np.empty((0, 0, 0), dtype=W.dtype)
     with kernel_threads():
-        _forward(
+        forward.forward(
             W,
             padded_rows(X, W.dtype),
             n,
@@ -93,7 +85,7 @@ def panels(masks: PackedMasks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     blocks = -(-n // BLOCK)
     words = -(-m // NEURONS_PER_WORD)
     P = aligned_zeros((blocks * BLOCK // SAMPLES_PER_BYTE, words, SAMPLES_PER_BYTE), np.uint64)
-    to_panels(masks.bits, P)
+    coactivation.to_panels(masks.bits, P)
     return P, block_pairs(blocks), aligned_zeros((thread_slots(), BLOCK, BLOCK), np.uint64)
 
 
@@ -156,12 +148,8 @@ def coactivation_counts(masks: PackedMasks) -> npt.NDArray[np.int64]:
     n, m = pattern.shape
     require_memory(8 * n * n + pattern.nbytes, f"the counts of n={n} samples")
     counts = np.empty((n, n), dtype=np.int64)
-    _coactivation_counts(*panels(pattern), counts.view(np.uint64))
+    coactivation.coactivation_counts(*panels(pattern), counts.view(np.uint64))
     return counts
-
-
-def _words(masks: PackedMasks) -> np.ndarray:
-    return masks.bits.view(np.uint64)
 
 
 def flip_count(masks_a: PackedMasks, masks_b: PackedMasks) -> int:
@@ -198,7 +186,7 @@ def flip_count(masks_a: PackedMasks, masks_b: PackedMasks) -> int:
             f"masks_a and masks_b must have the same shape, got {before.shape} and {after.shape}"
         )
     counts = np.empty(byte_rows(before.shape[0]), dtype=np.int64)
-    _flip_count(_words(before), _words(after), counts)
+    flips.flip_count(before.words, after.words, counts)
     return int(counts.sum())
 
 

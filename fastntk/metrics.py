@@ -41,10 +41,9 @@ class Recorder:
             self._gram = GramOfPatterns(X, a)
             self._H = np.empty((len(X), len(X)))
             self._H_initial: np.ndarray | None = None
+            # H(0) is an average with the weights a_r^2, and so is what it tends to.
             self._H_limit = limit_gram(X)
-            self._H_limit *= np.square(
-                a, dtype=np.float64
-            ).mean()  # H(0) is an average with the weights a_r^2
+            self._H_limit *= np.square(a, dtype=np.float64).mean()
             self.limit = {
                 "lambda_0": float(lambda_min(self._H_limit)),
                 "lambda_max": float(lambda_max(self._H_limit)),

@@ -102,6 +102,11 @@ class PackedMasks:
         return self._shape
 
     @property
+    def words(self) -> npt.NDArray[np.uint64]:
+        """The bits as words of 8 neurons by 8 samples, for what does not care which bit is which."""
+        return self.bits.view(np.uint64)
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the packed bits."""
         return self.bits.nbytes

@@ -68,7 +68,7 @@ class DualEngine(Engine):
         self.u = self._u_shares.sum(axis=0)[: self.n] / np.sqrt(self.m)
         self._squared_drift += self._drift_shares.sum(axis=0)
         self._total[: self.n] += lr * e
-        record_flips(before.bits.view(np.uint64), after.bits.view(np.uint64), self._total, self._offsets)
+        record_flips(before.words, after.words, self._total, self._offsets)
         spare = before if before is not self.initial_masks else PackedMasks.empty(self.n, self.m)
         self.masks, self._next = after, spare
 

@@ -4,13 +4,12 @@ import abc
 
 import numpy as np
 
-from fastntk.masks import flip_count
+from fastntk.masks import flip_fraction
 from fastntk.network import TwoLayerReLU
 from fastntk.packing import PackedMasks, padded_width
 
-MAX_RANGES = (
-    32  # ranges of tiles with a share of the drift each: fixed, since the order of float sums must be
-)
+# Ranges of tiles with a share of the drift each: fixed, since the order of float sums must be.
+MAX_RANGES = 32
 
 
 class Engine(abc.ABC):
@@ -51,7 +50,7 @@ class Engine(abc.ABC):
 
     def flip_fraction(self) -> float:
         """Fraction of the entries of the pattern that differ from the start."""
-        return flip_count(self.initial_masks, self.masks) / (self.n * self.m)
+        return flip_fraction(self.initial_masks, self.masks)
 
     def _signed_step(self, lr: float) -> np.ndarray:
         """``-(lr / sqrt(m)) a``, padded."""
