@@ -1,5 +1,6 @@
 """Gram matrices of the tangent kernel at infinite width."""
 
+import hashlib
 from typing import Any
 
 import numba
@@ -10,6 +11,7 @@ from fastntk import checks
 from fastntk.backends import kernel_threads
 from fastntk.kernels.cpu.limit import TILE, limit_cross, limit_symmetric
 from fastntk.memory import aligned_zeros, require_memory
+from fastntk.tiled.source import GramSource
 
 _WEIGHTS = {
     "first": (0.0, 1.0),
@@ -79,37 +81,74 @@ def limit_gram(
     >>> fastntk.limit_gram([[1.0, 0.0]], [[0.0, 1.0]], layers="second").round(6)
     array([[0.159155]])
     """
+    source = limit_source(X, Z, layers, depth, 1.0, dtype)
+    result = _result(source.shape, source.dtype, out)
+    everything = slice(0, source.shape[0]), slice(0, source.shape[1])
+    source.fill(*everything, result)
+    return result if out is None else out
+
+
+def limit_source(
+    X: npt.ArrayLike,
+    Z: npt.ArrayLike | None = None,
+    layers: str = "first",
+    depth: int = 1,
+    scale: float = 1.0,
+    dtype: npt.DTypeLike = "float64",
+) -> "LimitGram":
+    """The checked arguments of `limit_gram`, ready to compute any block."""
     weights = _WEIGHTS[checks.choice(layers, "layers", tuple(_WEIGHTS))]
     if checks.integer(depth, "depth", 1) != 1:
         raise ValueError(f"depth must be 1 (the only depth available in this version), got {depth}")
     points = checks.matrix(X, "X", dtype=np.float64)
     others = points if Z is None else checks.matrix(Z, "Z", dtype=np.float64)
     checks.same_columns(points, "X", others, "Z")
-    result = _result((len(points), len(others)), checks.floating_dtype(dtype), out)
-    square, norm, inverse = _lengths(points, "X")
-    with kernel_threads():
-        threads = int(numba.config.NUMBA_NUM_THREADS)
-        scratch, rows = aligned_zeros((threads, TILE * TILE), "f8"), aligned_zeros((threads, TILE), "f8")
-        if Z is None:
-            down, across = np.tril_indices(-(-len(points) // TILE))
-            limit_symmetric(points, square, norm, inverse, *weights, down, across, scratch, rows, result)
-        else:
-            squares, norms, inverses = _lengths(others, "Z")
-            limit_cross(
-                points,
-                others,
-                square,
-                squares,
-                norm,
-                norms,
-                inverse,
-                inverses,
-                *weights,
-                scratch,
-                rows,
-                result,
+    return LimitGram(points, others, weights, checks.floating_dtype(dtype))
+
+
+class LimitGram(GramSource):
+    """Blocks of the limit."""
+
+    def __init__(
+        self, points: np.ndarray, others: np.ndarray, weights: tuple[float, float], dtype: np.dtype
+    ) -> None:
+        self.symmetric = others is points
+        self.shape, self.dtype = (len(points), len(others)), dtype
+        self._points, self._others, self._weights = points, others, weights
+        self._lengths = _lengths(points, "X")
+        self._other_lengths = self._lengths if self.symmetric else _lengths(others, "Z")
+
+    def fill(self, rows: slice, columns: slice, out: np.ndarray) -> None:
+        """Compute one block; equal ranges of a symmetric matrix by halves."""
+        square, norm, inverse = (part[rows] for part in self._lengths)
+        squares, norms, inverses = (part[columns] for part in self._other_lengths)
+        points, others = self._points[rows], self._others[columns]
+        with kernel_threads():
+            threads = int(numba.config.NUMBA_NUM_THREADS)
+            scratch, values = (
+                aligned_zeros((threads, TILE * TILE), "f8"),
+                aligned_zeros((threads, TILE), "f8"),
             )
-    return result if out is None else out
+            if self.symmetric and rows == columns:
+                down, across = np.tril_indices(-(-len(points) // TILE))
+                limit_symmetric(
+                    points, square, norm, inverse, *self._weights, down, across, scratch, values, out
+                )
+            else:
+                limit_cross(
+                    points, others, square, squares, norm, norms, inverse, inverses, *self._weights, scratch, values, out
+                )  # fmt: skip
+
+    def diagonal(self) -> np.ndarray:
+        """``|x|^2 / 2``, or twice that for both layers."""
+        return (self._lengths[0] * (0.5 * self._weights[1])).astype(self.dtype)
+
+    def fingerprint(self) -> str:
+        """Digest of points, weights and precision."""
+        digest = hashlib.sha256(repr((self.shape, self.dtype.str, self._weights)).encode())
+        digest.update(self._points)
+        digest.update(self._others)
+        return digest.hexdigest()
 
 
 def _result(shape: tuple[int, int], dtype: np.dtype, out: Any) -> np.ndarray:

@@ -1,0 +1,5 @@
+"""Gram matrices of any size: computed a block at a time, into memory, onto a disk, or straight into a product."""
+
+from fastntk.tiled.source import GramSource
+
+__all__ = ["GramSource"]
