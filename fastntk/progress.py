@@ -1,4 +1,4 @@
-"""The progress bar of a sweep."""
+"""Progress bars: of a sweep, of one run, of a matrix."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 __all__ = ["Progress", "SweepBar", "reporter"]
 
 Progress = bool | Callable[[int, int], object]
+
+_FORM = "{desc} {percentage:3.0f}% |{bar}| {elapsed} passed, {remaining} left"
 
 
 class SweepBar:
@@ -28,9 +30,8 @@ class SweepBar:
             from tqdm import tqdm
 
             # disable=None: silent unless stderr is a terminal; delay: nothing for what takes under a second.
-            form = "{desc} {percentage:3.0f}% |{bar}| {elapsed} passed, {remaining} left"
             self._tqdm = tqdm(
-                total=self._total, disable=None, delay=1, smoothing=0.05, bar_format=form, leave=False
+                total=self._total, disable=None, delay=1, smoothing=0.05, bar_format=_FORM, leave=False
             )
         return self
 
@@ -62,14 +63,20 @@ class SweepBar:
 
 
 @contextlib.contextmanager
-def reporter(progress: Progress, steps: int, label: str) -> Iterator[Callable[[int], object]]:
-    """Progress of one run: a function to be called with the step that has been reached."""
+def reporter(
+    progress: Progress, total: int, label: str, done: int = 0, unit: str = "step"
+) -> Iterator[Callable[[int], object]]:
+    """Progress of one piece of work: a function to be called with what has been reached; `done` was there before."""
     if callable(progress):
-        yield lambda step: progress(step, steps)
+        yield lambda reached: progress(reached, total)
     elif not progress:
-        yield lambda step: None
+        yield lambda reached: None
     else:
         from tqdm import tqdm
 
-        with tqdm(total=steps, desc=label, disable=None, delay=1, leave=False, unit="step") as bar:
-            yield lambda step: bar.update(step - bar.n)
+        look: dict[str, Any] = {"disable": None, "delay": 1, "leave": False, "unit": unit}
+        # Large counts are shown as a share; what was there before must not count for the speed.
+        if total > 10**6:
+            look["bar_format"] = _FORM
+        with tqdm(total=total, desc=label, initial=done, **look) as bar:
+            yield lambda reached: bar.update(reached - bar.n)

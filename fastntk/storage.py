@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["atomic_write", "ensure_folder", "ensure_parent", "remove_leftovers"]
+__all__ = ["atomic_write", "ensure_folder", "ensure_parent", "remove_leftovers", "sync_folder"]
 
 _SUFFIX = ".fastntk-part"
 
@@ -77,10 +77,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         with suppress(OSError):
             part.unlink()
         raise
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the rename itself durable where the system lets a folder be fsynced."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
