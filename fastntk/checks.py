@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastntk.arrays import host_array
+
 Float = np.float32 | np.float64
 
 
@@ -21,14 +23,11 @@ def floating_dtype(dtype: npt.DTypeLike, name: str = "dtype") -> np.dtype:
 
 
 def array(value: Any, name: str, ndim: int, dtype: npt.DTypeLike | None = None) -> np.ndarray:
-    """A non-empty, finite, C-contiguous float array of ``ndim`` dimensions.
+    """A non-empty, finite, C-contiguous float array of ``ndim`` dimensions, from anything `host_array` reads.
 
     float32 and float64 are kept unless ``dtype`` asks for one of them; integers and booleans become float64.
     """
-    try:
-        found = np.asarray(value)
-    except ValueError as error:  # ragged nested sequences
-        raise ValueError(f"{name} must be a {ndim}-dimensional array of numbers: {error}") from None
+    found = host_array(value, name, ndim)
     if found.dtype.kind not in "biuf":
         raise TypeError(f"{name} must be real numbers, got dtype {found.dtype}")
     if found.ndim != ndim:
@@ -90,16 +89,28 @@ def integer(value: Any, name: str, at_least: int) -> int:
     return found
 
 
-def positive(value: Any, name: str) -> float:
-    """A finite number above zero."""
+def _number(value: Any, name: str) -> float:
     if isinstance(value, (str, bytes, bool, np.bool_)):
         raise TypeError(f"{name} must be a number, got {value!r}")
     try:
-        found = float(value)
+        return float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number, got {value!r}") from None
+
+
+def positive(value: Any, name: str) -> float:
+    """A finite number above zero."""
+    found = _number(value, name)
     if not 0.0 < found < np.inf:
         raise ValueError(f"{name} must be finite and above 0, got {value!r}")
+    return found
+
+
+def nonnegative(value: Any, name: str) -> float:
+    """A finite number that is zero or above."""
+    found = _number(value, name)
+    if not 0.0 <= found < np.inf:
+        raise ValueError(f"{name} must be finite and 0 or above, got {value!r}")
     return found
 
 

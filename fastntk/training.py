@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastntk import checks
+from fastntk.arrays import host_array
 from fastntk.backends import kernel_threads
 from fastntk.engines import ENGINES, Engine, choose
 from fastntk.errors import DivergenceError
@@ -108,6 +109,7 @@ def train(
     True
     """
     checks.choice(layers, "layers", ("first",))
+    X, y = host_array(X, "X", 2), host_array(y, "y", 1)  # the record describes the data as they were given
     samples = checks.matrix(X, "X")
     labels = checks.vector(y, "y", len(samples), "X", np.float64)
     steps = checks.integer(steps, "steps", 0)

@@ -1,0 +1,145 @@
+"""Arrays of other libraries: `__array__`, buffers and DLPack are read, what cannot be read is refused by name."""
+
+import array
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import fastntk
+from fastntk import checks
+
+
+class OnlyDLPack:
+    """Speaks DLPack and nothing else, like an array of a library that knows no NumPy."""
+
+    def __init__(self, values, device=None):
+        self.values, self.device = values, device
+
+    def __dlpack__(self, **options):
+        return self.values.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.device or self.values.__dlpack_device__()
+
+
+class OnlyArray:
+    """Speaks `__array__`, like a data frame."""
+
+    def __init__(self, values, error=None):
+        self.values, self.error = values, error
+
+    def __array__(self, dtype=None, copy=None):
+        if self.error is not None:
+            raise self.error
+        return np.asarray(self.values, dtype=dtype, copy=copy)
+
+
+class RecordsGradients(OnlyArray):
+    requires_grad = True
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("wrap", [OnlyDLPack, OnlyArray])
+def test_foreign_arrays_share_memory(wrap, dtype):
+    values = np.arange(6, dtype=dtype).reshape(3, 2)
+    found = checks.matrix(wrap(values), "X")
+    assert type(found) is np.ndarray
+    assert found.dtype == dtype
+    assert np.shares_memory(found, values)
+    assert np.array_equal(found, values)
+
+
+@pytest.mark.parametrize("wrap", [OnlyDLPack, OnlyArray])
+def test_everywhere(wrap, problem):
+    p = problem(12, 4, 20)
+    X, y, W, a = map(wrap, (p.X, p.y, p.W, p.a))
+    assert np.array_equal(fastntk.limit_gram(X), fastntk.limit_gram(p.X))
+    assert np.array_equal(fastntk.limit_gram(X, wrap(p.X[:5])), fastntk.limit_gram(p.X, p.X[:5]))
+    assert np.array_equal(fastntk.gram(X, W), fastntk.gram(p.X, p.W))
+    assert np.array_equal(fastntk.activation_masks(X, W).to_dense(), p.X @ p.W.T >= 0)
+    net = fastntk.TwoLayerReLU(W, a)
+    assert np.array_equal(net(X), fastntk.TwoLayerReLU(p.W, p.a)(p.X))
+    assert np.array_equal(fastntk.loss_gradient(X, y, W, a), fastntk.loss_gradient(p.X, p.y, p.W, p.a))
+    run, same = (fastntk.train(*data, net=net, steps=2, lr=0.1) for data in ((X, y), (p.X, p.y)))
+    assert np.array_equal(run.loss, same.loss)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        OnlyDLPack(np.asfortranarray([[1.0, 2.0], [3.0, 4.0]])),
+        OnlyDLPack(np.array([[1.0, 0.0, 2.0], [3.0, 0.0, 4.0]])[:, ::2]),
+        OnlyDLPack(np.array([[1, 2], [3, 4]], np.int16)),
+        OnlyDLPack(np.array([[1, 2], [3, 4]], np.float16)),
+        OnlyArray([[1, 2], [3, 4]]),
+        np.ma.masked_array([[1.0, 2.0], [3.0, 4.0]]),
+        np.ma.masked_array([[1.0, 2.0], [3.0, 4.0]], mask=np.zeros((2, 2), bool)),
+        memoryview(array.array("d", [1, 2, 3, 4])).cast("B").cast("d", (2, 2)),
+        (array.array("d", [1, 2]), array.array("d", [3, 4])),
+    ],
+)
+def test_layouts_and_kinds(value):
+    found = checks.matrix(value, "X")
+    assert type(found) is np.ndarray
+    assert found.dtype == np.float64
+    assert found.flags.c_contiguous
+    assert found.tolist() == [[1, 2], [3, 4]]
+
+
+def test_read_only_arrays_give_the_same_numbers(problem):
+    p = problem(9, 4, 30)
+    frozen = [value.copy() for value in (p.X, p.y, p.W, p.a)]
+    for value in frozen:
+        value.flags.writeable = False
+    X, y, W, a = frozen
+    assert np.array_equal(fastntk.limit_gram(X, X), fastntk.limit_gram(p.X, p.X))
+    assert np.array_equal(fastntk.gram(X, W), fastntk.gram(p.X, p.W))
+    assert np.array_equal(fastntk.loss_gradient(X, y, W, a), fastntk.loss_gradient(p.X, p.y, p.W, p.a))
+    assert np.shares_memory(checks.matrix(OnlyDLPack(X), "X"), X)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (
+            scipy.sparse.csr_array(np.eye(2)),
+            TypeError,
+            r"^X must be dense, got a sparse csr_array: pass X.toarray\(\)$",
+        ),
+        (scipy.sparse.coo_matrix(np.eye(2)), TypeError, "X must be dense, got a sparse coo_matrix"),
+        (
+            RecordsGradients(np.eye(2)),
+            TypeError,
+            r"^X must be free of gradients, got a RecordsGradients that records them: pass X.detach\(\)$",
+        ),
+        (
+            OnlyDLPack(np.eye(2), device=(2, 0)),
+            TypeError,
+            r"^X must be readable as a NumPy array, got OnlyDLPack: it is in the memory of a device "
+            r"\(DLPack type 2\), move it to the host first$",
+        ),
+        (
+            OnlyArray(None, TypeError("can't convert device memory")),
+            TypeError,
+            "^X must be readable as a NumPy array, got OnlyArray: can't convert device memory$",
+        ),
+        (OnlyArray(None, RuntimeError("closed")), TypeError, "^X must be readable .* got OnlyArray: closed$"),
+        (OnlyArray([[1j]]), TypeError, "^X must be real numbers, got dtype complex128$"),
+        (OnlyArray(np.array([[1.0, None]])), TypeError, "^X must be real numbers, got dtype object$"),
+        (OnlyArray([["a"]]), TypeError, "^X must be real numbers, got dtype <U1$"),
+        (OnlyDLPack(np.eye(2) * 1j), TypeError, "^X must be real numbers, got dtype complex128$"),
+        (OnlyDLPack(np.ones(2)), ValueError, r"^X must have 2 dimension\(s\), got shape \(2,\)$"),
+        (OnlyDLPack(np.array([[0, np.nan]])), ValueError, r"^X must be finite, got nan at index \(0, 1\)$"),
+        (
+            np.ma.masked_array([[1.0, 2.0], [3.0, 4.0]], mask=[[0, 0], [0, 1]]),
+            ValueError,
+            r"^X must have no masked entries, got one at index \(1, 1\)$",
+        ),
+    ],
+)
+def test_refused_by_name(value, error, message):
+    with pytest.raises(error, match=message):
+        checks.matrix(value, "X")
+    with pytest.raises(error, match=message):
+        fastntk.limit_gram(value)
