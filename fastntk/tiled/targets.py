@@ -118,7 +118,7 @@ class MappedTarget(Target):
         root = out
         while isinstance(root.base, np.memmap):
             root = root.base
-        self._mapping = root.base
+        self._mapping: Any = root.base
         self._offset = int(root.offset) + out.ctypes.data - root.ctypes.data
         self._path = None if out.filename is None else Path(out.filename)
         self.name = "memmap" if self._path is None else str(self._path)
@@ -132,19 +132,25 @@ class MappedTarget(Target):
             reserve(self._path, self._offset, self._out.nbytes)
 
     def write(self, rows: slice, columns: slice, block: np.ndarray) -> None:
-        """Write into the mapping."""
-        self._plain[rows, columns] = block
+        """Write into the mapping; written pages are dropped, or resident memory would grow with the matrix."""
+        for first in range(0, len(block), 512):
+            strip = block[first : first + 512]
+            top = rows.start + first
+            self._plain[top : top + len(strip), columns] = strip
+            self._drop()
+
+    def _drop(self) -> None:
+        if self.journal is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._mapping.madvise(mmap.MADV_DONTNEED)
 
     def read(self, row: int, columns: slice) -> np.ndarray:
         """Read from the mapping."""
         return self._plain[row, columns]
 
     def flush(self) -> None:
-        """Write pages back and drop them: resident memory must not grow with the matrix."""
+        """Wait for the disk."""
         if self.journal is not None:
             self._out.flush()
-            if hasattr(mmap, "MADV_DONTNEED") and isinstance(self._mapping, mmap.mmap):
-                self._mapping.madvise(mmap.MADV_DONTNEED)
 
     def finish(self) -> np.memmap:
         """The caller's own array."""
