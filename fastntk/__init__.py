@@ -8,61 +8,92 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastntk import datasets, reference
-    from fastntk.errors import DivergenceError, MemoryLimitError
+    from fastntk.alignment import LabelProjections, generalization_complexity, label_projections
+    from fastntk.errors import ConvergenceWarning, DivergenceError, MemoryLimitError, SingularGramWarning
     from fastntk.gradient import loss_gradient
     from fastntk.gram_matrix import gram
-    from fastntk.limit import limit_gram
+    from fastntk.limit import limit_gram, limit_profile
     from fastntk.loading import load
     from fastntk.masks import activation_masks, coactivation_counts, flip_count, flip_fraction
     from fastntk.network import TwoLayerReLU
+    from fastntk.operators import GramOperator, gram_operator
     from fastntk.packing import PackedMasks
+    from fastntk.regression import KernelRegression, kernel_regression
     from fastntk.results import Run
-    from fastntk.spectra import Eigenvalue, lambda_min
+    from fastntk.spectra import Eigenvalue, Enclosed, Spectrum, condition_number, lambda_min, spectrum
     from fastntk.sweeps import Sweep, sweep
     from fastntk.training import train
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "ConvergenceWarning": "errors",
     "DivergenceError": "errors",
     "Eigenvalue": "spectra",
+    "Enclosed": "spectra",
+    "GramOperator": "operators",
+    "KernelRegression": "regression",
+    "LabelProjections": "alignment",
     "MemoryLimitError": "errors",
     "PackedMasks": "packing",
     "Run": "results",
+    "SingularGramWarning": "errors",
+    "Spectrum": "spectra",
     "Sweep": "sweeps",
     "TwoLayerReLU": "network",
     "activation_masks": "masks",
     "coactivation_counts": "masks",
+    "condition_number": "spectra",
     "flip_count": "masks",
     "flip_fraction": "masks",
+    "generalization_complexity": "alignment",
     "gram": "gram_matrix",
+    "gram_operator": "operators",
+    "kernel_regression": "regression",
+    "label_projections": "alignment",
     "lambda_min": "spectra",
     "limit_gram": "limit",
+    "limit_profile": "limit",
     "load": "loading",
     "loss_gradient": "gradient",
+    "spectrum": "spectra",
     "sweep": "sweeps",
     "train": "training",
 }
 
 __all__ = [
+    "ConvergenceWarning",
     "DivergenceError",
     "Eigenvalue",
+    "Enclosed",
+    "GramOperator",
+    "KernelRegression",
+    "LabelProjections",
     "MemoryLimitError",
     "PackedMasks",
     "Run",
+    "SingularGramWarning",
+    "Spectrum",
     "Sweep",
     "TwoLayerReLU",
     "activation_masks",
     "coactivation_counts",
+    "condition_number",
     "datasets",
     "flip_count",
     "flip_fraction",
+    "generalization_complexity",
     "gram",
+    "gram_operator",
+    "kernel_regression",
+    "label_projections",
     "lambda_min",
     "limit_gram",
+    "limit_profile",
     "load",
     "loss_gradient",
     "reference",
+    "spectrum",
     "sweep",
     "train",
 ]

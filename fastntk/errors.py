@@ -7,6 +7,10 @@ class MemoryLimitError(MemoryError, ValueError):
     """The requested computation does not fit in memory; the message says how much it would need."""
 
 
+class ConvergenceWarning(UserWarning):
+    """An iteration stopped before it reached the accuracy asked for; what it has is returned, with its residual."""
+
+
 class DivergenceError(ArithmeticError):
     """Training left the stable range.
 
@@ -25,3 +29,7 @@ class DivergenceError(ArithmeticError):
         self.run = run
         self.step = step
         self.largest_stable_step = largest_stable_step
+
+
+class SingularGramWarning(UserWarning):
+    """Some samples are zero, multiples of each other or opposite, so that a smallest eigenvalue is (or may be) zero."""

@@ -8,10 +8,17 @@ from hypothesis import strategies as st
 
 import fastntk
 from fastntk import reference
-from fastntk.kernels.cpu.limit import TILE
+from fastntk.kernels.cpu import angles
+from fastntk.limit import limit_source
 from fastntk.spectra import lambda_max
 
 LAYERS = ("first", "second", "both")
+TILE = 96  # the smallest edge of a tile
+CASES = [("first", 1), ("second", 1), ("both", 1), ("second", 2), ("both", 2), ("second", 5), ("both", 5)]
+ERROR = {
+    "float32": 1e-6,
+    "float64": 1e-14,
+}  # of sqrt(H(x, x) H(z, z)), times the depth: what the documentation promises
 
 
 def points(n: int, d: int, seed: int = 0) -> np.ndarray:
@@ -27,7 +34,17 @@ def at_angle(theta: float) -> np.ndarray:
     return np.array([[1.0, 0.0], [math.cos(theta), math.sin(theta)]])
 
 
-@pytest.mark.parametrize("layers", LAYERS)
+def within(
+    actual: np.ndarray, expected: np.ndarray, X: np.ndarray, Z: np.ndarray, depth: int, layers: str
+) -> bool:
+    """Whether the error is what the documentation promises."""
+    factor = 0.5**depth * (depth + 1 if layers == "both" else 1)
+    size = factor * np.outer(np.linalg.norm(X, axis=1), np.linalg.norm(Z, axis=1))
+    return bool((np.abs(actual - expected) <= ERROR[actual.dtype.name] * depth * size).all())
+
+
+@pytest.mark.parametrize(("layers", "depth"), CASES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     ("n", "d", "k"),
     [
@@ -40,29 +57,116 @@ def at_angle(theta: float) -> np.ndarray:
         (2 * TILE + 9, 17, 30),
     ],
 )
-def test_matches_reference(n: int, d: int, k: int, layers: str) -> None:
-    X, Z = points(n, d), points(k, d, seed=1)
-    square = fastntk.limit_gram(X, layers=layers)
-    cross = fastntk.limit_gram(X, Z, layers=layers)
-    size = np.linalg.norm(X, axis=1)
-    scale, cross_scale = np.outer(size, size), np.outer(size, np.linalg.norm(Z, axis=1))
+@pytest.mark.filterwarnings("ignore::fastntk.SingularGramWarning")  # d = 1: all points are parallel
+def test_matches_reference(n: int, d: int, k: int, dtype: str, layers: str, depth: int) -> None:
+    X, Z = points(n, d).astype(dtype), points(k, d, seed=1).astype(dtype)
+    options = {"layers": layers, "depth": depth}
+    square = fastntk.limit_gram(X, dtype=dtype, **options)
+    cross = fastntk.limit_gram(X, Z, dtype=dtype, **options)
+    assert square.dtype == cross.dtype == dtype
     assert np.array_equal(square, square.T)
-    assert (np.abs(square - reference.limit_gram(X, layers=layers)) <= 2e-14 * scale).all()
-    assert (np.abs(cross - reference.limit_gram(X, Z, layers=layers)) <= 2e-14 * cross_scale).all()
-    assert (np.abs(fastntk.limit_gram(X, X, layers=layers) - square) <= 2e-14 * scale).all()
+    assert within(square, reference.limit_gram(X, **options), X, X, depth, layers)
+    assert within(cross, reference.limit_gram(X, Z, **options), X, Z, depth, layers)
+    assert within(
+        fastntk.limit_gram(X, X, dtype=dtype, **options), square.astype(np.float64), X, X, depth, layers
+    )
+
+
+@pytest.mark.parametrize(("layers", "depth"), CASES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_nearly_parallel_rows_keep_the_promise(
+    dtype: str, layers: str, depth: int, rng: np.random.Generator
+) -> None:
+    X = rng.standard_normal((240, 20))
+    X[:80] = X[80:160] * rng.choice([-3.0, -1.0, 1.0, 3.0], (80, 1)) + 10.0 ** -rng.uniform(
+        0, 9, (80, 1)
+    ) * rng.standard_normal((80, 20))
+    H = fastntk.limit_gram(X, layers=layers, depth=depth, dtype=dtype)
+    assert within(H, reference.limit_gram(X, layers=layers, depth=depth), X, X, depth, layers)
+
+
+def long_double_limit(rho: float, layers: str, depth: int) -> float:
+    """The recursion as it is written, in extended precision."""
+    pi = np.longdouble("3.14159265358979323846264338327950288")
+    r = t = np.longdouble(rho)
+    factor = np.longdouble(1)
+    for _ in range(depth):
+        factor /= 2
+        kappa_0 = (pi - np.arccos(r)) / pi
+        first = t * kappa_0
+        r = (np.sqrt(1 - r * r) + r * (pi - np.arccos(r))) / pi
+        t = r + first
+    return float(factor * {"first": first, "second": r, "both": t}[layers])
+
+
+@pytest.mark.parametrize(("layers", "depth"), CASES)
+def test_profile_against_extended_precision(layers: str, depth: int) -> None:
+    rho = np.concatenate([np.linspace(-1, 1, 501), np.cos(np.geomspace(1e-3, 1, 50))])
+    expected = [long_double_limit(value, layers, depth) for value in rho]
+    found = fastntk.limit_profile(rho, layers, depth)
+    np.testing.assert_allclose(found, expected, rtol=2e-15 * depth, atol=1e-16)
+
+
+def test_profile_is_the_kernel_of_unit_rows() -> None:
+    angles = np.linspace(0.0, np.pi, 41).reshape(-1, 1)
+    X, Z = np.array([[1.0, 0.0]]), np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+    for layers, depth in CASES:
+        profile = fastntk.limit_profile(np.cos(angles), layers, depth, scale=1.3)
+        assert profile.shape == angles.shape
+        H = fastntk.limit_gram(X, Z, layers, depth, scale=1.3)
+        np.testing.assert_allclose(profile.T, H, rtol=2e-14, atol=2e-15)
+
+
+@pytest.mark.parametrize(("layers", "depth"), CASES)
+def test_scale_multiplies_each_layer(layers: str, depth: int) -> None:
+    X, Z = points(9, 4), points(5, 4, seed=1)
+    plain = fastntk.limit_gram(X, Z, layers, depth)
+    np.testing.assert_allclose(
+        fastntk.limit_gram(X, Z, layers, depth, scale=1.7), 1.7 ** (2 * depth) * plain, rtol=1e-14
+    )
+    squares = np.einsum("ij,ij->i", X, X)
+    he = np.diag(fastntk.limit_gram(X, layers=layers, depth=depth, scale=math.sqrt(2)))
+    np.testing.assert_allclose(he, squares * (depth + 1 if layers == "both" else 1), rtol=1e-14)
+
+
+def test_deep_kernel_of_distinct_points_is_positive_definite() -> None:
+    """Through 50 layers all cosines approach 1, and what keeps the matrix regular is 1 - cos."""
+    X = points(30, 8)
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    H = fastntk.limit_gram(X, layers="second", depth=50, scale=math.sqrt(2))
+    assert H.min() > 0.9
+    assert np.linalg.eigvalsh(H)[0] > 1e-6
 
 
 def test_diagonal_is_exact() -> None:
     X = points(TILE + 3, 9)
-    squares = np.einsum("ij,ij->i", X, X)
-    for layers, share in (("first", 0.5), ("second", 0.5), ("both", 1.0)):
-        assert np.array_equal(np.diag(fastntk.limit_gram(X, layers=layers)), share * squares)
+    squares = np.array([math.fsum(row * row) for row in X])
+    for layers, depth in CASES:
+        expected = 0.5**depth * (depth + 1 if layers == "both" else 1) * squares
+        diagonal = np.diag(fastntk.limit_gram(X, layers=layers, depth=depth))
+        np.testing.assert_array_almost_equal_nulp(diagonal, expected, nulp=4)
+        assert np.array_equal(limit_source(X, layers=layers, depth=depth).diagonal(), diagonal)
+
+
+def test_length_of_tiny_and_huge_rows() -> None:
+    X, Z = points(6, 5), points(4, 5, seed=1)
+    for dtype, power in (("float64", 150), ("float32", 18)):
+        up, down = X * 10.0**power, Z * 10.0**-power
+        H = fastntk.limit_gram(up, down, dtype=dtype)
+        np.testing.assert_allclose(
+            H, reference.limit_gram(X, Z), rtol=3e-6 if dtype == "float32" else 1e-13, atol=1e-7
+        )
+    tiny = np.array([[3e-170, 4e-170]])
+    np.testing.assert_allclose(
+        fastntk.limit_gram(tiny, [[1e150, 0.0]], dtype="float64"), [[1.06e-20]], rtol=2e-2
+    )
 
 
 @pytest.mark.parametrize(
     ("degrees", "low", "high"),
     [(60, 1 / 3, 2 / 3), (90, 1 / 2, 1 / 2), (120, 5 / 12, 7 / 12), (180, 1 / 2, 1 / 2)],
 )
+@pytest.mark.filterwarnings("ignore::fastntk.SingularGramWarning")  # 180 degrees
 def test_two_points(degrees: float, low: float, high: float) -> None:
     eigenvalues = np.linalg.eigvalsh(fastntk.limit_gram(at_angle(math.radians(degrees))))
     np.testing.assert_allclose(eigenvalues, [low, high], rtol=0, atol=1e-14)
@@ -98,15 +202,55 @@ def test_scalar_function_near_both_ends(theta: float) -> None:
         assert fastntk.limit_gram(x, z, layers="second")[0, 0] == pytest.approx(second, rel=1e-12, abs=1e-16)
 
 
-def test_duplicates_and_antipodes() -> None:
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_duplicates_and_antipodes(dtype: str) -> None:
     X = points(5, 40)
-    H = fastntk.limit_gram(np.concatenate([X, X, -X]))
-    copies, opposite = H[:5, 5:10], H[:5, 10:]
-    assert np.array_equal(np.diag(copies), np.diag(H)[:5])
-    assert np.array_equal(np.diag(opposite), np.zeros(5))
-    assert not np.signbit(np.diag(opposite)).any()
+    for layers, depth in CASES:
+        H = fastntk.limit_gram(
+            np.concatenate([X, X, -X]), np.concatenate([X, X, -X]), layers, depth, dtype=dtype
+        )
+        square = fastntk.limit_gram(X, layers=layers, depth=depth, dtype=dtype)
+        assert np.array_equal(np.diag(H)[:5], np.diag(square))
+        assert np.array_equal(np.diag(H[:5, 5:10]), np.diag(square))
+        if layers == "first":
+            opposite = np.diag(H[:5, 10:])
+            assert np.array_equal(opposite, np.zeros(5))
+            assert not np.signbit(opposite).any()
 
 
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ([[1, 0], [0, 0], [0, 1]], "row 1 of X is zero: lambda_min"),
+        ([[1, 0], [0, 1], [0, 0], [0, 0]], r"row 2 of X is zero \(and 1 more\)"),
+        ([[1, 2], [0, 1], [3, 6]], "rows 0 and 2 of X are positive multiples"),
+        ([[1, 2], [0, 1], [1, 2]], "rows 0 and 2 of X are positive multiples"),
+        ([[1, 2], [0, 1], [-0.1, -0.2]], "rows 0 and 2 of X point in opposite directions"),
+    ],
+)
+def test_rows_that_make_the_matrix_singular_are_named(X: list, message: str) -> None:
+    with pytest.warns(fastntk.SingularGramWarning, match=message) as caught:
+        fastntk.limit_gram(np.array(X, dtype=np.float64))
+    assert len([w for w in caught if w.filename == __file__]) == len(caught) >= 1
+
+
+def test_many_copies_are_counted_in_one_warning() -> None:
+    X = points(2, 3)
+    with pytest.warns(
+        fastntk.SingularGramWarning, match=r"\(and 7 more pairs\) of X are positive multiples"
+    ) as caught:
+        fastntk.limit_gram(np.concatenate([X[:1]] * 11 + [X[1:]]))
+    assert len(caught) == 1
+
+
+def test_close_rows_are_no_copies() -> None:
+    X = points(40, 6)
+    fastntk.limit_gram(
+        np.concatenate([X, X * (1 + 1e-9 * points(40, 6, seed=1))])
+    )  # a warning would be an error
+
+
+@pytest.mark.filterwarnings("ignore::fastntk.SingularGramWarning")
 def test_zero_rows_give_zeros() -> None:
     X = np.array([[0.0, 0.0], [1.0, 2.0], [0.0, 0.0]])
     for layers in LAYERS:
@@ -128,6 +272,7 @@ def test_odd_circle(n: int, low: float, high: float | None) -> None:
 
 
 @pytest.mark.parametrize("n", [8, 10, 64, 202])
+@pytest.mark.filterwarnings("ignore::fastntk.SingularGramWarning")
 def test_even_circle(n: int) -> None:
     eigenvalues = np.linalg.eigvalsh(fastntk.limit_gram(circle(n)))
     assert np.sum(np.abs(eigenvalues) < 1e-12) == n // 2 - 2
@@ -169,6 +314,7 @@ def test_monte_carlo(layers: str) -> None:
     power=st.floats(-20, 20),
     layers=st.sampled_from(LAYERS),
 )
+@pytest.mark.filterwarnings("ignore::fastntk.SingularGramWarning")
 def test_scaling_rotation_and_definiteness(n: int, d: int, seed: int, power: float, layers: str) -> None:
     X = points(n, d, seed)
     H = fastntk.limit_gram(X, layers=layers)
@@ -182,13 +328,39 @@ def test_scaling_rotation_and_definiteness(n: int, d: int, seed: int, power: flo
     assert np.linalg.eigvalsh(H)[0] >= -1e-13 * size * n
 
 
-def test_result_does_not_depend_on_input_or_output_precision() -> None:
+def test_result_does_not_depend_on_input_precision() -> None:
     X = points(TILE + 5, 30).astype(np.float32)
-    H = fastntk.limit_gram(X)
-    assert np.array_equal(H, fastntk.limit_gram(X.astype(np.float64)))
-    single = fastntk.limit_gram(X, dtype="float32")
-    assert single.dtype == np.float32
-    assert np.array_equal(single, H.astype(np.float32))
+    for dtype in ("float32", "float64"):
+        H = fastntk.limit_gram(X, dtype=dtype)
+        assert np.array_equal(H, fastntk.limit_gram(X.astype(np.float64), dtype=dtype))
+
+
+def test_blocks_make_up_the_whole() -> None:
+    X, Z = points(3 * TILE + 5, 30), points(70, 30, seed=1)
+    for source in (limit_source(X, layers="both", depth=2), limit_source(X, Z)):
+        n, k = source.shape
+        whole, block = np.empty((n, k)), np.empty((101, 40))
+        source.fill(slice(0, n), slice(0, k), whole)
+        source.fill(slice(150, 251), slice(20, 60), block)
+        np.testing.assert_allclose(block, whole[150:251, 20:60], rtol=1e-13, atol=1e-14)
+    corner = np.empty((101, 101))
+    limit_source(X, layers="both", depth=2).fill(slice(150, 251), slice(150, 251), corner)
+    assert np.array_equal(corner, corner.T)
+
+
+def test_fingerprint_tells_inputs_and_options_apart() -> None:
+    X, Z = points(4, 3), points(4, 3, seed=1)
+    sources = [
+        limit_source(X, *rest)
+        for rest in ((), (X,), (Z,), (None, "second"), (None, "both"), (None, "both", 2))
+    ]
+    sources += [
+        limit_source(X, scale=2.0),
+        limit_source(X, dtype="float32"),
+        limit_source(X.astype(np.float32)),
+    ]
+    assert len({source.fingerprint() for source in sources}) == len(sources)
+    assert limit_source(X).fingerprint() == limit_source(np.asfortranarray(X)).fingerprint()
 
 
 def test_out(tmp_path: Path) -> None:
@@ -212,10 +384,20 @@ def test_out(tmp_path: Path) -> None:
         ({"X": [[1.0]], "Z": [[1e200]]}, ValueError, "Z must have rows whose squared length"),
         ({"X": [[1.0]], "Z": [[1.0, 2.0]]}, ValueError, "X and Z must have the same number of columns"),
         ({"X": [[1.0]], "layers": "all"}, ValueError, "layers must be one of"),
-        ({"X": [[1.0]], "depth": 2}, ValueError, "only depth available"),
+        ({"X": [[1.0]], "depth": 2}, ValueError, "depth must be 1 for layers='first'"),
+        ({"X": [[1.0]], "depth": 2000, "layers": "both"}, ValueError, "scale must keep"),
+        ({"X": [[1.0]], "depth": 2000, "layers": "both", "scale": 1e9}, ValueError, "scale must keep"),
+        ({"X": [[1.0]], "depth": 1.0}, TypeError, "depth must be an integer"),
+        ({"X": [[1.0]], "scale": 0.0}, ValueError, "scale must be finite and above 0"),
+        (
+            {"X": [[1e30]], "dtype": "float32"},
+            ValueError,
+            "from the rows of X, must be within the range of float32",
+        ),
+        ({"X": [[1.0]], "Z": np.empty((1, 0))}, ValueError, "Z must not be empty"),
         ({"X": [[1.0]], "depth": 0}, ValueError, "depth must be at least 1"),
         ({"X": [[1.0]], "dtype": "int32"}, ValueError, "dtype must be"),
-        ({"X": [[1.0]], "out": [[0.0]]}, TypeError, "out must be a NumPy array"),
+        ({"X": [[1.0]], "out": [[0.0]]}, TypeError, "out must be"),
         ({"X": [[1.0]], "out": np.empty((2, 1))}, ValueError, "out must have shape"),
         ({"X": [[1.0]], "out": np.empty((1, 1), np.float32)}, ValueError, "out must have shape"),
         ({"X": np.eye(2), "out": np.empty((2, 2)).T}, ValueError, "C-contiguous"),
@@ -228,7 +410,7 @@ def test_bad_arguments(arguments: dict, error: type[Exception], message: str) ->
 
 def test_result_larger_than_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fastntk.memory.available_bytes", lambda: 1000)
-    with pytest.raises(fastntk.MemoryLimitError, match="the 20 x 20 limit matrix"):
+    with pytest.raises(fastntk.MemoryLimitError, match="20 x 20"):
         fastntk.limit_gram(points(20, 2))
 
 
@@ -243,3 +425,46 @@ def test_does_not_depend_on_the_number_of_threads() -> None:
         assert np.array_equal(fastntk.limit_gram(X), expected)
     finally:
         numba.set_num_threads(before)
+
+
+@pytest.mark.parametrize("rho", [1.0000001, -2.0, math.nan, math.inf])
+def test_profile_refuses_what_is_no_cosine(rho: float) -> None:
+    with pytest.raises(ValueError, match="rho must be"):
+        fastntk.limit_profile([0.5, rho])
+
+
+def test_polynomials_have_their_stated_error() -> None:
+    """Coefficients alone, evaluated in extended precision: the largest relative errors in the kernel's header."""
+    t = np.linspace(1e-3, 1, 20001).astype(np.longdouble)
+    pi = np.longdouble("3.14159265358979323846264338327950288")
+    phi = np.arccos(1 - t)
+    exact = {
+        "ANGLE": phi / (pi * np.sqrt(t)),
+        "MOMENT": (np.sin(phi) - phi * np.cos(phi)) / (pi * t * np.sqrt(t)),
+    }
+    for name, bound in (("ANGLE", {32: 4.7e-8, 64: 1.3e-16}), ("MOMENT", {32: 4.7e-8, 64: 1.3e-16})):
+        for bits, coefficients in getattr(angles, name).items():
+            value = np.polynomial.polynomial.polyval(t, np.array(coefficients, dtype=np.longdouble))
+            assert float(np.abs(value / exact[name] - 1).max()) <= bound[bits]
+
+
+def test_passes_are_vectorised(python, tmp_path) -> None:
+    """Square roots and fused multiply-adds come in whole vectors: a scalar loop would be ten times slower."""
+    found = python(
+        """
+import json, re
+import numba, numpy as np
+import fastntk
+from fastntk.kernels.cpu import limit
+row = np.full(64, 0.3, np.float32)
+limit.both_row(row, 1 - np.abs(row), 3)
+(signature,) = limit.both_row.signatures
+code = limit.both_row.inspect_asm(signature)
+print(json.dumps([numba.core.codegen.get_host_cpu_features(), re.findall(r"v?sqrtp[sd]\\s[^\\n]*", code)]))
+""",
+        env={"NUMBA_CACHE_DIR": str(tmp_path)},
+    )  # what comes from the cache has no assembly
+    features, roots = found
+    assert roots
+    if "+avx" in features:
+        assert any("%ymm" in root or "%zmm" in root for root in roots)

@@ -11,12 +11,11 @@ returns the same numbers and is the baseline that a fast kernel has to beat.
 from fastntk.reference.kernel import (
     gram,
     lambda_min,
-    limit_gram,
     second_gram,
     spectral_norm,
-    strong_limit_gram,
     tangent_gram,
 )
+from fastntk.reference.limit import limit_gram, strong_limit_gram
 from fastntk.reference.masks import (
     activation_masks,
     coactivation_counts,

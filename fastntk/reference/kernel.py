@@ -1,6 +1,5 @@
-"""Gram matrices of the tangent kernel, their infinite-width limits and their extreme eigenvalues."""
+"""Gram matrices of the tangent kernel and their extreme eigenvalues."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -8,9 +7,6 @@ from numpy.typing import NDArray
 
 from fastntk.reference.masks import activation_masks, strong_coactivation_counts
 from fastntk.reference.network import check_layers, pre_activations
-
-# Beyond this |cosine| arccos would magnify the rounding of its argument: take the angle from the points themselves.
-_NEARLY_PARALLEL = 0.9
 
 
 def gram(X: NDArray[Any], masks: NDArray[np.bool_], a: NDArray[Any] | None = None) -> NDArray[np.float64]:
@@ -114,120 +110,6 @@ def tangent_gram(
     if layers != "first":
         H += second_gram(X, W)
     return H
-
-
-def limit_gram(X: NDArray[Any], Z: NDArray[Any] | None = None, layers: str = "first") -> NDArray[np.float64]:
-    """Limit of the Gram matrix at infinite width, where ``w ~ N(0, I)`` and ``a_r = +-1``.
-
-    With theta the angle between x and z, "first" is ``E[x.z 1{w.x >= 0, w.z >= 0}] = x.z (pi - theta) / (2 pi)``,
-    "second" is ``E[relu(w.x) relu(w.z)] = |x| |z| (sin theta + (pi - theta) cos theta) / (2 pi)``, "both" their sum.
-
-    Parameters
-    ----------
-    X : array, shape (n, d)
-    Z : array, shape (k, d), optional
-        Second set of points, X itself by default.
-    layers : {"first", "second", "both"}
-
-    Returns
-    -------
-    array of float64, shape (n, k)
-        Without Z exactly symmetric, with the diagonal ``|x_i|^2 / 2`` of "first" and "second" exact. Zero where a
-        point is zero.
-
-    Raises
-    ------
-    ValueError
-        For an unknown `layers`.
-
-    Notes
-    -----
-    2 n k d flops and n k arccosines, and 4 d flops more for each pair closer than 26 degrees to parallel or
-    antiparallel: those take ``pi - theta = 2 atan2(|u + v|, |u - v|)`` for unit vectors u and v, which loses nothing
-    to cancellation. Assumption 3.1 of Du et al. for "first"; Cho and Saul (2009), eq. (6), for "second".
-
-    Examples
-    --------
-    >>> X = np.array([[1.0, 0.0], [0.0, 2.0]])
-    >>> limit_gram(X)
-    array([[0.5, 0. ],
-           [0. , 2. ]])
-    >>> limit_gram(X, layers="second").round(6)
-    array([[0.5    , 0.31831],
-           [0.31831, 2.     ]])
-    """
-    check_layers(layers)
-    X = X.astype(np.float64, copy=False)
-    other = X if Z is None else Z.astype(np.float64, copy=False)
-    gap = _angles_to_opposite(X, other)
-    limit = np.zeros_like(gap)
-    if layers != "second":
-        limit += (X @ other.T) * gap / (2 * math.pi)
-    if layers != "first":
-        scale = np.outer(np.linalg.norm(X, axis=1), np.linalg.norm(other, axis=1))
-        limit += scale * (np.sin(gap) - gap * np.cos(gap)) / (2 * math.pi)
-    if Z is None:
-        _make_symmetric(limit, X, layers)
-    return limit
-
-
-def strong_limit_gram(X: NDArray[Any]) -> NDArray[np.float64]:
-    """``limit_gram(X)`` in the usual NumPy way: one BLAS product and an arccosine of the clipped cosine.
-
-    Parameters
-    ----------
-    X : array, shape (n, d)
-        Without zero rows.
-
-    Returns
-    -------
-    array of float64, shape (n, n)
-
-    Notes
-    -----
-    A baseline for speed. Angles below 1e-8 are lost in the rounding of the cosine; `limit_gram` keeps them.
-
-    Examples
-    --------
-    >>> strong_limit_gram(np.array([[1.0, 0.0], [0.0, 2.0]]))
-    array([[0.5, 0. ],
-           [0. , 2. ]])
-    """
-    X = X.astype(np.float64, copy=False)
-    dots = X @ X.T
-    norms = np.sqrt(dots.diagonal())
-    theta = np.arccos(np.clip(dots / np.outer(norms, norms), -1.0, 1.0))
-    limit = dots * (math.pi - theta) / (2 * math.pi)
-    _make_symmetric(limit, X, "first")
-    return limit
-
-
-def _unit_rows(X: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rows divided by their length; a zero row stays zero."""
-    norms = np.linalg.norm(X, axis=1, keepdims=True)
-    return X / np.where(norms > 0, norms, 1.0)
-
-
-def _angles_to_opposite(X: NDArray[np.float64], Z: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``pi - theta`` for all pairs of rows, to a few units in the last place of pi or of itself when it is small."""
-    U, V = _unit_rows(X), _unit_rows(Z)
-    cosines = U @ V.T
-    near = np.abs(cosines) > _NEARLY_PARALLEL
-    gap = np.arccos(-np.clip(cosines, -1.0, 1.0))
-    for i in np.flatnonzero(near.any(axis=1)):
-        j = np.flatnonzero(near[i])
-        along = np.linalg.norm(U[i] + V[j], axis=1)
-        across = np.linalg.norm(U[i] - V[j], axis=1)
-        gap[i, j] = 2 * np.arctan2(along, across)
-    return gap
-
-
-def _make_symmetric(limit: NDArray[np.float64], X: NDArray[np.float64], layers: str) -> None:
-    """Copy the upper triangle to the lower one and write the exact diagonal, in place."""
-    lower = np.tril_indices_from(limit, -1)
-    limit[lower] = limit.T[lower]
-    squares = np.einsum("ij,ij->i", X, X)
-    np.fill_diagonal(limit, squares if layers == "both" else squares / 2)
 
 
 def lambda_min(H: NDArray[Any]) -> float:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastntk.reference.kernel import lambda_min, limit_gram, spectral_norm
+from fastntk.reference.kernel import lambda_min, spectral_norm
+from fastntk.reference.limit import limit_gram
 from fastntk.reference.masks import flip_fraction, strong_coactivation_counts
 from fastntk.reference.network import (
     check_layers,

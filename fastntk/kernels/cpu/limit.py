@@ -1,171 +1,202 @@
-"""Limit kernels: ``(c_sin |x||z| sin(theta) + c_ang x.z (pi - theta)) / (2 pi)`` for all pairs of rows.
+"""Limit kernels of all pairs of rows: ``|x||z|`` times a function of their angle, through any number of layers.
 
-Layout: a task owns one tile of the result; a single-threaded float64 BLAS product puts the tile of x.z into a
-    scratch block that stays in cache, where one vectorised pass turns it into kernel values. Without Z only
-    tiles on and below the diagonal are computed, each written twice. `out` has the caller's precision,
-    everything before is float64.
-Angle: pi - theta = acos(-rho) by the half-angle form: for |rho| > 1/2 acos |rho| is 2 asin(sqrt((1 - |rho|) /
-    2)), with the rational approximation of asin of Sun's fdlibm (error below 2^-58.75); no branch, so whole
-    vectors.
-Near pairs: a product of rounded rows carries 1 - |rho| to a few 1e-16 only, hence the angle to 1e-16 / theta.
-    Pairs with 1 - |rho| < 1e-4 (0.8 degrees) are counted in that pass and, where there are any, recomputed
-    from their unit rows: |u -+ v| has small relative error, and so has the angle. Error of any value about
-    1e-14 |x||z|.
-Cost: n^2 d (symmetric: half) multiply-adds of BLAS, the bound; then two square roots and one division per
-    pair, 1.6 ns (one core with 512-bit vectors).
-Rejected: one multi-threaded BLAS product of a block of rows, then the pass: its idle workers spin on the
-    cores the pass needs, and the block has left the cache.
+Layout: a task owns one tile of the result; a single-threaded BLAS product in the precision of the result puts
+    the tile of x.z into scratch that stays in cache, where vectorised passes over one row at a time turn it
+    into kernel values. Without Z only tiles on and below the diagonal are computed, each written twice.
+Recursion: in t = 1 - |cos|, not in cos: with p = acos(1 - t)/pi and g = (sin - phi cos)/pi (`angles`) one layer
+    is t -> t - g (negative cosines: 1 - g), kappa_0 = 1 - p (negative: p). Nearly parallel rows keep their
+    relative accuracy through every layer.
+Near pairs: a product of rounded rows carries t to a few units of rounding only. Pairs with t < NEAR take t =
+    |u -+ v|^2 / 2 from their unit rows in float64 instead. Entries then err by about 1e-14 |x||z| in float64
+    and 1e-6 |x||z| in float32.
+Cost: n^2 d multiply-adds of BLAS (symmetric: half), the bound; a layer is one square root and 13 (float64: 35)
+    multiply-adds a pair.
+Rejected: one multi-threaded BLAS product of a block of rows, then the pass: its idle workers spin on the cores
+    the pass needs, and the block has left the cache.
 """
 
 import math
+from collections import namedtuple
 
 import numba
 import numpy as np
 
 from fastntk.jit import kernel
+from fastntk.kernels.cpu.angles import angle_series, moment_series
 
-TILE = 200  # 320 KB of scratch per thread; not a power of two, so that columns spread over the cache sets
-NEAR = 1e-4  # 1 - |rho| below which a pair is recomputed from its rows
+TILE = {"f": 512, "d": 288}  # largest edge of a tile by precision: a megabyte or less
+NEAR = {"f": 1e-3, "d": 1e-4}  # t below which a pair is recomputed from its rows: 2.6 and 0.8 degrees
 
-_HALF_PI = math.pi / 2
-_TURN = 1.0 / (2.0 * math.pi)
+# One set of points. rows: for the product; exact: as given; inverse: 1/|row| (0 for zero rows); length: |exact|;
+# square: |exact|^2 times the factor of all layers; size: its root. All but exact and length: precision of the result.
+Points = namedtuple("Points", "rows exact inverse length size square")
 
-
-@kernel
-def asin_tail(z):
-    """(asin(s) - s) / s at z = s^2 <= 1/4."""
-    p = 7.91534994289814532176e-04 + z * 3.47933107596021167570e-05
-    p = 2.01212532134862925881e-01 + z * (-4.00555345006794114027e-02 + z * p)
-    p = z * (1.66666666666666657415e-01 + z * (-3.25565818622400915405e-01 + z * p))
-    q = 2.02094576023350569471 + z * (-6.88283971605453293030e-01 + z * 7.70381505559019352791e-02)
-    q = 1.0 + z * (-2.40339491173441421878 + z * q)
-    return p / q
+FIRST, SECOND, BOTH = 0, 1, 2
+SUMS = 16  # interleaved sums of a squared distance
 
 
 @kernel
-def angle_row(dots, norm, inverse, norms, inverses, c_sin, c_ang, values):
-    """Kernel values of one row of x.z; returns how many of its pairs are nearly (anti)parallel."""
-    near = 0
-    c_sin, c_ang = c_sin * _TURN, c_ang * _TURN
-    for j in range(dots.size):
-        dot = dots[j]
-        rho = dot * (inverse * inverses[j])
-        size = abs(rho)
-        rest = 1.0 - size
-        rest = rest if rest > 0.0 else 0.0
-        wide = size <= 0.5
-        z = size * size if wide else 0.5 * rest
-        root = math.sqrt(0.5 * rest)
-        s = size if wide else root
-        arc = s + s * asin_tail(z)
-        arc = _HALF_PI - arc if wide else 2.0 * arc  # acos |rho|
-        opposite = arc if rho < 0.0 else math.pi - arc  # pi - theta
-        sine = math.sqrt(rest * (1.0 + size))
-        values[j] = c_sin * (norm * norms[j]) * sine + c_ang * (dot * opposite)
-        near += 1 if size > 1.0 - NEAR else 0
-    return near
+def cosine_row(row, inverse, inverses, t, near):
+    """Products of one row to cosines, in place, and t = 1 - |cos|; returns how many t are below `near`."""
+    count = 0
+    zero = t.dtype.type(0)
+    one = t.dtype.type(1)
+    for j in range(row.size):
+        cosine = row[j] * (inverse * inverses[j])
+        rest = one - abs(cosine)
+        rest = rest if rest > zero else zero
+        row[j] = cosine
+        t[j] = rest
+        count += 1 if rest < near else 0
+    return count
 
 
 @kernel
-def near_pair(x, z, norm_x, norm_z, same, negative, c_sin, c_ang):
-    """The kernel value of a nearly parallel (or `negative`: antiparallel) pair, from the distance of the unit rows."""
-    sign = 1.0 if negative else -1.0
+def exact_t(x, z, length_x, length_z, negative, sums):
+    """t of a nearly parallel (or `negative`: antiparallel) pair from the distance of the unit rows."""
+    lanes, d = sums.size, x.size
+    inverse_x = 1.0 / length_x
+    inverse_z = (1.0 if negative else -1.0) / length_z
+    for q in range(lanes):
+        sums[q] = 0.0
+    for k in range(0, d - lanes + 1, lanes):
+        for q in range(lanes):
+            difference = np.float64(x[k + q]) * inverse_x + np.float64(z[k + q]) * inverse_z
+            sums[q] += difference * difference
     square = 0.0
-    for k in range(x.size):
-        difference = x[k] / norm_x + sign * (z[k] / norm_z)
+    for k in range(d - d % lanes, d):
+        difference = np.float64(x[k]) * inverse_x + np.float64(z[k]) * inverse_z
         square += difference * difference
-    half = 0.5 * math.sqrt(square)
-    small = 2.0 * math.asin(half)
-    scale = same if same > 0.0 else norm_x * norm_z
-    cosine = 1.0 - 0.5 * square
-    if negative:
-        value = c_sin * math.sin(small) - c_ang * cosine * small
-    else:
-        value = c_sin * math.sin(small) + c_ang * cosine * (math.pi - small)
-    return scale * value * _TURN + 0.0  # no negative zero
+    for q in range(lanes):
+        square += sums[q]
+    return 0.5 * square
 
 
 @kernel
-def tile_values(
-    tile, X, Z, i0, j0, square_x, square_z, norm_x, norm_z, inverse_x, inverse_z, c_sin, c_ang, diagonal, row
-):
-    """All values of one tile, in place of its dot products; `row` is scratch, the diagonal of a diagonal tile void."""
-    rows, columns = tile.shape
-    values, norms, inverses = row[:columns], norm_z[j0 : j0 + columns], inverse_z[j0 : j0 + columns]
-    for i in range(rows):
-        a = i0 + i
-        near = angle_row(tile[i], norm_x[a], inverse_x[a], norms, inverses, c_sin, c_ang, values)
-        if near > (1 if diagonal else 0):
-            for j in range(columns):
-                rho = tile[i, j] * (inverse_x[a] * inverses[j])
-                if abs(rho) > 1.0 - NEAR and not (diagonal and i == j):
-                    b = j0 + j
-                    same = square_x[a] if square_x[a] == square_z[b] else 0.0  # duplicates: |x|^2 to the bit
-                    values[j] = near_pair(X[a], Z[b], norm_x[a], norms[j], same, rho < 0.0, c_sin, c_ang)
-        for j in range(columns):
-            tile[i, j] = values[j]
+def first_row(row, t):
+    """Layers "first" at depth 1: cos kappa_0, in place of the cosines."""
+    one = t.dtype.type(1)
+    zero = t.dtype.type(0)
+    for j in range(row.size):
+        angle = math.sqrt(t[j]) * angle_series(t[j])
+        row[j] = row[j] * (one - angle if row[j] >= zero else angle)
+
+
+@kernel
+def second_row(row, t, depth):
+    """Layers "second": the cosine after `depth` layers, in place of the first; t is used up."""
+    one = t.dtype.type(1)
+    zero = t.dtype.type(0)
+    for j in range(row.size):
+        moment = t[j] * math.sqrt(t[j]) * moment_series(t[j])
+        t[j] = (t[j] if row[j] >= zero else one) - moment
+        row[j] = max(row[j], zero) + moment
+    for _layer in range(1, depth):
+        for j in range(row.size):
+            t[j] -= t[j] * math.sqrt(t[j]) * moment_series(t[j])
+    if depth > 1:
+        for j in range(row.size):
+            row[j] = one - t[j]
+
+
+@kernel
+def both_row(row, t, depth):
+    """Layers "both": tau after `depth` layers, in place of the cosines; t is used up."""
+    one = t.dtype.type(1)
+    zero = t.dtype.type(0)
+    for j in range(row.size):
+        root = math.sqrt(t[j])
+        angle = root * angle_series(t[j])
+        moment = t[j] * root * moment_series(t[j])
+        acute = row[j] >= zero
+        t[j] = (t[j] if acute else one) - moment
+        row[j] = (max(row[j], zero) + moment) + row[j] * (one - angle if acute else angle)
+    for _layer in range(1, depth):
+        for j in range(row.size):
+            root = math.sqrt(t[j])
+            kappa = one - root * angle_series(t[j])
+            t[j] -= t[j] * root * moment_series(t[j])
+            row[j] = (one - t[j]) + row[j] * kappa
+
+
+@kernel
+def through_layers(row, t, layers, depth):
+    """The kernel of unit vectors, in place of their cosines; t = 1 - |cos| is used up."""
+    if layers == FIRST:
+        first_row(row, t)
+    elif layers == SECOND:
+        second_row(row, t, depth)
+    else:
+        both_row(row, t, depth)
+
+
+@kernel
+def kernel_row(row, i, j0, x, z, layers, depth, near, diagonal, t, sums):
+    """All passes over the products `row` of point i of x with the points of z from j0; `diagonal`: x is z."""
+    one, zero = t.dtype.type(1), t.dtype.type(0)
+    j1 = j0 + row.size
+    count = cosine_row(row, x.inverse[i], z.inverse[j0:j1], t, near)
+    if diagonal:
+        row[i - j0], t[i - j0] = one, zero
+        count -= 1
+    if count > 0:
+        for j in range(row.size):
+            if t[j] < near and not (diagonal and i == j0 + j):
+                negative = row[j] < zero
+                t[j] = exact_t(x.exact[i], z.exact[j0 + j], x.length[i], z.length[j0 + j], negative, sums)
+                row[j] = t[j] - one if negative else one - t[j]
+    through_layers(row, t, layers, depth)
+    scale_row(row, x.square[i], x.size[i], z.square[j0:j1], z.size[j0:j1])
+
+
+@kernel
+def scale_row(row, square, size, squares, sizes):
+    """Times |x||z|; points of equal length take |x|^2, so that copies of a point get its diagonal to the bit."""
+    zero = row.dtype.type(0)
+    for j in range(row.size):
+        product = square if squares[j] == square else size * sizes[j]
+        row[j] = row[j] * product + zero  # no negative zero
 
 
 @kernel(parallel=True)
-def limit_cross(
-    X, Z, square_x, square_z, norm_x, norm_z, inverse_x, inverse_z, c_sin, c_ang, scratch, rows, out
-):
-    """All pairs of rows of X (n, d) and Z (k, d); scratch (threads, TILE^2) and rows (threads, TILE)."""
-    across = (Z.shape[0] + TILE - 1) // TILE
-    down = (X.shape[0] + TILE - 1) // TILE
-    for task in numba.prange(down * across):
+def limit_tiles(x, z, symmetric, layers, depth, near, tasks, scratch, rows, sums, out):
+    """out (n, k); tasks (count, 4): top, left, height, width; scratch, rows, sums: one row of each a thread."""
+    for task in numba.prange(tasks.shape[0]):
         thread = numba.get_thread_id()
-        i0, j0 = (task // across) * TILE, (task % across) * TILE
-        i1, j1 = min(i0 + TILE, X.shape[0]), min(j0 + TILE, Z.shape[0])
-        tile = scratch[thread, : (i1 - i0) * (j1 - j0)].reshape((i1 - i0, j1 - j0))
-        np.dot(X[i0:i1], Z[j0:j1].T, tile)
-        tile_values(
-            tile, X, Z, i0, j0, square_x, square_z, norm_x, norm_z, inverse_x, inverse_z, c_sin, c_ang, False,
-            rows[thread],
-        )  # fmt: skip
-        for i in range(i1 - i0):
-            for j in range(j1 - j0):
-                out[i0 + i, j0 + j] = tile[i, j]
-
-
-@kernel(parallel=True)
-def limit_symmetric(X, square, norm, inverse, c_sin, c_ang, down, across, scratch, rows, out):
-    """All pairs of rows of X (n, d); tile t covers block row down[t] and block column across[t] <= down[t]."""
-    for task in numba.prange(down.size):
-        thread = numba.get_thread_id()
-        i0, j0 = down[task] * TILE, across[task] * TILE
-        i1, j1 = min(i0 + TILE, X.shape[0]), min(j0 + TILE, X.shape[0])
-        height, width = i1 - i0, j1 - j0
+        top, left, height, width = tasks[task, 0], tasks[task, 1], tasks[task, 2], tasks[task, 3]
         tile = scratch[thread, : height * width].reshape((height, width))
-        np.dot(X[i0:i1], X[j0:j1].T, tile)
-        diagonal = i0 == j0
-        tile_values(
-            tile,
-            X,
-            X,
-            i0,
-            j0,
-            square,
-            square,
-            norm,
-            norm,
-            inverse,
-            inverse,
-            c_sin,
-            c_ang,
-            diagonal,
-            rows[thread],
-        )
-        if diagonal:  # its lower half decides; theta = 0 is exact: only the (pi - theta) term is left
-            for i in range(height):
-                tile[i, i] = 0.5 * c_ang * square[i0 + i]
-                for j in range(i):
-                    tile[j, i] = tile[i, j]
-        else:
-            for first in range(0, width, 8):  # one cache line of every row at a time
-                for j in range(first, min(first + 8, width)):
-                    for i in range(height):
-                        out[j0 + j, i0 + i] = tile[i, j]
+        np.dot(x.rows[top : top + height], z.rows[left : left + width].T, tile)
+        diagonal = symmetric and top == left
         for i in range(height):
-            for j in range(width):
-                out[i0 + i, j0 + j] = tile[i, j]
+            kernel_row(
+                tile[i],
+                top + i,
+                left,
+                x,
+                z,
+                layers,
+                depth,
+                near,
+                diagonal,
+                rows[thread, :width],
+                sums[thread],
+            )
+        write(tile, top, left, symmetric, out)
+
+
+@kernel
+def write(tile, top, left, symmetric, out):
+    """Copy the tile to its place and its mirror image; of a diagonal tile the lower half decides."""
+    height, width = tile.shape
+    if symmetric and top == left:
+        for i in range(height):
+            for j in range(i):
+                tile[j, i] = tile[i, j]
+    elif symmetric:
+        for first in range(0, width, 16):  # one cache line of every row at a time
+            for j in range(first, min(first + 16, width)):
+                for i in range(height):
+                    out[left + j, top + i] = tile[i, j]
+    for i in range(height):
+        for j in range(width):
+            out[top + i, left + j] = tile[i, j]
