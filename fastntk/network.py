@@ -1,6 +1,7 @@
 """The two-layer ReLU network of Du et al."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +9,7 @@ import numpy.typing as npt
 from fastntk import checks
 from fastntk.masks import forward_pass
 from fastntk.memory import require_memory
+from fastntk.torch_bridge import module_of, weights_of
 
 _DRAW_BYTES = 2**23  # neurons are drawn in pieces of this size: float64 draws are never all in memory
 
@@ -91,6 +93,49 @@ class TwoLayerReLU:
         net.W = weights
         net.a = np.where(signs == 1, kind.type(1), kind.type(-1))
         return net
+
+    @classmethod
+    def from_torch(cls, module: Any) -> "TwoLayerReLU":
+        """Network with the outputs of ``torch.nn.Sequential(Linear(d, m), ReLU(), Linear(m, 1))`` without biases.
+
+        ``W = module[0].weight`` and ``a = sqrt(m) module[2].weight[0]``, because a module has no factor 1 / sqrt(m).
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            Its children are these three layers; its ``forward`` is taken to apply them in order.  float32 or float64,
+            on any device.
+
+        Returns
+        -------
+        TwoLayerReLU
+            With weights of the same dtype, copied to the host: training the module does not change them.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the module has biases, other layers, several outputs, or weights of another or mixed precision.
+
+        Notes
+        -----
+        `to_torch` is the inverse up to one rounding of `a`.
+        """
+        return cls(*weights_of(module))
+
+    def to_torch(self) -> Any:
+        """Module ``torch.nn.Sequential(Linear(d, m), ReLU(), Linear(m, 1))`` with the same outputs, of shape (n, 1).
+
+        Returns
+        -------
+        torch.nn.Sequential
+            On the CPU, in the precision of the weights, which are copied; ``module[2].weight = a / sqrt(m)``.
+
+        Raises
+        ------
+        ImportError
+            If PyTorch is not installed.
+        """
+        return module_of(self.W, self.a)
 
     @property
     def width(self) -> int:
