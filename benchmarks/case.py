@@ -9,6 +9,7 @@ OURS = "fastntk"
 NUMPY = "numpy"  # the plain reference, fastntk.reference
 BLAS = "blas"  # the fastest NumPy: the whole work in one BLAS call, inputs expanded beforehand
 TORCH = "torch"
+PRODUCT = "product"  # a part of the work that no method can do without, in one BLAS call
 
 
 @dataclass(frozen=True)

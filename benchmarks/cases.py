@@ -1,6 +1,6 @@
 """The registry: every comparison, in the order of the report."""
 
-from benchmarks import masks, matrices, steps
+from benchmarks import limit_kernels, masks, matrices, steps
 from benchmarks.case import Case
 
 CASES: tuple[Case, ...] = (
@@ -10,7 +10,10 @@ CASES: tuple[Case, ...] = (
     matrices.MASKS,
     matrices.GRAM,
     matrices.GRADIENT,
-    matrices.LIMIT,
+    limit_kernels.LIMIT,
+    limit_kernels.BOTH,
+    limit_kernels.DEEP,
+    limit_kernels.OPERATOR,
     steps.DUAL,
     steps.PRIMAL,
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.case import BLAS, NUMPY, OURS, Case, Size
+from benchmarks.case import BLAS, NUMPY, OURS, PRODUCT, Case, Size
 from benchmarks.limits import Limit
 from benchmarks.rows import Row, row
 from benchmarks.timing import Plan
@@ -35,7 +35,7 @@ def growth(
         sizes = tuple(size for size in sizes if getattr(size, variable) <= QUICK_LARGEST[variable])
     if not sizes:
         return None
-    baseline = BLAS if BLAS in case.against else NUMPY
+    baseline = next(side for side in (BLAS, PRODUCT, NUMPY) if side in case.against)
     rows = []
     for size in sizes:
         rows.append(row(case, size, limits, plan, only=(baseline,)))

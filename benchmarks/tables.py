@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from benchmarks.case import BLAS, NUMPY, OURS, TORCH
+from benchmarks.case import BLAS, NUMPY, OURS, PRODUCT, TORCH
 from benchmarks.cases import CASES
 
-BASELINES = (NUMPY, BLAS, TORCH)
-HEADINGS = {NUMPY: "reference", BLAS: "strong NumPy", TORCH: "torch"}
+BASELINES = (NUMPY, BLAS, TORCH, PRODUCT)
+HEADINGS = {NUMPY: "reference", BLAS: "strong NumPy", TORCH: "torch", PRODUCT: "product alone"}
 
 
 def table(headings: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
