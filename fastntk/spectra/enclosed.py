@@ -1,0 +1,29 @@
+"""A number between two bounds."""
+
+from typing import Any
+
+
+class Enclosed(float):
+    """A number together with bounds of the exact one; otherwise an ordinary float.
+
+    Attributes
+    ----------
+    lower, upper : float
+        The exact number lies between them.  Infinite where nothing was proven.
+    """
+
+    lower: float
+    upper: float
+
+    def __new__(cls, value: float, lower: float, upper: float) -> "Enclosed":
+        """The float `value` with its bounds."""
+        self = super().__new__(cls, value)
+        self.lower = float(lower)
+        self.upper = float(upper)
+        return self
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return float(self), self.lower, self.upper
+
+    def __repr__(self) -> str:
+        return f"Enclosed({float(self)!r}, lower={self.lower!r}, upper={self.upper!r})"
