@@ -99,8 +99,8 @@ def short(report: Mapping[str, Any]) -> str:
         )
     environment = report["environment"]
     note = (
-        "Times faster than plain NumPy (`fastntk.reference`), the fastest NumPy (as much as possible in one BLAS call), "
-        "torch, and the one BLAS product that the work cannot do without, taken alone (there 1 is perfect): "
+        "Times faster than plain NumPy (`fastntk.reference`), the fastest NumPy (all it can in one BLAS call), torch, "
+        "and the one BLAS product that the work cannot do without, taken alone (there 1 is perfect): "
         f"median (smallest–largest) over interleaved rounds, {report['threads']} threads on each side, "
         f"{environment['cpu']}, {environment['created'][:10]}. CUDA: not measured.{scaled} "
         "Made by `fastntk bench --readme`."
