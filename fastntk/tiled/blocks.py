@@ -4,8 +4,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_BYTES = 96_000_000  # of a block: large enough to hide the start of a block, small enough to hold three
-_UNIT = 1600  # blocks start at multiples of it: kernels see the same tiles as in the whole matrix
+UNIT = {4: 2560, 8: 1440}
+"""Blocks start at multiples of it, by the size of an entry: kernels see the tiles that the whole matrix has."""
+
+_BYTES = 5120**2 * 4  # of a block: enough to hide what starting it takes, little enough to hold a few
 
 
 @dataclass(frozen=True)
@@ -55,21 +57,21 @@ class Blocks:
 def cut(
     shape: tuple[int, int], symmetric: bool, itemsize: int, chunks: tuple[int, int], side: int | None = None
 ) -> Blocks:
-    """Choose the blocks: about `_BYTES` each, aligned to the chunks in which the target stores its data."""
+    """Choose the blocks: about 100 MB each, aligned to the chunks in which the target stores its data."""
     largest = side or math.isqrt(_BYTES // itemsize)
+    unit = 1 if side else UNIT[itemsize]
     if symmetric:
         common = math.lcm(*chunks)
-        edge = _aligned(largest, common if common <= largest else max(chunks), side)
+        edge = _aligned(largest, common if common <= largest else max(chunks), unit)
         return Blocks(shape, True, edge, edge)
-    width = _aligned(largest, chunks[1], side)
+    width = _aligned(largest, chunks[1], unit)
     if side is None and shape[1] < width:  # a narrow matrix: fewer, longer blocks
         largest = _BYTES // itemsize // shape[1]
-    return Blocks(shape, False, _aligned(largest, chunks[0], side), width)
+    return Blocks(shape, False, _aligned(largest, chunks[0], unit), width)
 
 
-def _aligned(largest: int, chunk: int, side: int | None) -> int:
+def _aligned(largest: int, chunk: int, unit: int) -> int:
     """The largest multiple of the unit, and if possible of the chunk, up to `largest`."""
-    unit = 1 if side is not None else _UNIT
     both = math.lcm(unit, chunk)
     step = next((step for step in (both, chunk, unit) if step <= largest), 1)
     return largest // step * step

@@ -12,9 +12,6 @@ import numpy as np
 
 from fastntk.tiled.targets import Target, check_matrix, require_disk, reserve
 
-CHUNK = 1600
-"""Edge of the chunks of a Zarr array that is given by its path: 10 or 20 MB."""
-
 
 def require_module(module: str, extra: str) -> Any:
     """Import an optional library, or say what to install."""

@@ -16,7 +16,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from fastntk.storage import ensure_folder, sync_folder
-from fastntk.tiled.datasets import CHUNK, ZarrTarget, require_module
+from fastntk.tiled.blocks import UNIT
+from fastntk.tiled.datasets import ZarrTarget, require_module
 from fastntk.tiled.targets import Target, require_disk, reserve
 
 DATASET = "gram"
@@ -26,12 +27,18 @@ HDF5 = (".h5", ".hdf5")
 SUFFIXES = (".npy", *HDF5, ".zarr")
 
 
+def checked_path(out: str | os.PathLike[str]) -> Path:
+    """`out` as a path whose ending names a format."""
+    path = Path(out)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"out must be a file name ending in {', '.join(SUFFIXES)}, got {str(path)!r}")
+    return path
+
+
 def file_target(out: str | os.PathLike[str], shape: tuple[int, int], dtype: np.dtype) -> Target:
     """The target that a file's name asks for."""
-    path = Path(out)
+    path = checked_path(out)
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ValueError(f"out must be a file name ending in {', '.join(SUFFIXES)}, got {str(path)!r}")
     if suffix == ".npy" and path.is_dir():
         raise IsADirectoryError(f"out: {str(path)!r} is a folder, a file name is expected")
     if suffix != ".npy" and path.exists():
@@ -184,7 +191,7 @@ class ZarrFolder(ZarrTarget):
         self.path, self.name, self.identity = path, str(path), {}
         self.journal = path.with_name(f"{path.name}.journal")
         self.partial = path.with_name(f"{path.name}.partial")
-        self.chunks = (min(CHUNK, shape[0]), min(CHUNK, shape[1]))
+        self.chunks = (min(UNIT[dtype.itemsize], shape[0]), min(UNIT[dtype.itemsize], shape[1]))
         self._shape, self._dtype = shape, dtype
 
     def begun(self) -> bool:
