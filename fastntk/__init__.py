@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fastntk.alignment import LabelProjections, generalization_complexity, label_projections
     from fastntk.errors import ConvergenceWarning, DivergenceError, MemoryLimitError, SingularGramWarning
     from fastntk.gradient import loss_gradient
+    from fastntk.gram_confidence import GramInterval, gram_interval
     from fastntk.gram_matrix import gram
     from fastntk.limit import limit_gram, limit_profile
     from fastntk.loading import load
@@ -31,6 +32,7 @@ _HOME = {
     "DivergenceError": "errors",
     "Eigenvalue": "spectra",
     "Enclosed": "spectra",
+    "GramInterval": "gram_confidence",
     "GramOperator": "operators",
     "KernelRegression": "regression",
     "LabelProjections": "alignment",
@@ -48,6 +50,7 @@ _HOME = {
     "flip_fraction": "masks",
     "generalization_complexity": "alignment",
     "gram": "gram_matrix",
+    "gram_interval": "gram_confidence",
     "gram_operator": "operators",
     "kernel_regression": "regression",
     "label_projections": "alignment",
@@ -66,6 +69,7 @@ __all__ = [
     "DivergenceError",
     "Eigenvalue",
     "Enclosed",
+    "GramInterval",
     "GramOperator",
     "KernelRegression",
     "LabelProjections",
@@ -84,6 +88,7 @@ __all__ = [
     "flip_fraction",
     "generalization_complexity",
     "gram",
+    "gram_interval",
     "gram_operator",
     "kernel_regression",
     "label_projections",
