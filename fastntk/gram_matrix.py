@@ -1,103 +1,217 @@
-"""Gram matrix of the gradients with respect to the first layer at finite width."""
+"""Gram matrix of the gradients at finite width, of the first layer, the second or both."""
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastntk import checks
 from fastntk.backends import kernel_threads
+from fastntk.gram_blocks import FiniteGram
+from fastntk.gram_neurons import DrawnNeurons, HeldNeurons, MappedNeurons, Neurons
+from fastntk.gram_passes import Terms
 from fastntk.kernels.cpu.coactivation import gram_from_panels
 from fastntk.kernels.cpu.products import products as _products
 from fastntk.layout import thread_slots
-from fastntk.masks import activation_masks, block_pairs, packed, panels
-from fastntk.memory import require_memory
+from fastntk.masks import block_pairs, packed, panels
 from fastntk.packing import PackedMasks
+from fastntk.progress import Progress
+from fastntk.tiled import compute
 
 _ROWS = 128  # of a block of products: a few dozen tasks at n = 1000
-_WEIGHTED_BLOCK = 4096  # neurons expanded to dense columns at a time
+_LAYERS = {"first": (True, False), "second": (False, True), "both": (True, True)}
+
+Masks = PackedMasks | npt.NDArray[np.bool_]
 
 
 def gram(
     X: npt.ArrayLike,
     W: npt.ArrayLike | None = None,
-    *,
-    masks: PackedMasks | None = None,
     a: npt.ArrayLike | None = None,
-) -> npt.NDArray[np.float64]:
-    """Gram matrix ``H_ij = (1/m) x_i . x_j sum_r a_r^2 1{w_r . x_i >= 0, w_r . x_j >= 0}``.
+    Z: npt.ArrayLike | None = None,
+    *,
+    masks: Masks | tuple[Masks, Masks] | None = None,
+    layers: str = "first",
+    width: int | None = None,
+    seed: int = 0,
+    dtype: npt.DTypeLike = "float64",
+    out: Any = None,
+    progress: Progress = False,
+) -> Any:
+    """Gram matrix ``H_ij = (1/m) x_i . x_j sum_r a_r^2 1{w_r . x_i >= 0, w_r . x_j >= 0}`` of the first layer.
+
+    That is ``layers="first"``; "second" is ``(1/m) sum_r relu(w_r . x_i) relu(w_r . x_j)``; "both" is their sum, the
+    tangent kernel of a network whose layers are both trained.
 
     Parameters
     ----------
     X : array_like, shape (n, d)
         Samples.
     W : array_like, shape (m, d), optional
-        Weights of the first layer.  Exactly one of ``W`` and ``masks`` is given.
-    masks : PackedMasks or boolean ndarray, shape (n, m), optional
-        Activation pattern, if it is known already.
+        Weights of the first layer; exactly one of ``W``, ``masks`` and ``width`` is given.  float32 or float64
+        decides the precision of ``w_r . x_i``.  A `numpy.memmap` is read a piece at a time and may be larger than
+        memory.
     a : array_like, shape (m,), optional
         Weights of the second layer; by default (and for signs) ``a_r^2 = 1``.
+    Z : array_like, shape (k, d), optional
+        Second set of samples, for the columns of the matrix; X itself by default.
+    masks : PackedMasks or boolean ndarray, shape (n, m), optional
+        Activation pattern, if it is known already; with ``Z`` a pair, those of X and of Z.  For "first" only.
+    layers : {"first", "second", "both"}
+    width, seed : int, optional
+        Use the neurons of ``TwoLayerReLU.init(d, width, seed)``, drawn when they are needed and never stored.
+    dtype : {"float64", "float32"}
+        Precision of the result; its sums are those of float64.
+    out : ndarray, memmap, HDF5 or Zarr array, or file name, optional
+        Where to put the result, see `fastntk.tiled.compute`.
+    progress : bool or callable
+        Show a bar, or call with (entries done, entries in all).
 
     Returns
     -------
-    ndarray of float64, shape (n, n)
-        Exactly symmetric and, up to rounding, positive semi-definite.
+    ndarray of `dtype`, shape (n, k), or `out`
+        Without Z exactly symmetric and, up to rounding, positive semi-definite.
 
     Raises
     ------
     ValueError, TypeError
-        If neither or both of ``W`` and ``masks`` are given, shapes disagree, or an entry is not finite.
+        If not exactly one source of neurons is given, shapes disagree, or an entry is not finite.
     MemoryLimitError
-        If the result does not fit in memory.
+        If the result or what must be held for it does not fit in memory.
 
     Notes
     -----
     Cost: ``2 n d m`` flops for the pattern (none with ``masks``), ``n^2 m / 2`` bit products, ``n^2 d`` flops for
-    ``X X^T`` in float64.  The counts are exact integers, so entries have the rounding of ``x_i . x_j`` and
-    one product and one division more.  Weights ``a`` whose squares differ need ``2 n^2 m`` flops of BLAS in float64.
-    Source: Du et al. (arXiv 1810.02054), Section 3, the matrix H(t).
+    ``X X^T`` in float64.  Counts are exact integers, however the neurons are cut into pieces, so entries of "first"
+    have the rounding of ``x_i . x_j`` and two or three operations more.  Weights ``a`` whose squares differ, and
+    "second", need ``n^2 m`` flops of BLAS each: the former in float64; the latter in the precision of ``W`` over 512
+    neurons at a time, those sums in float64 (relative error near 3e-7 for float32).
+
+    Beside the result up to 256 MiB of patterns are held.  Where they would take more, and for "second" or weights,
+    neurons pass by in pieces of 64 MiB and every block of the result (one, in memory) is a pass over all of them, with
+    its sums held at 8 bytes an entry and term, half without Z.  Du et al. (arXiv 1810.02054), Section 3 and, for both
+    layers, Section 3.1.
 
     Examples
     --------
     >>> import fastntk
-    >>> fastntk.gram([[1.0, 0.0], [0.6, 0.8]], [[1.0, 0.0], [-1.0, 2.0]])
+    >>> X, W = [[1.0, 0.0], [0.6, 0.8]], [[1.0, 0.0], [-1.0, 2.0]]
+    >>> fastntk.gram(X, W)
     array([[0.5, 0.3],
            [0.3, 1. ]])
+    >>> fastntk.gram(X, W, layers="second")
+    array([[0.5 , 0.3 ],
+           [0.3 , 0.68]])
+    >>> fastntk.gram(X, width=1_000_000, seed=1).round(2)
+    array([[0.5 , 0.21],
+           [0.21, 0.5 ]])
     """
-    samples = checks.matrix(X, "X")
-    n = len(samples)
-    if (W is None) == (masks is None):
-        raise ValueError(
-            "exactly one of W and masks must be given, got " + ("neither" if W is None else "both")
-        )
-    pattern = activation_masks(samples, W) if W is not None else packed(masks, "masks")  # type: ignore[arg-type]
-    if pattern.shape[0] != n:
-        raise ValueError(f"masks must have one row for each row of X ({n}), got {pattern.shape[0]}")
-    require_memory(3 * 8 * n * n, f"the Gram matrix of n={n} samples")
-    weights = np.ones(1) if a is None else checks.vector(a, "a", pattern.shape[1], "W", np.float64)
-    return GramOfPatterns(samples, weights)(pattern)
+    source = gram_source(X, W, a, Z, masks=masks, layers=layers, width=width, seed=seed, dtype=dtype)
+    return compute(source, out, progress=progress)
+
+
+def gram_source(
+    X: npt.ArrayLike,
+    W: npt.ArrayLike | None = None,
+    a: npt.ArrayLike | None = None,
+    Z: npt.ArrayLike | None = None,
+    *,
+    masks: Masks | tuple[Masks, Masks] | None = None,
+    layers: str = "first",
+    width: int | None = None,
+    seed: int = 0,
+    dtype: npt.DTypeLike = "float64",
+) -> FiniteGram:
+    """The checked arguments of `gram`, ready to compute any block."""
+    first, second = _LAYERS[checks.choice(layers, "layers", tuple(_LAYERS))]
+    kind = checks.floating_dtype(dtype)
+    points = checks.matrix(X, "X")
+    others = points
+    if Z is not None:
+        others = checks.matrix(Z, "Z")
+        checks.same_columns(points, "X", others, "Z")
+    given = [name for name, value in (("W", W), ("masks", masks), ("width", width)) if value is not None]
+    if len(given) != 1:
+        got = " and ".join(given) or "none"
+        raise ValueError(f"exactly one of W, masks and width must be given, got {got}")
+    found: Neurons | tuple[PackedMasks, PackedMasks]
+    if masks is not None:
+        if second:
+            raise ValueError(f"layers={layers!r} needs W or width, got masks: they do not tell the outputs")
+        found = _pair(masks, len(points), None if Z is None else len(others))
+        m = found[0].shape[1]
+    else:
+        found = _neurons(W, width, seed, points)
+        for samples, name in ((points, "X"), (others, "Z")):
+            checks.representable(samples, name, found.dtype)
+        m = found.count
+    weights = np.ones(1) if a is None else checks.vector(a, "a", m, given[0], np.float64)
+    return FiniteGram(points, others, found, _terms(first, second, weights), kind)
+
+
+def _neurons(W: Any, width: int | None, seed: int, points: np.ndarray) -> Neurons:
+    """The source of the neurons, known to have as many columns as the samples."""
+    if width is not None:
+        return DrawnNeurons(points.shape[1], width, seed)
+    if isinstance(W, np.memmap):
+        neurons = MappedNeurons(W)
+        checks.same_columns(points, "X", W, "W")
+        return neurons
+    weights = checks.matrix(W, "W")
+    checks.same_columns(points, "X", weights, "W")
+    return HeldNeurons(weights)
+
+
+def _pair(masks: Any, n: int, k: int | None) -> tuple[PackedMasks, PackedMasks]:
+    """Patterns of rows and columns: the same object if there is no second set of samples."""
+    if k is None:
+        if isinstance(masks, tuple):
+            raise TypeError("masks must be PackedMasks or a boolean matrix without Z, got a tuple")
+        left = right = packed(masks, "masks")
+    else:
+        if not isinstance(masks, tuple) or len(masks) != 2:
+            raise TypeError(f"masks must be a pair with Z, those of X and of Z, got {type(masks).__name__}")
+        left, right = packed(masks[0], "masks[0]"), packed(masks[1], "masks[1]")
+        if left.shape[1] != right.shape[1]:
+            raise ValueError(
+                f"masks must be of the same neurons, got {left.shape[1]} for X and {right.shape[1]} for Z"
+            )
+    for found, rows, name in ((left, n, "X"), (right, n if k is None else k, "Z")):
+        if found.shape[0] != rows:
+            raise ValueError(f"masks must have one row for each row of {name} ({rows}), got {found.shape[0]}")
+    return left, right
+
+
+def _terms(first: bool, second: bool, a: np.ndarray) -> Terms:
+    """What the weights of the second layer mean for the sums."""
+    squares = np.square(a, dtype=np.float64)
+    if (squares == squares[0]).all():
+        return Terms(first, second, scale=float(squares[0]))
+    return Terms(first, second, weights=np.abs(a, dtype=np.float64))
 
 
 class GramOfPatterns:
     """``masks -> H`` for fixed samples and second layer: what need not be computed again for each pattern."""
 
     def __init__(self, X: np.ndarray, a: np.ndarray) -> None:
-        squares = np.square(a, dtype=np.float64)
-        self._uniform = bool((squares == squares[0]).all())
-        self._squares = squares
-        self._products = products(X)
-        if self._uniform:
-            self._products *= squares[0]
+        self._terms = _terms(True, False, a)
+        self._X = X
+        if self._terms.counts:
+            self._products = products(X)
+            self._products *= self._terms.scale
 
     def __call__(self, masks: PackedMasks, out: np.ndarray | None = None) -> npt.NDArray[np.float64]:
         """The Gram matrix of a pattern with the samples' n rows, in ``out`` if given."""
-        H = np.empty_like(self._products) if out is None else out
-        if self._uniform:
+        n, m = masks.shape
+        H = np.empty((n, n)) if out is None else out
+        if self._terms.counts:
             P, pairs, scratch = panels(masks)
             blocks = np.empty(scratch.shape)
             words = blocks.view(np.uint64), H.view(np.uint64)
-            gram_from_panels(P, self._products, float(masks.shape[1]), pairs, scratch, blocks, *words)
+            gram_from_panels(P, self._products, float(m), pairs, scratch, blocks, *words)
         else:
-            np.multiply(self._products, _weighted_counts(masks, self._squares), out=H)
-            H /= masks.shape[1]
+            source = FiniteGram(self._X, self._X, (masks, masks), self._terms, H.dtype)
+            source.fill(slice(0, n), slice(0, n), H)
         return H
 
 
@@ -109,15 +223,3 @@ def products(X: np.ndarray) -> npt.NDArray[np.float64]:
     with kernel_threads():
         _products(rows, block_pairs(-(-n // _ROWS)), np.empty((thread_slots(), _ROWS, _ROWS)), K)
     return K
-
-
-def _weighted_counts(masks: PackedMasks, squares: np.ndarray) -> np.ndarray:
-    n, m = masks.shape
-    sums = np.zeros((n, n))
-    for first in range(0, m, _WEIGHTED_BLOCK):
-        last = min(first + _WEIGHTED_BLOCK, m)
-        bits = masks.bits[:, np.newaxis, first:last]
-        dense = np.unpackbits(bits, axis=1, bitorder="little").reshape(-1, last - first)[:n]
-        scaled = dense * np.sqrt(squares[first:last])
-        sums += scaled @ scaled.T
-    return sums

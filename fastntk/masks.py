@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastntk import checks
+from fastntk.activations import Activations, block_rows
 from fastntk.backends import kernel_threads
 from fastntk.kernels.cpu import coactivation, flips, forward
 from fastntk.kernels.cpu.coactivation import BLOCK, SUPER
@@ -53,13 +54,18 @@ def activation_masks(X: npt.ArrayLike, W: npt.ArrayLike) -> PackedMasks:
     samples = checks.matrix(X, "X")
     checks.same_columns(samples, "X", weights, "W")
     checks.representable(samples, "X", weights.dtype)
-    return forward_pass(samples, weights, np.zeros(len(weights), dtype=weights.dtype))[0]
+    (n, _), m = samples.shape, len(weights)
+    _require_pattern(samples, m)
+    masks = PackedMasks.empty(n, m)
+    with kernel_threads():
+        Activations(samples, m, block_rows(n, m, weights.dtype), weights.dtype)(weights, 0, masks.bits)
+    return masks
 
 
 def forward_pass(X: np.ndarray, W: np.ndarray, a: np.ndarray) -> tuple[PackedMasks, np.ndarray]:
     """Masks and outputs ``u`` (float64) of checked arrays, in the precision of ``W``."""
     (n, _), m = X.shape, len(W)
-    require_memory(n * m // 8 + X.nbytes, f"the activation pattern of n={n} samples and m={m} neurons")
+    _require_pattern(X, m)
     masks = PackedMasks.empty(n, m)
     scratch = ForwardScratch(n, m, W.dtype)
     nothing = np.empty((0, 0, 0), dtype=W.dtype)
@@ -77,6 +83,12 @@ def forward_pass(X: np.ndarray, W: np.ndarray, a: np.ndarray) -> tuple[PackedMas
             nothing,
         )
     return masks, scratch.outputs(n, m)
+
+
+def _require_pattern(X: np.ndarray, m: int) -> None:
+    """Check that a pattern fits, beside a copy of the samples."""
+    n = len(X)
+    require_memory(n * m // 8 + X.nbytes, f"the activation pattern of n={n} samples and m={m} neurons")
 
 
 def panels(masks: PackedMasks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -85,10 +85,9 @@ class TwoLayerReLU:
         seed = checks.integer(seed, "seed", 0)
         kind = checks.floating_dtype(dtype)
         require_memory(width * (d + 1) * kind.itemsize, f"a network of width {width} on {d} inputs")
-        first, second = np.random.SeedSequence(seed).spawn(2)
         weights = np.empty((width, d), dtype=kind)
-        _fill(weights, np.random.default_rng(first).standard_normal)
-        signs = np.random.default_rng(second).integers(0, 2, size=width, dtype=np.uint8)
+        weight_draws(seed)(weights)
+        signs = np.random.default_rng(_streams(seed)[1]).integers(0, 2, size=width, dtype=np.uint8)
         net = cls.__new__(cls)
         net.W = weights
         net.a = np.where(signs == 1, kind.type(1), kind.type(-1))
@@ -158,9 +157,19 @@ class TwoLayerReLU:
         return f"TwoLayerReLU(d={self.d}, width={self.width}, dtype={self.W.dtype.name})"
 
 
-def _fill(rows: np.ndarray, draw: Callable[[tuple[int, int]], np.ndarray]) -> None:
-    """Fill the rows with float64 draws, a piece at a time: the stream is the same for every piece size."""
-    step = max(1, _DRAW_BYTES // (8 * rows.shape[1]))
-    for first in range(0, len(rows), step):
-        piece = rows[first : first + step]
-        piece[...] = draw(piece.shape)
+def _streams(seed: int) -> list[np.random.SeedSequence]:
+    """Independent streams for the two layers."""
+    return np.random.SeedSequence(seed).spawn(2)
+
+
+def weight_draws(seed: int) -> Callable[[np.ndarray], None]:
+    """What fills rows with the next neurons of the stream; the neurons do not depend on how many rows at a time."""
+    draw = np.random.default_rng(_streams(seed)[0]).standard_normal
+
+    def fill(rows: np.ndarray) -> None:
+        step = max(1, _DRAW_BYTES // (8 * rows.shape[1]))
+        for first in range(0, len(rows), step):
+            piece = rows[first : first + step]
+            piece[...] = draw(piece.shape)
+
+    return fill

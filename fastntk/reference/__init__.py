@@ -8,6 +8,7 @@ Where the plain form is not the fastest NumPy can do, a second function named ``
 returns the same numbers and is the baseline that a fast kernel has to beat.
 """
 
+from fastntk.reference.finite import cross_gram
 from fastntk.reference.kernel import (
     gram,
     lambda_min,
@@ -40,6 +41,7 @@ from fastntk.reference.training import train
 __all__ = [
     "activation_masks",
     "coactivation_counts",
+    "cross_gram",
     "drift",
     "flip_count",
     "flip_fraction",

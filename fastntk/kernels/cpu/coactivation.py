@@ -41,18 +41,18 @@ def to_panels(bits, panels):
 
 
 @kernel
-def four_by_four(P, words, panel, lane, block, first, last, C, row):
-    """Add to C[row + q, :] the counts of sample `lane + q` of `panel` against the 32 samples of `block`, q < 4."""
+def four_by_four(P, Q, words, panel, lane, block, first, last, C, row):
+    """C[row + q, :] += counts of sample `lane + q` of `panel` of P against the samples of `block` of Q, q < 4."""
     c00 = c01 = c02 = c03 = c10 = c11 = c12 = c13 = zeros(C)
     c20 = c21 = c22 = c23 = c30 = c31 = c32 = c33 = c00
     stride = words * 8
     left = panel * stride + lane
     right = 4 * block * stride
     for w in range(first, last):
-        b0 = load(P, right + 8 * w)
-        b1 = load(P, right + stride + 8 * w)
-        b2 = load(P, right + 2 * stride + 8 * w)
-        b3 = load(P, right + 3 * stride + 8 * w)
+        b0 = load(Q, right + 8 * w)
+        b1 = load(Q, right + stride + 8 * w)
+        b2 = load(Q, right + 2 * stride + 8 * w)
+        b3 = load(Q, right + 3 * stride + 8 * w)
         s = broadcast(P, left + 8 * w)
         c00 = c00 + popcount(s & b0)
         c01 = c01 + popcount(s & b1)
@@ -93,15 +93,21 @@ def four_by_four(P, words, panel, lane, block, first, last, C, row):
 
 
 @kernel
-def block_counts(P, n, rows, columns, C):
-    """C (32, 32) = counts of the samples of block `rows`, as far as there are n, against those of `columns`."""
+def add_block_counts(P, Q, n, rows, columns, C):
+    """C (32, 32) += counts of the samples of block `rows` of P, as far as there are n, against block `columns` of Q."""
     words = P.shape[1]
-    for q in range(BLOCK * BLOCK // 8):
-        store(C, 8 * q, zeros(C))
     for first in range(0, words, WORDS):
         last = min(first + WORDS, words)
         for q in range(0, min(BLOCK, n - BLOCK * rows), 4):
-            four_by_four(P, words, 4 * rows + q // 8, q % 8, columns, first, last, C, q)
+            four_by_four(P, Q, words, 4 * rows + q // 8, q % 8, columns, first, last, C, q)
+
+
+@kernel
+def block_counts(P, n, rows, columns, C):
+    """C (32, 32) = counts of the samples of block `rows`, as far as there are n, against those of `columns`."""
+    for q in range(BLOCK * BLOCK // 8):
+        store(C, 8 * q, zeros(C))
+    add_block_counts(P, P, n, rows, columns, C)
 
 
 @kernel
