@@ -12,17 +12,13 @@ from scipy.sparse.linalg import LinearOperator
 
 from fastntk import checks
 from fastntk.backends import kernel_threads
+from fastntk.gram_matrix import Masks, gram_source
 from fastntk.jit import threading_layer
 from fastntk.limit import limit_source
-from fastntk.masks import PackedMasks
 from fastntk.tiled.source import GramSource
 
-_EDGE = (
-    1024  # of a block; 8 MB in float64, which a third-level cache keeps until the block has been multiplied
-)
-_ROWS = (
-    128  # of a block multiplied at a time: both products of a symmetric block read them from L2, in float64
-)
+_EDGE = 1024  # of a block: 8 MB in float64, which a third-level cache keeps until it has been multiplied
+_ROWS = 128  # of a block multiplied at a time: both products of a symmetric block read them from L2
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -117,7 +113,7 @@ def gram_operator(
     *,
     W: npt.ArrayLike | None = None,
     a: npt.ArrayLike | None = None,
-    masks: PackedMasks | None = None,
+    masks: Masks | tuple[Masks, Masks] | None = None,
     width: int | None = None,
     seed: int = 0,
     layers: str = "first",
@@ -164,6 +160,9 @@ def gram_operator(
     thread a block of at most 1024 x 1024 entries.  Up to a few thousand points the stored matrix is the better
     choice: its products are about a hundred times cheaper.
 
+    At finite width each block is a pass over the neurons, unless their patterns are given as `masks` or fit into
+    256 MiB (n m < 10^9) and are kept: otherwise a product costs about ``n / 1024`` forward products of all points.
+
     Blocks are handed to threads, and what they give is added in a fixed order: results do not depend on the number
     of threads.  An operator may be used by several threads at once.
 
@@ -186,8 +185,6 @@ def gram_operator(
         raise ValueError(
             f"depth and scale belong to the limit: with W, masks or width they must be 1, got {depth} and {scale}"
         )
-    from fastntk.gram_matrix import gram_source
-
     return GramOperator(
         gram_source(X, W, a, Z, masks=masks, layers=layers, width=width, seed=seed, dtype=dtype)
     )

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import scipy.linalg
 
+from fastntk.backends import kernel_threads
+
 Product = Callable[[np.ndarray], np.ndarray]
 
 
@@ -30,6 +32,7 @@ def nystrom(product: Product, n: int, rank: int, ridge: float) -> Product:
     gains = values[-1] / values - 1.0
 
     def apply(residuals: np.ndarray) -> np.ndarray:
-        return residuals + basis @ (gains[:, None] * (basis.T @ residuals))
+        with kernel_threads():  # BLAS workers would still spin when the kernels of the next product run
+            return residuals + basis @ (gains[:, None] * (basis.T @ residuals))
 
     return apply

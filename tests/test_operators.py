@@ -105,6 +105,37 @@ def test_blocks_cover_the_matrix_once():
     assert (seen == 1).all()
 
 
+@pytest.mark.parametrize("layers", ["first", "second", "both"])
+def test_finite_width(rng, edge, layers):
+    X, Z, W = points(rng, 150, 5), points(rng, 40, 5), rng.standard_normal((200, 5))
+    v, u = rng.standard_normal(150), rng.standard_normal(40)
+    for network in ({"W": W}, {"W": W, "a": rng.standard_normal(200)}, {"width": 300, "seed": 4}):
+        H, K = fastntk.gram(X, layers=layers, **network), fastntk.gram(X, Z=Z, layers=layers, **network)
+        operator = fastntk.gram_operator(X, layers=layers, **network)
+        exact = 1.0 if "W" in network else 2e6  # drawn neurons are float32, and so are their activations
+        close(operator @ v, H @ v, np.abs(H).sum(axis=1).max() * exact)
+        np.testing.assert_allclose(operator.diagonal(), H.diagonal(), rtol=1e-13 * exact)
+        cross = fastntk.gram_operator(X, Z, layers=layers, **network)
+        close(cross @ u, K @ u, np.abs(K).sum() * exact)
+        close(cross.T @ v, K.T @ v, np.abs(K).sum() * exact)
+
+
+def test_masks(rng, edge):
+    X, Z, W = points(rng, 70, 5), points(rng, 40, 5), rng.standard_normal((200, 5))
+    v, u = rng.standard_normal(70), rng.standard_normal(40)
+    left, right = (fastntk.activation_masks(samples, W) for samples in (X, Z))
+    H, K = fastntk.gram(X, masks=left), fastntk.gram(X, Z=Z, masks=(left, right))
+    close(fastntk.gram_operator(X, masks=left) @ v, H @ v, np.abs(H).sum())
+    close(fastntk.gram_operator(X, Z, masks=(left, right)) @ u, K @ u, np.abs(K).sum())
+    close(fastntk.gram_operator(X, masks=left, dtype="float32") @ v, H @ v, 2e6 * np.abs(H).sum())
+
+
+def test_depth_and_scale(rng, edge):
+    X, v = points(rng, 70), rng.standard_normal(70)
+    H = fastntk.limit_gram(X, layers="both", depth=3, scale=2**0.5)
+    close(fastntk.gram_operator(X, layers="both", depth=3, scale=2**0.5) @ v, H @ v, 3 * np.abs(H).sum())
+
+
 def test_not_a_number_spreads_as_in_numpy(rng, edge):
     X, V = points(rng, 80), rng.standard_normal((80, 2))
     V[3, 0] = np.nan
