@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fastntk.network import TwoLayerReLU
     from fastntk.operators import GramOperator, gram_operator
     from fastntk.packing import PackedMasks
+    from fastntk.planning import Plan, plan
     from fastntk.regression import KernelRegression, kernel_regression
     from fastntk.results import Run
     from fastntk.spectra import Eigenvalue, Enclosed, Spectrum, condition_number, lambda_min, spectrum
@@ -38,6 +39,7 @@ _HOME = {
     "LabelProjections": "alignment",
     "MemoryLimitError": "errors",
     "PackedMasks": "packing",
+    "Plan": "planning",
     "Run": "results",
     "SingularGramWarning": "errors",
     "Spectrum": "spectra",
@@ -59,6 +61,7 @@ _HOME = {
     "limit_profile": "limit",
     "load": "loading",
     "loss_gradient": "gradient",
+    "plan": "planning",
     "spectrum": "spectra",
     "sweep": "sweeps",
     "train": "training",
@@ -75,6 +78,7 @@ __all__ = [
     "LabelProjections",
     "MemoryLimitError",
     "PackedMasks",
+    "Plan",
     "Run",
     "SingularGramWarning",
     "Spectrum",
@@ -97,6 +101,7 @@ __all__ = [
     "limit_profile",
     "load",
     "loss_gradient",
+    "plan",
     "reference",
     "spectrum",
     "sweep",

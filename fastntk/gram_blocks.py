@@ -18,7 +18,7 @@ from fastntk.memory import aligned_zeros, require_memory
 from fastntk.packing import SAMPLES_PER_BYTE, PackedMasks
 from fastntk.tiled.source import GramSource
 
-_KEPT_BYTES = 2**28  # of patterns, in both packings, that are kept for all blocks
+KEPT_BYTES = 2**28  # of patterns, in both packings, that are kept for all blocks
 
 
 class FiniteGram(GramSource):
@@ -133,7 +133,7 @@ class FiniteGram(GramSource):
         if not self._terms.counts or self._terms.second:
             return False
         samples = len(self.points) + (0 if self.symmetric else len(self.others))
-        return self._masks is not None or samples * self.width // 4 <= _KEPT_BYTES
+        return self._masks is not None or samples * self.width // 4 <= KEPT_BYTES
 
     def _kept_panels(self) -> tuple[np.ndarray, np.ndarray]:
         """Panels of rows and columns, made once."""
