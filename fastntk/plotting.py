@@ -9,7 +9,7 @@ readable. Only Matplotlib's object interface is used: no window system, no globa
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_runs", "plot_runs"]
+__all__ = ["draw_runs", "figure_suffix", "plot_runs", "write_figure"]
 
 PANELS: dict[str, tuple[str, str, float]] = {
     "loss": ("Training loss", r"training loss $L(k)$", 1.0),
@@ -92,16 +92,27 @@ def plot_runs(
     >>> plot_runs([run], Path(tempfile.mkdtemp()) / "loss.png", dpi=50).name
     'loss.png'
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise ValueError(f"path: got {str(path)!r}, expected a file name ending in {', '.join(_SUFFIXES)}")
+    return write_figure(lambda: draw_runs(runs, limit), path, dpi)
+
+
+def write_figure(draw: Callable[[], Figure], path: str | os.PathLike[str], dpi: int) -> Path:
+    """Draw in the package's style and write the file, in the format that its name ends in."""
+    suffix = figure_suffix(path)
     import matplotlib
 
     with matplotlib.rc_context(_STYLE):
-        figure = draw_runs(runs, limit)
+        figure = draw()
         with atomic_write(path) as file:
             figure.savefig(file, format=suffix[1:], dpi=dpi)
     return Path(path)
+
+
+def figure_suffix(path: str | os.PathLike[str], name: str = "path") -> str:
+    """The ending of `path`, one of the known formats."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise ValueError(f"{name}: got {str(path)!r}, expected a file name ending in {', '.join(_SUFFIXES)}")
+    return suffix
 
 
 def draw_runs(runs: Sequence[Run], limit: dict[str, Any] | None = None) -> Figure:

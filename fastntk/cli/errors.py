@@ -1,12 +1,13 @@
 """How the command line fails: one line on stderr and a status, never a traceback for what a user can mend.
 
-Status 2: bad input, unreadable data, a folder that cannot be written, too little memory. Status 3: training
-diverged. Status 130: interrupted. Status 1 with a traceback is left for bugs.
+Status 2: bad input, unreadable data, a folder that cannot be written, too little memory, a missing library.
+Status 3: training diverged. Status 130: interrupted. Status 1 with a traceback is left for bugs.
 """
 
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Any, NoReturn
 
 import click
@@ -33,7 +34,9 @@ class CommandLine(click.Group):
         """Run the command line and exit."""
         kwargs["standalone_mode"] = False
         try:
-            status = super().main(*args, **kwargs)
+            with warnings.catch_warnings():
+                warnings.showwarning = _warn
+                status = super().main(*args, **kwargs)
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             sys.exit(2)
@@ -41,7 +44,7 @@ class CommandLine(click.Group):
             _fail(error.format_message(), error.exit_code)
         except (click.Abort, KeyboardInterrupt):
             _fail("interrupted", Interrupted.exit_code)
-        except (ValueError, TypeError, OSError, MemoryError) as error:
+        except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
             _fail(_text(error), 2)
         sys.exit(status if isinstance(status, int) else 0)
 
@@ -51,6 +54,11 @@ def _fail(message: str, status: int) -> NoReturn:
     prefix = "" if status == Interrupted.exit_code else "Error: "
     click.echo(prefix + " ".join(message.split()), err=True)
     sys.exit(status)
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning as one line, without the place in the code that raised it."""
+    click.echo(f"Warning: {' '.join(str(message).split())}", err=True)
 
 
 def _text(error: Exception) -> str:

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from fastntk.cli.options import data_option, load_data, threads_option, use_threads
-from fastntk.cli.output import check_matrix_path, eigenvalue_text, write_matrix
+from fastntk.cli.matrix_output import Outputs, load_samples, matrix_options, write_outputs
+from fastntk.cli.options import progress_option, threads_option, use_threads
 
 __all__ = ["gram", "limit"]
 
-_out = click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The matrix, ending in .npy or .csv. Without it only the eigenvalue is printed.",
-)
-
 
 @click.command(short_help="Gram matrix H of a network at its start, or of a trained one.")
-@data_option
-@click.option("--width", type=click.IntRange(min=1), default=8000, show_default=True)
+@click.option("--width", type=click.IntRange(min=1), default=8000, show_default=True, help="Neurons.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--run",
@@ -29,55 +22,76 @@ _out = click.option(
     metavar="FILE.npz",
     help="Take data and trained network from what `fastntk train --out` wrote.",
 )
-@_out
+@matrix_options
 @threads_option
+@progress_option
 @click.pass_context
 def gram(
-    ctx: click.Context,
-    data: Path | None,
-    width: int,
-    seed: int,
-    run: Path | None,
-    out: Path | None,
-    threads: int | None,
+    ctx: click.Context, /, run: Path | None, threads: int | None, progress: bool, **settings: Any
 ) -> None:
-    """Compute H_ij = (1/m) x_i.x_j times the number of neurons active on both, and its smallest eigenvalue."""
+    """Compute H_ij = (1/m) x_i.x_j times the number of neurons active on both, and its smallest eigenvalue.
+
+    That is the first layer; "second" is (1/m) sum_r relu(w_r.x_i) relu(w_r.x_j), "both" their sum. Neurons are
+    drawn when they are needed, so that any width fits. Written to a file, the matrix may be larger than memory,
+    and interrupted, the same command goes on where it stopped.
+    """
     import fastntk
 
     use_threads(threads)
-    if out is not None:
-        check_matrix_path(out)
-    if run is not None:
+    outputs = Outputs.checked(settings)
+    width, seed, data = settings["width"], settings["seed"], settings["data"]
+    options = {"layers": settings["layers"], "dtype": settings["dtype"]}
+    if run is None:
+        X, network = load_samples(data), {"width": width, "seed": seed}
+    else:
         for name in ("data", "width", "seed"):
             if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
                 raise click.UsageError(f"--{name} and --run exclude each other: the run brings its own")
         loaded = fastntk.load(run)
-        if not isinstance(loaded, fastntk.Run):
-            raise ValueError(f"--run: {str(run)!r} holds a sweep, whose runs keep no network")
-        H = loaded.gram()
-    else:
-        X, _ = load_data(data)
-        H = fastntk.gram(X, W=fastntk.TwoLayerReLU.init(X.shape[1], width, seed=seed).W)
-    if out is not None:
-        write_matrix(out, H)
-    click.echo(f"n = {H.shape[0]}, {eigenvalue_text('lambda_min(H)', fastntk.lambda_min(H))}")
+        if not isinstance(loaded, fastntk.Run) or loaded.net is None or loaded.X is None:
+            raise ValueError(f"--run: {str(run)!r} keeps no network and data, as runs of a sweep do not")
+        X, network = loaded.X, {"W": loaded.net.W, "a": loaded.net.a}
+        width = loaded.net.width
+    outputs.check_size(len(X))
+    if settings["plan"]:
+        click.echo(fastntk.plan(X, width=width, out=outputs.target, **options))
+        return
+    H = outputs.computed(fastntk.gram, X, **network, **options, progress=progress)
+    write_outputs(H, outputs, "lambda_min(H)")
 
 
 @click.command(short_help="Gram matrix of the infinite-width limit.")
-@data_option
-@click.option("--layers", type=click.Choice(["first", "second", "both"]), default="first", show_default=True)
+@matrix_options
 @click.option("--depth", type=click.IntRange(min=1), default=1, show_default=True, help="Hidden layers.")
-@_out
+@click.option(
+    "--scale",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Of the activation; sqrt(2) = 1.41421... is He's.",
+)
 @threads_option
-def limit(data: Path | None, layers: str, depth: int, out: Path | None, threads: int | None) -> None:
-    """Compute the kernel's limit as the width grows, x_i.x_j (pi - theta_ij) / (2 pi), and its lambda_0."""
+@progress_option
+def limit(depth: int, scale: float, threads: int | None, progress: bool, **settings: Any) -> None:
+    """Compute the kernel's limit as the width grows, x_i.x_j (pi - theta_ij) / (2 pi), and its lambda_0.
+
+    That is the first layer at depth 1; "second" is the kernel of the network as a Gaussian process, "both" the
+    tangent kernel of all layers. Written to a file, the matrix may be larger than memory, and interrupted, the
+    same command goes on where it stopped.
+    """
     import fastntk
+    from fastntk import checks
 
     use_threads(threads)
-    if out is not None:
-        check_matrix_path(out)
-    X, _ = load_data(data)
-    H = fastntk.limit_gram(X, layers=layers, depth=depth)
-    if out is not None:
-        write_matrix(out, H)
-    click.echo(f"n = {H.shape[0]}, {eigenvalue_text('lambda_0 = lambda_min', fastntk.lambda_min(H))}")
+    checks.positive(scale, "--scale")
+    if settings["layers"] == "first" and depth > 1:
+        raise click.UsageError("--layers first exists at --depth 1 only; deeper there are second and both")
+    outputs = Outputs.checked(settings)
+    X = load_samples(settings["data"])
+    outputs.check_size(len(X))
+    options = {"layers": settings["layers"], "depth": depth, "dtype": settings["dtype"]}
+    if settings["plan"]:
+        click.echo(fastntk.plan(X, out=outputs.target, **options))
+        return
+    H = outputs.computed(fastntk.limit_gram, X, **options, scale=scale, progress=progress)
+    write_outputs(H, outputs, "lambda_0 = lambda_min")

@@ -29,6 +29,9 @@ _COLUMNS = {
 }
 
 
+_MATRIX_SUFFIXES = (".npy", ".csv", ".h5", ".hdf5", ".zarr")
+
+
 def table_text(rows: list[list[str]]) -> str:
     """Align columns to the right; the first row is the header."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -84,20 +87,24 @@ def write_provenance(path: Path, sweep: Sweep, source: str, command: str) -> Non
 
 def check_matrix_path(path: Path) -> Path:
     """Check, before the work, that a matrix can be written there."""
-    if path.suffix.lower() not in (".npy", ".csv"):
-        raise ValueError(f"--out must be a file name ending in .npy or .csv, got {str(path)!r}")
+    suffix = path.suffix.lower()
+    if suffix not in _MATRIX_SUFFIXES:
+        raise ValueError(
+            f"--out must be a file name ending in .h5, .hdf5, .zarr, .npy or .csv, got {str(path)!r}"
+        )
+    if suffix not in (".npy", ".csv") and path.exists():
+        raise FileExistsError(
+            f"--out: {str(path)!r} exists and may hold more than a matrix: remove it or choose another name"
+        )
     return ensure_parent(path, "--out")
 
 
 def write_matrix(path: Path, matrix: NDArray[Any]) -> None:
-    """Write a matrix as .npy, or as .csv with all digits of every number."""
+    """Write a matrix as .csv with all digits of every number."""
     import numpy as np
 
     with atomic_write(path) as file:
-        if path.suffix.lower() == ".npy":
-            np.save(file, matrix)
-        else:
-            np.savetxt(file, matrix, fmt="%.17g", delimiter=",")
+        np.savetxt(file, matrix, fmt="%.17g", delimiter=",")
 
 
 def eigenvalue_text(name: str, value: Any) -> str:
