@@ -158,7 +158,7 @@ def gram_operator(
     A product with p vectors costs one computation of all entries (one half of them if symmetric) and ``2 n k p``
     flops; so several vectors at once cost hardly more than one.  Memory: the points, the vectors, and for each
     thread a block of at most 1024 x 1024 entries.  Up to a few thousand points the stored matrix is the better
-    choice: its products are about a hundred times cheaper.
+    choice: its products are ten times cheaper, or more.
 
     At finite width each block is a pass over the neurons, unless their patterns are given as `masks` or fit into
     256 MiB (n m < 10^9) and are kept: otherwise a product costs about ``n / 1024`` forward products of all points.
