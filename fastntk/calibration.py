@@ -85,7 +85,7 @@ def _network_rates(matrix: Matrix) -> Rates:
     from fastntk.gram_matrix import gram_source
 
     rows, seconds = [], []
-    for points, neurons in ((32, 64), (32, 4096), (512, 64), (512, 2048), (1024, 4096)):
+    for points, neurons in ((32, 64), (32, 2**16), (512, 64), (512, 2048), (1024, 4096)):
         n, m = (max(1, min(size, _FLOATS // matrix.d)) for size in (points, neurons))
         pairs = n * (n + 1) // 2
         rows.append([1.0, pairs, m, m * n, m * pairs])

@@ -151,8 +151,9 @@ def plan(
 
     Notes
     -----
-    Under a second, after compilation: the time is extrapolated from small blocks of the real computation (at most
-    0.3 s, once per process and kind of matrix) and, with a disk, from writing 64 MB to its folder.
+    The time is extrapolated from small blocks of the real computation and, with a disk, from writing 64 MB to its
+    folder: about a second, once per process and kind of matrix, after compilation.  Computing and writing overlap, so
+    the slower of the two counts.
 
     Examples
     --------
@@ -170,6 +171,8 @@ def plan(
         width = checks.integer(width, "width", 1)
         if depth != 1:
             raise ValueError(f"depth must be 1 for a network of finite width, got {depth}")
+    if layers == "first" and depth != 1:
+        raise ValueError(f"depth must be 1 for layers='first', got {depth}")
     place, taken = _disk(out)
     size = n * k * kind.itemsize
     blocks = Blocks((n, k), Z is None, n, k) if place is None else _cut((n, k), Z is None, kind, out)
@@ -177,12 +180,12 @@ def plan(
     samples = n if Z is None else n + k
     # The pattern of all points is kept if it is small; if not, every block applies all neurons to its points.
     kept = width is not None and layers == "first" and samples * width // 4 <= KEPT_BYTES
-    parts = [(blocks.entries(one), _points(blocks, one)) for one in blocks]
-    pairs, points = sum(part[0] for part in parts), samples if kept else sum(part[1] for part in parts)
+    pairs = n * (n + 1) // 2 if Z is None else n * k
+    points = samples if kept else n * blocks.rows if Z is None else n * blocks.columns + k * blocks.rows
     rates = fill_rates(matrix, Z is None)
-    seconds = rates.seconds(1 if kept else len(parts), pairs, points, width or 0)
+    seconds = rates.seconds(1 if kept else len(blocks), pairs, points, width or 0)
     if place is not None:  # a block is computed while the one before it is written
-        seconds = max(seconds, size / write_rate(place)) + seconds / len(parts)
+        seconds = max(seconds, size / write_rate(place)) + seconds / len(blocks)
     products = width if width is not None and layers != "first" else 0
     held = size if place is None else 2 * blocks.height * blocks.width * kind.itemsize
     return Plan(
@@ -193,12 +196,12 @@ def plan(
         depth=depth,
         dtype=kind.name,
         result_bytes=size,
-        resident_bytes=held + 8 * d * samples + _scratch(width, kept, samples, parts),
+        resident_bytes=held + 8 * d * samples + _scratch(width, kept, samples, blocks),
         disk_bytes=0 if place is None else size,
         multiply_adds=pairs * (d + products) + points * d * (width or 0),
         bit_products=pairs * (width or 0) if layers != "second" else 0,
         kernel_values=pairs * depth if width is None else 0,
-        blocks=len(parts),
+        blocks=len(blocks),
         block=(blocks.height, blocks.width),
         seconds=seconds,
         memory_available=available_bytes(),
@@ -253,18 +256,11 @@ def _cut(shape: tuple[int, int], symmetric: bool, dtype: np.dtype, out: Any) -> 
     return Blocks(shape, symmetric, min(blocks.height, shape[0]), min(blocks.width, shape[1]))
 
 
-def _scratch(width: int | None, kept: bool, samples: int, parts: list[tuple[int, int]]) -> int:
+def _scratch(width: int | None, kept: bool, samples: int, blocks: Blocks) -> int:
     """What a network of finite width is summed in: kept patterns, or a piece of the neurons and sums for a block."""
     if width is None:
         return 0
-    return samples * width // 4 if kept else 2**26 + 8 * max(entries for entries, _ in parts)
-
-
-def _points(blocks: Blocks, place: tuple[int, int]) -> int:
-    """Points that a block depends on: all neurons are applied to each of them."""
-    rows, columns = blocks.slices(place)
-    height, width = rows.stop - rows.start, columns.stop - columns.start
-    return height if blocks.symmetric and place[0] == place[1] else height + width
+    return samples * width // 4 if kept else 2**26 + 8 * blocks.height * blocks.width
 
 
 def _bytes(size: int) -> str:
