@@ -16,6 +16,7 @@ from fastntk.layout import thread_slots
 from fastntk.masks import block_pairs, packed, panels
 from fastntk.packing import PackedMasks
 from fastntk.progress import Progress
+from fastntk.rows import warn_parallel_rows
 from fastntk.tiled import compute
 
 _ROWS = 128  # of a block of products: a few dozen tasks at n = 1000
@@ -79,6 +80,11 @@ def gram(
     MemoryLimitError
         If the result or what must be held for it does not fit in memory.
 
+    Warns
+    -----
+    SingularGramWarning
+        Without Z, if rows are zero or positive multiples of each other, which makes the matrix singular; names them.
+
     Notes
     -----
     Cost: ``2 n d m`` flops for the pattern (none with ``masks``), ``n^2 m / 2`` bit products, ``n^2 d`` flops for
@@ -107,6 +113,8 @@ def gram(
            [0.21, 0.5 ]])
     """
     source = gram_source(X, W, a, Z, masks=masks, layers=layers, width=width, seed=seed, dtype=dtype)
+    if source.symmetric:
+        warn_parallel_rows(source.points, "X", opposite=False)
     return compute(source, out, progress=progress)
 
 

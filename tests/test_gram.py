@@ -12,6 +12,7 @@ SIZES = (1, 2, 7, 9, 16, 17, 31, 33, 64, 65, 129)
 DTYPES = (np.float32, np.float64)
 
 
+@pytest.mark.filterwarnings("ignore::fastntk.SingularGramWarning")  # small integers repeat rows
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", SIZES)
 def test_exact_on_integers(n, dtype, problem):
@@ -24,6 +25,7 @@ def test_exact_on_integers(n, dtype, problem):
             assert np.array_equal(found, expected), (n, m)
 
 
+@pytest.mark.filterwarnings("ignore::fastntk.SingularGramWarning")  # d = 1: all points are parallel
 @pytest.mark.parametrize("d", [1, 2, 63, 129])
 def test_close_on_reals(d, problem):
     p = problem(40, d, 500)
@@ -49,6 +51,7 @@ def test_weights_of_the_second_layer(m, problem, rng):
     )
 
 
+@pytest.mark.filterwarnings("ignore::fastntk.SingularGramWarning")  # d = 1: all points are parallel
 @given(st.integers(1, 30), st.integers(1, 100), st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_properties(n, m, d, seed):
     rng = np.random.default_rng(seed)
@@ -75,12 +78,44 @@ def test_tends_to_the_limit(problem):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({}, ValueError, "exactly one of W and masks must be given, got neither"),
-        ({"W": np.ones((2, 3)), "masks": np.ones((4, 2), bool)}, ValueError, "got both"),
+        ({}, ValueError, "exactly one of W, masks and width must be given, got none"),
+        ({"W": np.ones((2, 3)), "masks": np.ones((4, 2), bool)}, ValueError, "got W and masks"),
+        ({"W": np.ones((2, 3)), "width": 5}, ValueError, "got W and width"),
         ({"W": np.ones((2, 2))}, ValueError, "X and W must have the same number of columns, got 3 and 2"),
         ({"masks": np.ones((5, 2), bool)}, ValueError, r"one row for each row of X \(4\), got 5"),
         ({"masks": np.ones((4, 2))}, ValueError, "masks must be a non-empty boolean matrix"),
         ({"masks": [[True]] * 4}, TypeError, "masks must be PackedMasks or a boolean matrix, got list"),
+        ({"masks": np.ones((4, 2), bool), "layers": "both"}, ValueError, "layers='both' needs W or width"),
+        ({"masks": (np.ones((4, 2), bool),) * 2}, TypeError, "without Z, got a tuple"),
+        ({"masks": np.ones((4, 2), bool), "Z": np.ones((2, 3))}, TypeError, "masks must be a pair with Z"),
+        (
+            {"masks": (np.ones((4, 2), bool), np.ones((2, 3), bool)), "Z": np.ones((2, 3))},
+            ValueError,
+            "masks must be of the same neurons, got 2 for X and 3 for Z",
+        ),
+        (
+            {"masks": (np.ones((4, 2), bool), np.ones((5, 2), bool)), "Z": np.ones((2, 3))},
+            ValueError,
+            r"one row for each row of Z \(2\), got 5",
+        ),
+        (
+            {"W": np.ones((2, 3)), "Z": np.ones((2, 2))},
+            ValueError,
+            "X and Z must have the same number of col",
+        ),
+        ({"W": np.ones((2, 3)), "Z": np.ones((0, 3))}, ValueError, "Z must not be empty"),
+        ({"W": np.ones((0, 3))}, ValueError, "W must not be empty"),
+        ({"W": np.ones((2, 3)) + 1j}, TypeError, "W must be real numbers, got dtype complex128"),
+        (
+            {"W": np.ones((2, 3)), "layers": "third"},
+            ValueError,
+            "layers must be one of 'first', 'second', 'both'",
+        ),
+        ({"W": np.ones((2, 3)), "dtype": "int64"}, ValueError, "dtype must be 'float32' or 'float64'"),
+        ({"width": 0}, ValueError, "width must be at least 1, got 0"),
+        ({"width": 2.5}, TypeError, "width must be an integer, got 2.5"),
+        ({"width": 2, "seed": -1}, ValueError, "seed must be at least 0, got -1"),
+        ({"width": 2, "a": [1.0, 2.0, 3.0]}, ValueError, r"one entry for each row of width \(2\), got 3"),
         ({"W": np.ones((2, 3)), "a": [1.0]}, ValueError, "a must have one entry for each row of W"),
         ({"W": np.ones((2, 3)), "a": [1.0, np.nan]}, ValueError, "a must be finite, got nan at index 1"),
     ],
@@ -90,10 +125,35 @@ def test_bad_input(arguments, error, message):
         fastntk.gram(np.ones((4, 3)), **arguments)
 
 
+def test_rows_that_make_it_singular_are_named(rng):
+    X, W = rng.standard_normal((30, 4)), rng.standard_normal((50, 4))
+    X[7] = 2 * X[3]
+    X[9] = -X[4]  # opposite rows share no neurons: nothing to warn of at finite width
+    with pytest.warns(
+        fastntk.SingularGramWarning, match="rows 3 and 7 of X are positive multiples"
+    ) as caught:
+        H = fastntk.gram(X, W)
+    assert caught[0].filename == __file__
+    assert len(caught) == 1
+    assert abs(np.linalg.eigvalsh(H)[0]) < 1e-14
+    fastntk.gram(X, W, Z=X.copy())
+    X[7] = 0
+    with pytest.warns(fastntk.SingularGramWarning, match="row 7 of X is zero"):
+        fastntk.gram(X, W, layers="both")
+
+
 def test_result_beyond_memory(monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda: 10**7)
-    with pytest.raises(fastntk.MemoryLimitError, match=r"n=2000 samples .*needs 0.0\d+ GiB"):
-        fastntk.gram(np.ones((2000, 1)), np.ones((1, 1)))
+    X = np.random.default_rng(0).standard_normal((2000, 3))
+    with pytest.raises(fastntk.MemoryLimitError, match=r"2000 x 2000 Gram matrix needs 0.0\d+ GiB"):
+        fastntk.gram(X, np.ones((1, 3)))
+    out = np.empty((2000, 2000))
+    with pytest.raises(
+        fastntk.MemoryLimitError, match=r"n=2000 samples and m=100000 neurons needs 0.0\d+ GiB"
+    ):
+        fastntk.gram(X, width=100000, out=out)
+    with pytest.raises(fastntk.MemoryLimitError, match=r"sums of 91 tiles needs 0.0\d+ GiB"):
+        fastntk.gram(X, np.ones((1, 3)), layers="second", out=out)
 
 
 @pytest.mark.parametrize(
