@@ -7,9 +7,10 @@ import numpy as np
 
 from fastntk.engines import Engine
 from fastntk.gram_matrix import GramOfPatterns
-from fastntk.limit import limit_gram
+from fastntk.limit import limit_source
 from fastntk.results import METRICS
 from fastntk.spectra import SmallestEigenvalue, SpectralNorm, lambda_max, lambda_min
+from fastntk.tiled import compute
 
 _GRAM_METRICS = ("gram", "lambda_min")
 
@@ -42,7 +43,7 @@ class Recorder:
             self._H = np.empty((len(X), len(X)))
             self._H_initial: np.ndarray | None = None
             # H(0) is an average with the weights a_r^2, and so is what it tends to.
-            self._H_limit = limit_gram(X)
+            self._H_limit = compute(limit_source(X))
             self._H_limit *= np.square(a, dtype=np.float64).mean()
             self.limit = {
                 "lambda_0": float(lambda_min(self._H_limit)),
