@@ -191,7 +191,7 @@ def draw_heatmap(H: Any) -> Figure:
     cells, (tall, wide) = block_averages(H)
     n, k = H.shape if hasattr(H, "shape") else cells.shape
     low, high, extend = _colour_range(cells)
-    figure = Figure(figsize=(4.4, 3.7), layout="constrained")
+    figure = Figure(figsize=(4.4, 3.7), layout="compressed")
     axes = figure.subplots()
     image = axes.imshow(
         cells,

@@ -9,6 +9,7 @@ from functools import partial
 
 import h5py
 import numpy as np
+import psutil
 import pytest
 import zarr
 
@@ -478,26 +479,16 @@ def test_too_little_memory_names_the_way_out(source, monkeypatch):
         compute(source)
 
 
-def test_resident_memory_does_not_grow_with_a_mapped_matrix(python, tmp_path):
-    script = """
-import json, resource, sys
-import numpy as np
-from fastntk.limit import limit_source
-from fastntk.tiled.whole import fill_target, target_of
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-X = np.random.default_rng(0).standard_normal((6000, 3))
-source = limit_source(X, dtype="float32")
-source.fill(slice(0, 50), slice(0, 50), np.empty((50, 50), "f4"))
-source.fill(slice(0, 50), slice(50, 100), np.empty((50, 50), "f4"))
-before = peak()
-out = np.memmap(sys.argv[1], "f4", "w+", shape=source.shape)
-fill_target(source, target_of(out, source), False, 1000)
-print(json.dumps([peak() - before, out.nbytes]))
-"""
-    grown, size = python(script, tmp_path / "K.dat")
-    assert size == 144_000_000
-    assert grown < 60_000_000
+def test_resident_memory_does_not_grow_with_a_mapped_matrix(tmp_path, rng):
+    source = limit_source(rng.standard_normal((6000, 3)), dtype="float32")
+    resident = psutil.Process().memory_info
+    out = np.memmap(tmp_path / "K.dat", "f4", "w+", shape=source.shape)
+    small = limit_source(np.eye(3), dtype="float32")
+    compute(small)
+    before, after = resident().rss, []
+    fill_target(source, target_of(out, source), lambda done, total: after.append(resident().rss), 1000)
+    assert out.nbytes == 144_000_000
+    assert max(after) - before < 60_000_000
 
 
 def test_progress(source, tmp_path, capsys):
@@ -507,3 +498,31 @@ def test_progress(source, tmp_path, capsys):
         compute(source, tmp_path / "L.npy", progress=True)
     assert calls == [(N * N, N * N), (N * (N + 1) // 2,) * 2]
     assert capsys.readouterr() == ("", "")  # no terminal
+
+
+def test_the_bar_goes_on_where_the_computation_does(tmp_path, source, monkeypatch):
+    made = []
+
+    class Bar:
+        def __init__(self, **look):
+            made.append(look)
+            self.n = look["initial"]
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            assert self.n == made[-1]["total"]
+
+        def update(self, step):
+            assert step > 0
+            self.n += step
+
+    with pytest.raises(KeyboardInterrupt):
+        blockwise(Stopping(source, 6), tmp_path / "K.npy")
+    monkeypatch.setattr("tqdm.tqdm", Bar)
+    blockwise(source, tmp_path / "K.npy", progress=True)
+    assert made[0]["disable"] is None  # silent unless stderr is a terminal
+    assert (
+        made[0]["initial"] == 48 * 49 // 2
+    )  # six blocks: the first three rows of blocks; they count for no speed
