@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastntk import checks
+from fastntk.arrays import host_array
 from fastntk.storage import atomic_write
 
 __all__ = ["load_csv", "save_csv", "slides", "sphere"]
@@ -175,7 +176,8 @@ def save_csv(path: str | os.PathLike[str], X: ArrayLike, y: ArrayLike) -> None:
     >>> path.read_text().splitlines()
     ['0,1,y', '0.1,1e-300,-1.0', '2.0,3.0,1.0']
     """
-    X, y = np.asarray(X, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    X = np.asarray(host_array(X, "X", 2), dtype=np.float64)
+    y = np.asarray(host_array(y, "y", 1), dtype=np.float64)
     if X.ndim != 2 or X.size == 0:
         raise ValueError(f"X must have shape (n, d) with n, d >= 1, got {X.shape}")
     if y.shape != X.shape[:1]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastntk import checks, rows
+from fastntk.arrays import host_array
 from fastntk.backends import kernel_threads
 from fastntk.kernels.cpu.limit import (
     BOTH,
@@ -155,7 +156,7 @@ def limit_profile(
     array([0.      , 0.166667, 0.5     ])
     """
     kind, depth, factor = _options(layers, depth, scale)
-    found = np.asarray(rho)
+    found = host_array(rho, "rho", 1)
     cosines = checks.array(found.reshape(-1), "rho", 1, np.float64).copy()
     if np.abs(cosines).max() > 1.0:
         raise ValueError(f"rho must be between -1 and 1, got {cosines[np.argmax(np.abs(cosines))]}")

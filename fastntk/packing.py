@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastntk.arrays import host_array
 from fastntk.memory import aligned_zeros
 
 SAMPLES_PER_BYTE = 8
@@ -83,7 +84,7 @@ class PackedMasks:
     @classmethod
     def from_dense(cls, dense: npt.ArrayLike) -> "PackedMasks":
         """Pack a boolean (n, m) array."""
-        values = np.asarray(dense)
+        values = host_array(dense, "dense", 2)
         if values.dtype != np.bool_ or values.ndim != 2 or 0 in values.shape:
             raise ValueError(
                 f"dense must be a non-empty boolean matrix, got {values.dtype} of shape {values.shape}"

@@ -6,6 +6,7 @@ import numpy as np
 import scipy.linalg
 
 from fastntk import checks
+from fastntk.arrays import host_array
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -51,7 +52,7 @@ class Eigenvalue(float):
 
 def square(value: Any, name: str) -> np.ndarray:
     """`value` as a square float64 matrix; symmetry is not looked at, and `frobenius` is left to find NaN."""
-    array = np.asarray(value)
+    array = host_array(value, name, 2)
     ready = array.dtype == np.float64 and array.ndim == 2 and array.size and array.flags.c_contiguous
     if not ready:
         array = checks.matrix(value, name, dtype=np.float64)
