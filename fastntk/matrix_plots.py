@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastntk import checks
+from fastntk.memory import drop_pages
 from fastntk.plotting import write_figure
 
 if TYPE_CHECKING:
@@ -229,8 +230,10 @@ def block_averages(H: Any, most: int = _CELLS) -> tuple[np.ndarray, tuple[int, i
         top = first * tall
         strip = checks.matrix(matrix[top : min(top + step * tall, n)], "H", np.float64)
         tops = np.arange(0, len(strip), tall)
-        sums = np.add.reduceat(np.add.reduceat(strip, lefts, axis=1), tops, axis=0)
+        sums = np.add.reduceat(np.add.reduceat(strip, tops, axis=0), lefts, axis=1)
         cells[first : first + step] = sums / np.outer(np.diff([*tops, len(strip)]), widths)
+        if isinstance(matrix, np.memmap) and matrix.mode == "r":
+            drop_pages(matrix)
     return cells, (tall, wide)
 
 

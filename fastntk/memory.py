@@ -1,6 +1,7 @@
-"""Buffers aligned to cache lines, and the check that a computation fits in memory before it starts."""
+"""Buffers aligned to cache lines, the pages of mapped files, and the check that a computation fits in memory."""
 
 import math
+import mmap
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,15 @@ def aligned_zeros(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> np.ndar
     raw = np.zeros(size + _LINE, dtype=np.uint8)
     start = -raw.ctypes.data % _LINE
     return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def drop_pages(array: np.ndarray) -> None:
+    """Let go of the pages of a mapped file, or resident memory grows with all that is looked at; no data are lost."""
+    mapping: object = array
+    while isinstance(mapping, np.ndarray):
+        mapping = mapping.base
+    if isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def available_bytes() -> int:

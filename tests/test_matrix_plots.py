@@ -1,6 +1,7 @@
 """Pictures of a matrix: the right numbers on the right axes, any size and kind of matrix."""
 
 import numpy as np
+import psutil
 import pytest
 
 from fastntk.matrix_plots import block_averages, draw_heatmap, draw_spectrum, plot_heatmap, plot_spectrum
@@ -88,3 +89,13 @@ def test_bad_input_is_refused_and_nothing_written(tmp_path):
     with pytest.raises(ValueError, match=r"\.png, \.pdf, \.svg"):
         plot_heatmap([[1.0]], tmp_path / "h.jpg")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_looking_at_a_mapped_file_does_not_keep_it_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("fastntk.matrix_plots._STRIP", 10**6)
+    np.save(tmp_path / "H.npy", np.ones((5000, 5000), "f4"))
+    mapped = np.load(tmp_path / "H.npy", mmap_mode="r")
+    before = psutil.Process().memory_info().rss
+    cells, _ = block_averages(mapped)
+    assert psutil.Process().memory_info().rss - before < mapped.nbytes / 2
+    assert (cells == 1.0).all()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import abc
 import errno
-import mmap
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from fastntk.memory import drop_pages
 
 _UNSUPPORTED = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
@@ -118,7 +119,6 @@ class MappedTarget(Target):
         root = out
         while isinstance(root.base, np.memmap):
             root = root.base
-        self._mapping: Any = root.base
         self._offset = int(root.offset) + out.ctypes.data - root.ctypes.data
         self._path = None if out.filename is None else Path(out.filename)
         self.name = "memmap" if self._path is None else str(self._path)
@@ -137,11 +137,8 @@ class MappedTarget(Target):
             strip = block[first : first + 512]
             top = rows.start + first
             self._plain[top : top + len(strip), columns] = strip
-            self._drop()
-
-    def _drop(self) -> None:
-        if self.journal is not None and hasattr(mmap, "MADV_DONTNEED"):
-            self._mapping.madvise(mmap.MADV_DONTNEED)
+            if self.journal is not None:  # else it is private: dropping it would lose what was written
+                drop_pages(self._plain)
 
     def read(self, row: int, columns: slice) -> np.ndarray:
         """Read from the mapping."""
