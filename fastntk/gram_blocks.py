@@ -3,6 +3,7 @@
 import hashlib
 import threading
 
+import numba
 import numpy as np
 
 from fastntk.activations import Activations, block_rows
@@ -72,7 +73,7 @@ class FiniteGram(GramSource):
         starts = np.arange(0, n, ROWS)
         tiles = np.stack((starts, starts), axis=1)
         lengths = np.einsum("ij,ij->i", self.points, self.points, dtype=np.float64)
-        with kernel_threads():
+        with kernel_threads(), numba.parallel_chunksize(1):  # tiles take unequal times
             sums = self._sums(everything, everything, tiles)
         total = np.zeros(n)
         if sums.counts.size:
@@ -112,7 +113,7 @@ class FiniteGram(GramSource):
         same, kept = self._same(rows, columns), self._keeps()
         P = Q = np.empty((0, 0, 0), np.uint64)
         top = start = 0
-        with kernel_threads():
+        with kernel_threads(), numba.parallel_chunksize(1):  # tiles take unequal times
             if kept:
                 P, Q = self._kept_panels()
                 top, start = rows.start % BLOCK, columns.start % BLOCK  # panels come in whole blocks

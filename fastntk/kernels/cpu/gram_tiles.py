@@ -18,6 +18,9 @@ from fastntk.kernels.cpu.gram_sums import ROWS
 from fastntk.kernels.cpu.lanes import load, store, store_transposed, zeros
 
 SIDE = ROWS // BLOCK  # blocks along the side of a tile
+SPLIT = (
+    2 * BLOCK
+)  # rows of a tile on the diagonal that are multiplied on their own: a quarter of its products saved
 
 
 @kernel(parallel=True)
@@ -87,11 +90,17 @@ def gram_tiles(
         first_row, first_column = max(tiles[task, 0], top), max(tiles[task, 1], left)
         height = min(tiles[task, 0] + ROWS, bottom) - first_row
         width = min(tiles[task, 1] + ROWS, right) - first_column
-        K = products[thread].reshape(-1)[: height * width].reshape(height, width)
+        split = SPLIT if symmetric and first_row == first_column == tiles[task, 0] and height > SPLIT else 0
+        products_of_tile = products[thread].reshape(-1)
+        K = products_of_tile[: split * split].reshape(split, split)
+        L = products_of_tile[split * split : split * split + (height - split) * width]
+        L = L.reshape(height - split, width)
         C, values = scratch[thread], blocks[thread]
         if P.size or counts.size or weighted.size:
-            rows_of_x = X[first_row - top : first_row - top + height]
-            np.dot(rows_of_x, Z[first_column - left : first_column - left + width].T, K)
+            x, z = first_row - top, first_column - left
+            if split:
+                np.dot(X[x : x + split], Z[z : z + split].T, K)
+            np.dot(X[x + split : x + height], Z[z : z + width].T, L)
         for b in range(SIDE * SIDE):
             inner_row, inner_column = b // SIDE * BLOCK, b % SIDE * BLOCK
             row, column = tiles[task, 0] + inner_row, tiles[task, 1] + inner_column
@@ -99,9 +108,13 @@ def gram_tiles(
             columns = max(0, left - column), min(BLOCK, right - column)
             if rows[0] >= rows[1] or columns[0] >= columns[1] or (symmetric and row < column):
                 continue
-            shift = (row - first_row) * width + column - first_column
+            # Of a tile on the diagonal, the first rows are wanted as far as the diagonal only.
+            if inner_row < split:
+                part, stride, shift = K, split, inner_row * split + inner_column
+            else:
+                part, stride, shift = L, width, (row - first_row - split) * width + column - first_column
             if weighted.size:
-                summed(weighted[task], inner_row, inner_column, K, width, shift, rows, columns, m, values)
+                summed(weighted[task], inner_row, inner_column, part, stride, shift, rows, columns, m, values)
             elif P.size or counts.size:
                 for k in range(0, BLOCK * BLOCK, 8):
                     store(
@@ -113,11 +126,11 @@ def gram_tiles(
                     )
                 if P.size:
                     add_block_counts(P, Q, bottom, row // BLOCK, column // BLOCK, C)
-                counted(C, K, width, shift, rows, columns, scale, m, values)
+                counted(C, part, stride, shift, rows, columns, scale, m, values)
             else:
                 values[:] = 0.0
             if second.size:
                 nothing = K[:0]
-                summed(second[task], inner_row, inner_column, nothing, width, shift, rows, columns, m, values)
+                summed(second[task], inner_row, inner_column, nothing, 0, 0, rows, columns, m, values)
             diagonal = symmetric and row == column
             write_values(values, rows, columns, row - top, column - left, symmetric, diagonal, out)
