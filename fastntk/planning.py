@@ -153,7 +153,7 @@ def plan(
     -----
     The time is extrapolated from small blocks of the real computation and, with a disk, from writing 64 MB to its
     folder: about a second, once per process and kind of matrix, after compilation.  Computing and writing overlap, so
-    the slower of the two counts.
+    the slower of the two counts.  A disk that slows down after its first gigabytes takes longer than that.
 
     Examples
     --------
