@@ -13,11 +13,11 @@ from fastntk.arrays import host_array
 from fastntk.backends import kernel_threads
 from fastntk.kernels.cpu.limit import (
     BOTH,
+    EDGES,
     FIRST,
     NEAR,
     SECOND,
     SUMS,
-    TILE,
     Points,
     limit_tiles,
     through_layers,
@@ -202,7 +202,8 @@ class LimitGram(GramSource):
         symmetric = self.symmetric and down == across
         left = Points(*(part[rows] for part in self._points))
         right = left if symmetric else Points(*(part[columns] for part in self._others))
-        tasks, edge = _tasks(len(down), len(across), symmetric, TILE[self.dtype.char])
+        edge = _edge(self.shape, EDGES[self.dtype.char])
+        tasks = _tasks(len(down), len(across), symmetric, edge)
         near = self.dtype.type(NEAR[self.dtype.char])
         with kernel_threads():
             threads = int(numba.config.NUMBA_NUM_THREADS)
@@ -278,9 +279,13 @@ def _points(exact: np.ndarray, name: str, kind: np.dtype, layers: int, depth: in
     )
 
 
-def _tasks(n: int, k: int, symmetric: bool, largest: int) -> tuple[np.ndarray, int]:
-    """Tiles as rows of top, left, height, width, and their edge; it depends on the block alone, not on the threads."""
-    edge = min(largest, max(96, 16 * math.ceil(math.sqrt(n * k) / 128)))  # a few dozen tiles
+def _edge(shape: tuple[int, int], edges: tuple[int, ...]) -> int:
+    """The smallest edge that leaves at most 64 tiles: it follows from the whole matrix, not from blocks or threads."""
+    return next((edge for edge in edges if shape[0] * shape[1] <= 64 * edge * edge), edges[-1])
+
+
+def _tasks(n: int, k: int, symmetric: bool, edge: int) -> np.ndarray:
+    """Tiles as rows of top, left, height, width."""
     small = -(-edge // max(1, edge // 128))  # on the diagonal half of a tile is wasted: take smaller ones
     tasks = []
     for top in range(0, n, edge):
@@ -290,4 +295,4 @@ def _tasks(n: int, k: int, symmetric: bool, largest: int) -> tuple[np.ndarray, i
         for a in range(top, top + height, small) if symmetric else ():
             for b in range(top, a + 1, small):
                 tasks.append((a, b, min(small, top + height - a), min(small, top + height - b)))
-    return np.array(tasks), edge
+    return np.array(tasks)

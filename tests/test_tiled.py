@@ -14,10 +14,10 @@ import pytest
 import zarr
 
 from fastntk.errors import MemoryLimitError
-from fastntk.kernels.cpu.limit import TILE
+from fastntk.kernels.cpu.limit import EDGES
 from fastntk.limit import limit_source
 from fastntk.tiled import compute, files, targets
-from fastntk.tiled.blocks import cut
+from fastntk.tiled.blocks import UNIT, cut
 from fastntk.tiled.journal import Journal
 from fastntk.tiled.whole import fill_target, target_of
 
@@ -122,11 +122,22 @@ def test_default_blocks_and_what_is_returned(tmp_path, source):
     np.testing.assert_array_equal(given, expected)
 
 
-def test_symmetric_to_the_bit_and_equal_to_the_whole_at_multiples_of_a_tile(tmp_path, rng):
-    source = limit_source(rng.standard_normal((3 * TILE["d"] + 50, 30)), layers="both")
-    tiled = fill_target(source, target_of(tmp_path / "K.npy", source), False, TILE["d"])
-    np.testing.assert_array_equal(tiled, tiled.T)
-    np.testing.assert_array_equal(tiled, compute(source))
+@pytest.mark.parametrize(("dtype", "edge"), [("float32", 256), ("float64", 144), ("float64", 288)])
+@pytest.mark.parametrize("d", [30, 257])
+def test_symmetric_to_the_bit_and_equal_to_the_whole_at_multiples_of_a_tile(tmp_path, rng, dtype, edge, d):
+    X, Z = rng.standard_normal((3 * edge + 50, d)), rng.standard_normal((2 * edge + 9, d))
+    for name, others in (("square", None), ("cross", Z)):
+        source = limit_source(X, others, layers="both", dtype=dtype)
+        tiled = fill_target(source, target_of(tmp_path / f"{name}.npy", source), False, edge)
+        np.testing.assert_array_equal(tiled, compute(source))
+    assert all(
+        unit % edge == 0 for name in "fd" for edge in EDGES[name] for unit in [UNIT[4 if name == "f" else 8]]
+    )
+
+
+def test_any_blocks_make_a_symmetric_matrix(tmp_path, rng):
+    source = limit_source(rng.standard_normal((300, 30)), layers="both")
+    tiled = compute(source)
     uneven = fill_target(source, target_of(tmp_path / "L.npy", source), False, 77)
     np.testing.assert_array_equal(uneven, uneven.T)
     np.testing.assert_allclose(uneven, tiled, rtol=0, atol=1e-13 * tiled.max())

@@ -24,7 +24,9 @@ import numpy as np
 from fastntk.jit import kernel
 from fastntk.kernels.cpu.angles import angle_series, moment_series
 
-TILE = {"f": 512, "d": 288}  # largest edge of a tile by precision: a megabyte or less
+# Edges of a tile by precision, for small to large matrices: at most a megabyte. Blocks of a matrix that is cut start at
+# multiples of them (tiled.blocks), so that the parts have the bits of the whole.
+EDGES = {"f": (128, 256, 512), "d": (96, 144, 288)}
 NEAR = {"f": 1e-3, "d": 1e-4}  # t below which a pair is recomputed from its rows: 2.6 and 0.8 degrees
 
 # One set of points. rows: for the product; exact: as given; inverse: 1/|row| (0 for zero rows); length: |exact|;
