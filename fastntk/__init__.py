@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastntk import datasets, reference
+    from fastntk import datasets, losses, reference
     from fastntk.alignment import LabelProjections, generalization_complexity, label_projections
     from fastntk.errors import ConvergenceWarning, DivergenceError, MemoryLimitError, SingularGramWarning
     from fastntk.gradient import loss_gradient
@@ -101,13 +101,14 @@ __all__ = [
     "limit_profile",
     "load",
     "loss_gradient",
+    "losses",
     "plan",
     "reference",
     "spectrum",
     "sweep",
     "train",
 ]
-_SUBMODULES = ("datasets", "reference")
+_SUBMODULES = ("datasets", "losses", "reference")
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,7 @@ from fastntk.engines import ENGINES, Engine, choose
 from fastntk.errors import DivergenceError
 from fastntk.gram_matrix import GramOfPatterns
 from fastntk.jit import CompileClock
+from fastntk.losses import Loss, resolve
 from fastntk.metrics import Recorder, chosen
 from fastntk.network import TwoLayerReLU
 from fastntk.progress import reporter
@@ -34,16 +35,20 @@ def train(
     seed: int = 0,
     net: TwoLayerReLU | None = None,
     layers: str = "first",
+    loss: str | Loss = "squared",
     metrics: str | Iterable[str] = ("loss", "flips", "drift"),
     every: int = 1,
     engine: str = "auto",
     dtype: npt.DTypeLike = "float32",
+    kappa: float = 1.0,
+    paired: bool = False,
     threads: int | None = None,
     progress: bool | Callable[[int, int], Any] = False,
 ) -> Run:
-    """Train the first layer of a two-layer ReLU network by gradient descent on ``L = 1/2 sum_i (u_i - y_i)^2``.
+    """Train the first layer of a two-layer ReLU network by gradient descent on ``L = sum_i l(u_i, y_i)``.
 
-    ``w_r <- w_r - lr (a_r / sqrt(m)) sum_i (u_i - y_i) 1{w_r . x_i >= 0} x_i``, with ``a`` fixed.
+    ``w_r <- w_r - lr (a_r / sqrt(m)) sum_i e_i 1{w_r . x_i >= 0} x_i`` with ``e_i = dl/du_i`` and ``a`` fixed; by
+    default ``l = (u - y)^2 / 2``, so ``e = u - y``.
 
     Parameters
     ----------
@@ -64,6 +69,9 @@ def train(
         Network to start from; it is not changed.
     layers : {"first"}
         Which layers move.
+    loss : {"squared", "logistic", "huber"} or Loss
+        ``(u - y)^2 / 2``; ``log(1 + exp(-y u))`` for labels -1 and +1; quadratic up to ``|u - y| = 1`` and linear
+        beyond, or from another threshold with ``fastntk.losses.Huber(delta=...)``.
     metrics : "all" or iterable of {"loss", "flips", "drift", "gram", "lambda_min"}
         What is logged.  "gram" is ``|H(k) - H(0)|_2`` and ``|H(k) - H_inf|_2``; "lambda_min" is that of ``H(k)``.
         The loss is always logged.
@@ -74,6 +82,9 @@ def train(
         "auto" takes the one that is expected to be faster and fits in memory (`fastntk.engines.choose`).
     dtype : {"float32", "float64"}
         Precision of the initial network; that of ``net`` if one is given.
+    kappa, paired
+        Scale of the initial first layer, and whether neurons come in pairs that cancel (see `TwoLayerReLU.init`);
+        unused with ``net``.
     threads : int, optional
         Number of threads; the results do not depend on it.
     progress : bool or callable
@@ -115,10 +126,12 @@ def train(
     steps = checks.integer(steps, "steps", 0)
     every = checks.integer(every, "every", 1)
     lr = checks.positive(lr, "lr")
+    objective = resolve(loss)
     names = chosen(metrics)
     checks.choice(engine, "engine", ("auto", *ENGINES))
-    start, own = _start(samples, width, net, seed, dtype)
+    start, own = _start(samples, width, net, seed, dtype, kappa, paired)
     checks.representable(labels, "y", start.W.dtype)
+    objective.check(labels)
     with np.errstate(over="ignore"):
         squares = np.einsum("ij,ij->i", samples, samples, dtype=np.float64)  # the engines work with X X^T
     checks.representable(squares, "the squared norms of the rows of X", start.W.dtype)
@@ -132,26 +145,28 @@ def train(
         )  # dense linear algebra, before BLAS is limited to one thread
         with kernel_threads(threads) as used, reporter(progress, steps, f"width {start.width}") as report:
             moving = ENGINES[choice.name](samples, start)
-            stopped_at, loss = _descend(moving, labels, lr, steps, every, recorder, report)
-            if loss is None:
+            stopped_at, exploded = _descend(moving, labels, objective, lr, steps, every, recorder, report)
+            if exploded is None:
                 weights = start.W if own else np.empty_like(start.W)
                 moving.write_weights(weights)
                 trained = TwoLayerReLU(weights, start.a)
     record = provenance.collect(
         X, y, width=start.width, lr=lr, seed=None if net is not None else seed, steps=steps, every=every,
-        metrics=list(names), layers=layers, dtype=start.W.dtype.name, threads=used,
+        metrics=list(names), layers=layers, loss=objective.record(), dtype=start.W.dtype.name, threads=used,
+        kappa=None if net is not None else kappa, paired=None if net is not None else paired,
         engine={"name": choice.name, "reason": choice.reason}, limit=recorder.limit, stopped_at=stopped_at,
         seconds=time.perf_counter() - began - clock.seconds, compile_seconds=clock.seconds,
     )  # fmt: skip
     run = Run(net=trained, X=samples, y=labels, provenance=record, **recorder.arrays())
-    if loss is not None:
-        raise _divergence(run, stopped_at, loss, lr, samples, moving)
+    if exploded is not None:
+        raise _divergence(run, stopped_at, exploded, lr, objective, samples, moving)
     return run
 
 
 def _descend(
     moving: Engine,
     labels: np.ndarray,
+    objective: Loss,
     lr: float,
     steps: int,
     every: int,
@@ -162,10 +177,11 @@ def _descend(
     ceiling = _LARGEST
     with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss
         for step in range(steps + 1):
-            e = moving.u - labels
-            loss = 0.5 * float(e @ e)
+            loss, e = objective.evaluate(moving.u, labels)
             if step == 0:
-                ceiling = min(_EXPLODED * max(loss, 0.5 * float(labels @ labels)), _LARGEST)
+                ceiling = min(
+                    _EXPLODED * max(loss, objective.evaluate(np.zeros_like(labels), labels)[0]), _LARGEST
+                )
             if not loss <= ceiling:
                 recorder.record_divergence(step, loss)
                 return step, loss
@@ -178,7 +194,13 @@ def _descend(
 
 
 def _start(
-    X: np.ndarray, width: int | None, net: TwoLayerReLU | None, seed: int, dtype: npt.DTypeLike
+    X: np.ndarray,
+    width: int | None,
+    net: TwoLayerReLU | None,
+    seed: int,
+    dtype: npt.DTypeLike,
+    kappa: float,
+    paired: bool,
 ) -> tuple[TwoLayerReLU, bool]:
     """The initial network, and whether its weights may be overwritten."""
     if (width is None) == (net is None):
@@ -186,7 +208,7 @@ def _start(
             "exactly one of width and net must be given, got " + ("neither" if net is None else "both")
         )
     if net is None:
-        return TwoLayerReLU.init(X.shape[1], width, seed, dtype), True  # type: ignore[arg-type]
+        return TwoLayerReLU.init(X.shape[1], width, seed, dtype, kappa, paired), True  # type: ignore[arg-type]
     if not isinstance(net, TwoLayerReLU):
         raise TypeError(f"net must be a TwoLayerReLU, got {type(net).__name__}")
     checks.same_columns(X, "X", net.W, "net.W")
@@ -194,13 +216,15 @@ def _start(
 
 
 def _divergence(
-    run: Run, step: int, loss: float, lr: float, X: np.ndarray, engine: Engine
+    run: Run, step: int, loss: float, lr: float, objective: Loss, X: np.ndarray, engine: Engine
 ) -> DivergenceError:
     """The error for a loss that exploded, with the largest step that is stable at the initial kernel."""
-    largest = 2.0 / float(lambda_max(GramOfPatterns(X, engine.net.a)(engine.initial_masks)))
+    curvature = objective.curvature
+    largest = 2.0 / (curvature * float(lambda_max(GramOfPatterns(X, engine.net.a)(engine.initial_masks))))
+    bound = "lambda_max(H(0))" if curvature == 1.0 else f"({curvature:g} lambda_max(H(0)))"
     return DivergenceError(
         f"the loss reached {loss:.3g} at step {step} with lr={lr:g}; the largest stable step is about "
-        f"2 / lambda_max(H(0)) = {largest:.3g}",
+        f"2 / {bound} = {largest:.3g}",
         run,
         step,
         largest,

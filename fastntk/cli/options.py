@@ -131,13 +131,20 @@ def training_options(metrics: str) -> Callable[[Command], Command]:
 
 
 def network_options(command: Command) -> Command:
-    """Add engine and dtype."""
+    """Add loss, engine and dtype."""
     for option in (
         click.option(
             "--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True
         ),
         click.option(
             "--engine", type=click.Choice(["auto", "dual", "primal"]), default="auto", show_default=True
+        ),
+        click.option(
+            "--loss",
+            type=click.Choice(["squared", "logistic", "huber"]),
+            default="squared",
+            show_default=True,
+            help="logistic takes labels -1 and +1; huber is linear beyond a residual of 1.",
         ),
     ):
         command = option(command)

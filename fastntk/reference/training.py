@@ -8,15 +8,14 @@ from numpy.typing import NDArray
 
 from fastntk.reference.kernel import lambda_min, spectral_norm
 from fastntk.reference.limit import limit_gram
+from fastntk.reference.losses import loss_and_derivative
 from fastntk.reference.masks import flip_fraction, strong_coactivation_counts
 from fastntk.reference.network import (
     check_layers,
     descend,
     drift,
-    loss,
     outputs,
     pre_activations,
-    residual,
 )
 
 METRICS = ("loss", "flips", "drift", "gram", "lambda_min")
@@ -33,6 +32,8 @@ def train(
     every: int = 1,
     layers: str = "first",
     limit: NDArray[np.float64] | None = None,
+    loss: str = "squared",
+    delta: float = 1.0,
 ) -> dict[str, NDArray[Any]]:
     """Gradient descent from given weights, with metrics before the first step and after each one.
 
@@ -55,6 +56,8 @@ def train(
         Which weights move. H is the kernel of these layers, with weights ``a_r^2`` on the first one.
     limit : array, shape (n, n), optional
         ``limit_gram(X, layers=layers)``, for callers that have it already. Used by "gram" only.
+    loss, delta
+        See `loss_and_derivative`.
 
     Returns
     -------
@@ -95,11 +98,11 @@ def train(
     for k in range(steps + 1):
         Z = pre_activations(X, W)
         masks = Z >= 0
-        u = outputs(Z, a)
+        value, e = loss_and_derivative(outputs(Z, a), y, loss, delta)
         if k % every == 0 or k == steps:
             row: dict[str, float] = {"steps": k}
             if "loss" in wanted:
-                row["loss"] = loss(u, y)
+                row["loss"] = value
             if "flips" in wanted:
                 masks0 = masks if masks0 is None else masks0
                 row["flips"] = flip_fraction(masks, masks0)
@@ -116,7 +119,7 @@ def train(
             for name, value in row.items():
                 log.setdefault(name, []).append(value)
         if k < steps:
-            descend(X, Z, masks, residual(u, y), W, a, lr, layers)
+            descend(X, Z, masks, e, W, a, lr, layers)
 
     arrays = {name: np.array(values, dtype=np.float64) for name, values in log.items()}
     return {**arrays, "steps": arrays["steps"].astype(np.int64), "W": W, "a": a}

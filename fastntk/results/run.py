@@ -36,7 +36,7 @@ class Run:
     steps : (k,) int64
         The logged steps; the first is 0, the state before any update.
     loss : (k,) float64
-        ``1/2 sum_i (f(x_i) - y_i)^2``.
+        The loss of the run, ``1/2 sum_i (f(x_i) - y_i)^2`` if it was not chosen otherwise.
     flips : (k,) float64
         Fraction of the n*m activation bits that differ from step 0.
     drift : (k,) float64
