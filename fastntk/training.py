@@ -16,7 +16,7 @@ from fastntk.gram_matrix import GramOfPatterns
 from fastntk.jit import CompileClock
 from fastntk.losses import Loss, resolve
 from fastntk.metrics import Recorder, chosen
-from fastntk.network import TwoLayerReLU
+from fastntk.network import TwoLayerReLU, initial_network
 from fastntk.progress import reporter
 from fastntk.results import Run, provenance
 from fastntk.spectra import lambda_max
@@ -129,7 +129,7 @@ def train(
     objective = resolve(loss)
     names = chosen(metrics)
     checks.choice(engine, "engine", ("auto", *ENGINES))
-    start, own = _start(samples, width, net, seed, dtype, kappa, paired)
+    start, own = initial_network(samples, width, net, seed, dtype, kappa, paired)
     checks.representable(labels, "y", start.W.dtype)
     objective.check(labels)
     with np.errstate(over="ignore"):
@@ -191,28 +191,6 @@ def _descend(
                 moving.step(e, lr)
                 report(step + 1)
     return steps, None
-
-
-def _start(
-    X: np.ndarray,
-    width: int | None,
-    net: TwoLayerReLU | None,
-    seed: int,
-    dtype: npt.DTypeLike,
-    kappa: float,
-    paired: bool,
-) -> tuple[TwoLayerReLU, bool]:
-    """The initial network, and whether its weights may be overwritten."""
-    if (width is None) == (net is None):
-        raise ValueError(
-            "exactly one of width and net must be given, got " + ("neither" if net is None else "both")
-        )
-    if net is None:
-        return TwoLayerReLU.init(X.shape[1], width, seed, dtype, kappa, paired), True  # type: ignore[arg-type]
-    if not isinstance(net, TwoLayerReLU):
-        raise TypeError(f"net must be a TwoLayerReLU, got {type(net).__name__}")
-    checks.same_columns(X, "X", net.W, "net.W")
-    return net, False
 
 
 def _divergence(
