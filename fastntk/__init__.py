@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fastntk.operators import GramOperator, gram_operator
     from fastntk.packing import PackedMasks
     from fastntk.planning import Plan, plan
+    from fastntk.predictions import Prediction, predict
     from fastntk.regression import KernelRegression, kernel_regression
     from fastntk.results import Run
     from fastntk.spectra import Eigenvalue, Enclosed, Spectrum, condition_number, lambda_min, spectrum
@@ -40,6 +41,7 @@ _HOME = {
     "MemoryLimitError": "errors",
     "PackedMasks": "packing",
     "Plan": "planning",
+    "Prediction": "predictions",
     "Run": "results",
     "SingularGramWarning": "errors",
     "Spectrum": "spectra",
@@ -62,6 +64,7 @@ _HOME = {
     "load": "loading",
     "loss_gradient": "gradient",
     "plan": "planning",
+    "predict": "predictions",
     "spectrum": "spectra",
     "sweep": "sweeps",
     "train": "training",
@@ -79,6 +82,7 @@ __all__ = [
     "MemoryLimitError",
     "PackedMasks",
     "Plan",
+    "Prediction",
     "Run",
     "SingularGramWarning",
     "Spectrum",
@@ -103,6 +107,7 @@ __all__ = [
     "loss_gradient",
     "losses",
     "plan",
+    "predict",
     "reference",
     "spectrum",
     "sweep",
