@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastntk import datasets, losses, reference
+    from fastntk import datasets, losses, optimizers, reference
     from fastntk.alignment import LabelProjections, generalization_complexity, label_projections
     from fastntk.errors import ConvergenceWarning, DivergenceError, MemoryLimitError, SingularGramWarning
     from fastntk.gradient import loss_gradient
@@ -106,6 +106,7 @@ __all__ = [
     "load",
     "loss_gradient",
     "losses",
+    "optimizers",
     "plan",
     "predict",
     "reference",
@@ -113,7 +114,7 @@ __all__ = [
     "sweep",
     "train",
 ]
-_SUBMODULES = ("datasets", "losses", "reference")
+_SUBMODULES = ("datasets", "losses", "optimizers", "reference")
 
 
 def __getattr__(name: str) -> Any:
