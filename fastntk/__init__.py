@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fastntk.spectra import Eigenvalue, Enclosed, Spectrum, condition_number, lambda_min, spectrum
     from fastntk.sweeps import Sweep, sweep
     from fastntk.training import train
+    from fastntk.verification import Verification, verify
 
 __version__ = "0.1.0"
 
@@ -47,6 +48,7 @@ _HOME = {
     "Spectrum": "spectra",
     "Sweep": "sweeps",
     "TwoLayerReLU": "network",
+    "Verification": "verification",
     "activation_masks": "masks",
     "coactivation_counts": "masks",
     "condition_number": "spectra",
@@ -68,6 +70,7 @@ _HOME = {
     "spectrum": "spectra",
     "sweep": "sweeps",
     "train": "training",
+    "verify": "verification",
 }
 
 __all__ = [
@@ -88,6 +91,7 @@ __all__ = [
     "Spectrum",
     "Sweep",
     "TwoLayerReLU",
+    "Verification",
     "activation_masks",
     "coactivation_counts",
     "condition_number",
@@ -113,6 +117,7 @@ __all__ = [
     "spectrum",
     "sweep",
     "train",
+    "verify",
 ]
 _SUBMODULES = ("datasets", "losses", "optimizers", "reference")
 
