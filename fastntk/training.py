@@ -68,10 +68,11 @@ def train(
     steps : int
         Number of gradient steps, at least 0.
     lr : float
-        Step size, stable below ``2 / lambda_max(H)``.  A little above, the loss of a finite network grows at first and
+        Step size, stable below ``2 / lambda_max(H)``; for other losses and momentum see `fastntk.losses` and
+        `fastntk.optimizers`.  A little above, the loss of a finite network grows at first and
         may fall again; only a loss that explodes is an error.
     seed : int
-        Seed of the initial network (see `TwoLayerReLU.init`); unused with ``net``.
+        Seed of the initial network (see `TwoLayerReLU.init`) and of the batches; with ``net`` of the batches only.
     net : TwoLayerReLU, optional
         Network to start from; it is not changed.
     layers : {"first", "second", "both"}

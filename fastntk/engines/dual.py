@@ -135,6 +135,9 @@ class DualEngine(Engine):
         return float(np.sqrt(max(0.0, self._squared_drift.max())))
 
     def write_weights(self, out: np.ndarray) -> None:
+        if self.layers == "second":
+            out[...] = self.net.W
+            return
         X = self.X.astype(self.dtype, copy=False)
         rows = np.empty((min(_WEIGHT_BLOCK, self.m), self.n), dtype=self.dtype)
         for first in range(0, self.m, _WEIGHT_BLOCK):
