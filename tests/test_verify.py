@@ -33,6 +33,8 @@ def test_every_number_is_that_of_numpy(result):
     asked = {name: statement["width_asked"] for name, statement in by_name.items()}
     np.testing.assert_allclose(asked["Lemma 3.1"], n**2 / lambda_0**2 * np.log(n / delta))
     np.testing.assert_allclose(asked["Theorem 4.1"], n**6 / (lambda_0**4 * delta**3))
+    m = asked["Theorem 3.3"]
+    np.testing.assert_allclose(m, asked["Theorem 4.1"] * np.log(m / delta))
     radius = np.sqrt(2 * np.pi) / 16 * delta * lambda_0 / n**2
 
     rows = {(row["width"], row["seed"]): row for row in by_name["Lemma 3.1"]["measured"]}
@@ -44,6 +46,7 @@ def test_every_number_is_that_of_numpy(result):
         assert row["held"] == (distance <= lambda_0 / 4 and least >= 0.75 * lambda_0)
 
     flows = {(row["width"], row["seed"]): row for row in by_name["Theorem 3.2"]["measured"]}
+    joint = {(row["width"], row["seed"]): row for row in by_name["Theorem 3.3"]["measured"]}
     conditional = {(row["width"], row["seed"]): row for row in by_name["Lemma 3.3"]["measured"]}
     last = {(row["width"], row["seed"]): row for row in by_name["Lemma 3.4"]["measured"]}
     rates = {
@@ -67,6 +70,10 @@ def test_every_number_is_that_of_numpy(result):
                     row["final_ratio"], log["loss"][-1] / log["loss"][0], rtol=1e-5, atol=1e-9
                 )
                 assert row["held"] == (slack >= 1)
+            lr = 0.25 * 2 / np.linalg.eigvalsh(H + reference.limit_gram(X, layers="second"))[-1]
+            log = reference.train(X, y, net.W, net.a, steps=24, lr=lr, every=4, layers="both")
+            slack = (np.exp(-lambda_0 * lr * log["steps"]) * log["loss"][0] / log["loss"])[1:].min()
+            np.testing.assert_allclose(joint[width, seed]["slack"], slack, rtol=1e-4)
             lr = 0.05 * 2 / values[-1]
             log = reference.train(X, y, net.W, net.a, steps=24, lr=lr, every=4, metrics="all", limit=H)
             slack = (np.exp(-lambda_0 * lr * log["steps"]) * log["loss"][0] / log["loss"])[1:].min()
@@ -136,7 +143,7 @@ def test_verdicts(result):
         "Theorem 3.1", "Lemma 3.1", "Lemma 3.2", "Theorem 3.2", "Lemma 3.3", "Lemma 3.4", "Theorem 3.3", "Theorem 4.1",
         "Corollary 4.1",
     ]  # fmt: skip
-    for name in ("Theorem 3.1", "Lemma 3.2", "Theorem 3.2", "Theorem 4.1", "Corollary 4.1"):
+    for name in ("Theorem 3.1", "Lemma 3.2", "Theorem 3.2", "Theorem 3.3", "Theorem 4.1", "Corollary 4.1"):
         assert verdicts[name] == "holds", name
     assert verdicts["Lemma 3.4"] == "does not apply"  # R' < R asks for widths nobody has
     assert "R' < R at no width" in result["Lemma 3.4"].reason
@@ -227,7 +234,7 @@ def test_command(tmp_path):
     assert found.stderr == ""
     assert "Theorem 3.1    holds" in found.stdout
     record = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert [len(runs) for runs in record["runs"].values()] == [4] * 6
+    assert [len(runs) for runs in record["runs"].values()] == [4] * 7
     page = (tmp_path / "out" / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 5
     assert "http" not in page  # nothing is loaded from elsewhere

@@ -18,7 +18,7 @@ from fastntk.packing import PackedMasks, padded_width
 from fastntk.results import Run
 from fastntk.spectra import lambda_min, spectral_norm
 from fastntk.training import train
-from fastntk.verification.facts import Facts, parallel_rows_expected, smallest_of_limit
+from fastntk.verification.facts import Facts, largest_of_both, parallel_rows_expected, smallest_of_limit
 from fastntk.verification.radii import radii
 
 __all__ = ["FRACTIONS", "Evidence", "Trajectory", "gather"]
@@ -28,6 +28,7 @@ FRACTIONS = (0.25, 0.5, 0.75, 0.95)
 
 _MAIN = 0.5  # the part at which the kernel is followed as well
 _FLOW = 0.05  # the same for the small steps that stand for gradient flow
+_JOINT = 0.25  # of the largest stable step when both layers move: the kernel of the second has one large eigenvalue
 _NARROWEST = 64
 
 
@@ -77,6 +78,7 @@ class Evidence:
     descent: dict[float, list[Trajectory]] = field(default_factory=dict)
     theory: list[Trajectory] = field(default_factory=list)
     flow: list[Trajectory] = field(default_factory=list)
+    joint: list[Trajectory] = field(default_factory=list)
     with_copy: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -101,6 +103,7 @@ def gather(
     """Measure everything; `report` is told what is being measured."""
     found = Evidence(facts, widths, seeds)
     found.with_copy = _with_copy(facts)
+    joint_step = _JOINT * 2.0 / largest_of_both(facts.X)
     for seed in sorted({*seeds, *range(draws)}):
         report(f"kernels at the start, seed {seed}")
         found.starts += _starts(facts, widths, seed)
@@ -117,7 +120,10 @@ def gather(
                 metrics = "all" if part == _MAIN else ("loss", "drift")
                 run = _run(facts, width, seed, steps, part * found.largest_step, metrics)
                 found.descent.setdefault(part, []).append(run)
-            found.flow.append(_run(facts, width, seed, 2 * steps, _FLOW * found.largest_step, "all", every=4))
+            flow = ("loss", "drift", "lambda_min")
+            found.flow.append(_run(facts, width, seed, 2 * steps, _FLOW * found.largest_step, flow, every=4))
+            both = _run(facts, width, seed, 2 * steps, joint_step, ("loss", "drift"), every=4, layers="both")
+            found.joint.append(both)
             if found.theory_step is not None:
                 run = _run(facts, width, seed, steps, found.theory_step, ("loss", "drift"), every=10)
                 found.theory.append(run)
@@ -132,12 +138,14 @@ def _run(
     lr: float,
     metrics: str | tuple[str, ...],
     every: int = 1,
+    layers: str = "first",
 ) -> Trajectory:
     """One run; one that diverges counts with what it logged."""
-    settings = {"width": width, "seed": seed, "steps": steps, "lr": lr, "metrics": metrics, "every": every}
+    settings: dict[str, Any] = {"width": width, "seed": seed, "steps": steps, "lr": lr}
+    settings |= {"metrics": metrics, "every": every, "layers": layers}
     try:
         with parallel_rows_expected():
-            run = train(facts.X, facts.y, **settings)  # type: ignore[arg-type]
+            run = train(facts.X, facts.y, **settings)
     except DivergenceError as error:
         return Trajectory.of(error.run, True)
     return Trajectory.of(run, False)

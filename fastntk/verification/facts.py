@@ -18,7 +18,7 @@ from fastntk.rows import parallel_rows
 from fastntk.spectra import Eigenvalue, lambda_max, lambda_min
 from fastntk.verification.statement import Condition
 
-__all__ = ["Facts", "parallel_rows_expected", "smallest_of_limit"]
+__all__ = ["Facts", "largest_of_both", "parallel_rows_expected", "smallest_of_limit"]
 
 _UNIT = 1e-6  # rows read from a file of seven digits still count as unit rows
 _KNOWN_CONSTANT = (
@@ -122,6 +122,12 @@ class Facts:
             "parallel_pairs": self.same, "opposite_pairs": self.opposite,
             "largest_label": float(np.abs(self.y).max()), "delta": self.delta,
         }  # fmt: skip
+
+
+def largest_of_both(X: NDArray[np.float64]) -> float:
+    """Largest eigenvalue of the limit kernel of both layers."""
+    with parallel_rows_expected():
+        return float(lambda_max(limit_gram(X, layers="both")))
 
 
 @contextlib.contextmanager

@@ -36,8 +36,8 @@ def figures(evidence: Evidence, fits: list[Exponent]) -> dict[str, tuple[str, Ca
     }
     if len(evidence.widths) > 1:
         found["scaling"] = (
-            "Where the same runs end, against the width: one dot for each seed, the fitted power law, and the slope "
-            "-1/2 of the theory (dashed).",
+            "Where the same runs end, against the width: one dot for each seed, the fitted power law with the 95% "
+            "interval of its exponent, and the slope -1/2 of the theory (dashed).",
             lambda: _scaling(evidence, fits),
         )
         found["start"] = (
@@ -76,7 +76,7 @@ def _smallest(evidence: Evidence) -> Figure:
             text, (1.0, height * lambda_0), xycoords=("axes fraction", "data"), xytext=(3, 0),
             textcoords="offset points", va="center",
         )  # fmt: skip
-    axes.legend(frameon=False, title="width $m$", loc="lower right", ncols=2)
+    axes.legend(frameon=False, title="width $m$", loc="center", bbox_to_anchor=(0.5, 0.3), ncols=2)
     return figure
 
 
@@ -103,7 +103,7 @@ def _scaling(evidence: Evidence, fits: list[Exponent]) -> Figure:
 def _slope_text(fit: Exponent) -> str:
     if fit.lower is None:
         return f"slope {fit.slope:.3f}"
-    return f"slope {fit.slope:.3f}, 95% [{fit.lower:.3f}, {fit.upper:.3f}]"
+    return f"slope {fit.slope:.2f} [{fit.lower:.2f}, {fit.upper:.2f}]"
 
 
 def _concentration(evidence: Evidence) -> Figure:

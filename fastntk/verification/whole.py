@@ -75,6 +75,7 @@ class Verification:
         """Every number, as JSON knows them: infinities are None."""
         runs = {f"{part:g} of the largest step": group for part, group in self.evidence.descent.items()}
         runs |= {"theory's step": self.evidence.theory, "small steps for the flow": self.evidence.flow}
+        runs |= {"both layers": self.evidence.joint}
         found = plain(
             {
                 "settings": self.settings,
