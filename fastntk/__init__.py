@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastntk import datasets, reference
+    from fastntk import datasets, losses, optimizers, reference
     from fastntk.alignment import LabelProjections, generalization_complexity, label_projections
     from fastntk.errors import ConvergenceWarning, DivergenceError, MemoryLimitError, SingularGramWarning
     from fastntk.gradient import loss_gradient
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from fastntk.operators import GramOperator, gram_operator
     from fastntk.packing import PackedMasks
     from fastntk.planning import Plan, plan
+    from fastntk.predictions import Prediction, predict
     from fastntk.regression import KernelRegression, kernel_regression
     from fastntk.results import Run
     from fastntk.spectra import Eigenvalue, Enclosed, Spectrum, condition_number, lambda_min, spectrum
     from fastntk.sweeps import Sweep, sweep
     from fastntk.training import train
+    from fastntk.verification import Verification, verify
 
 __version__ = "0.1.0"
 
@@ -40,11 +42,13 @@ _HOME = {
     "MemoryLimitError": "errors",
     "PackedMasks": "packing",
     "Plan": "planning",
+    "Prediction": "predictions",
     "Run": "results",
     "SingularGramWarning": "errors",
     "Spectrum": "spectra",
     "Sweep": "sweeps",
     "TwoLayerReLU": "network",
+    "Verification": "verification",
     "activation_masks": "masks",
     "coactivation_counts": "masks",
     "condition_number": "spectra",
@@ -62,9 +66,11 @@ _HOME = {
     "load": "loading",
     "loss_gradient": "gradient",
     "plan": "planning",
+    "predict": "predictions",
     "spectrum": "spectra",
     "sweep": "sweeps",
     "train": "training",
+    "verify": "verification",
 }
 
 __all__ = [
@@ -79,11 +85,13 @@ __all__ = [
     "MemoryLimitError",
     "PackedMasks",
     "Plan",
+    "Prediction",
     "Run",
     "SingularGramWarning",
     "Spectrum",
     "Sweep",
     "TwoLayerReLU",
+    "Verification",
     "activation_masks",
     "coactivation_counts",
     "condition_number",
@@ -101,13 +109,17 @@ __all__ = [
     "limit_profile",
     "load",
     "loss_gradient",
+    "losses",
+    "optimizers",
     "plan",
+    "predict",
     "reference",
     "spectrum",
     "sweep",
     "train",
+    "verify",
 ]
-_SUBMODULES = ("datasets", "reference")
+_SUBMODULES = ("datasets", "losses", "optimizers", "reference")
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,7 @@
 """Argument checks: every error names the argument, what it got and what it expects."""
 
 import operator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,16 @@ def integer(value: Any, name: str, at_least: int) -> int:
     if found < at_least:
         raise ValueError(f"{name} must be at least {at_least}, got {found}")
     return found
+
+
+def distinct_integers(values: Iterable[int], name: str, at_least: int) -> list[int]:
+    """Distinct integers, ascending."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be a list of integers, got {values!r}")
+    numbers = sorted({integer(value, name, at_least) for value in values})
+    if not numbers:
+        raise ValueError(f"{name} must hold at least one integer, got none")
+    return numbers
 
 
 def _number(value: Any, name: str) -> float:

@@ -16,7 +16,7 @@ from fastntk import checks
 from fastntk.arrays import host_array
 from fastntk.storage import atomic_write
 
-__all__ = ["load_csv", "save_csv", "slides", "sphere"]
+__all__ = ["labels", "load_csv", "save_csv", "slides", "sphere"]
 
 Data = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -100,6 +100,61 @@ def slides(n: int = 1000, d: int = 1000, seed: int = 1234) -> Data:
     X = stream.normal(size=(n, d))
     X /= np.linalg.norm(X, axis=1, keepdims=True)
     return X, stream.normal(size=n)
+
+
+def labels(X: ArrayLike, kind: str = "gaussian", index: int = 0, seed: int = 0) -> NDArray[np.float64]:
+    """Labels for given samples: noise, signs, or a direction that gradient descent learns at one rate.
+
+    Parameters
+    ----------
+    X : array_like, shape (n, d)
+    kind : {"gaussian", "sign", "eigenvector"}
+        ``y ~ N(0, I)``; ``y_i ~ unif{-1, +1}``; or ``sqrt(n) v`` for a unit eigenvector v of the limit kernel H_inf, so
+        that its entries are of order 1 like the others, with the first entry that is not small positive.
+    index : int
+        Which eigenvector: 0 belongs to the smallest eigenvalue, which is the slowest direction, 1 to the next, and
+        -1 to the largest.
+    seed : int
+        Seed of ``numpy.random.default_rng`` for the random kinds.
+
+    Returns
+    -------
+    array of float64, shape (n,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an unknown kind, or an index outside -n, ..., n - 1.
+
+    Notes
+    -----
+    With labels ``v_i`` the linearised loss falls as ``(1 - lr lambda_i)^{2k}``: Du et al. (arXiv 1810.02054) bound the
+    slowest of these rates, Arora et al. (arXiv 1901.08584) use them all. An eigenvector costs O(n^3).
+
+    Examples
+    --------
+    >>> labels([[1.0, 0.0], [0.6, 0.8]], "eigenvector", index=-1).round(6)
+    array([1., 1.])
+    """
+    samples = checks.matrix(X, "X")
+    n = len(samples)
+    checks.choice(kind, "kind", ("gaussian", "sign", "eigenvector"))
+    seed = checks.integer(seed, "seed", 0)
+    if kind != "eigenvector":
+        rng = np.random.default_rng(seed)
+        drawn = rng.standard_normal(n) if kind == "gaussian" else 2 * rng.integers(0, 2, n) - 1
+        return np.asarray(drawn, dtype=np.float64)
+    from scipy.linalg import eigh
+
+    from fastntk.limit import limit_gram
+
+    index = checks.integer(index, "index", -n)
+    if index >= n:
+        raise ValueError(f"index must be below the number of samples ({n}), got {index}")
+    place = index % n
+    vector = eigh(limit_gram(samples), subset_by_index=[place, place])[1][:, 0]
+    first = int(np.argmax(np.abs(vector) > 1e-6))
+    return np.asarray(math.sqrt(n) * np.copysign(1.0, vector[first]) * vector, dtype=np.float64)
 
 
 def load_csv(path: str | os.PathLike[str]) -> Data:

@@ -21,7 +21,8 @@ class DivergenceError(ArithmeticError):
     step : int
         That step.
     largest_stable_step : float
-        ``2 / lambda_max(H(0))``: gradient descent on the linearised network diverges above it.
+        ``2 / (c lambda_max(H(0)))``, c the largest second derivative of the loss (1 for the squared one), and another
+        factor than 2 with momentum: descent on the linearised network is stable below it.
     """
 
     def __init__(self, message: str, run: Any, step: int, largest_stable_step: float) -> None:

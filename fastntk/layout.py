@@ -65,7 +65,7 @@ class ForwardScratch:
         least, most = _FORWARD_ROWS
         fitting = min(max(_FORWARD_BYTES // (columns * np.dtype(dtype).itemsize), least), most)
         blocks = _FORWARD_BLOCKS * -(-m // (_FORWARD_BLOCKS * fitting))
-        self.rows = max(least, _equal_parts(m, blocks, 1))
+        self.rows = max(least, _equal_parts(m, blocks, 2))  # pairs that cancel stay in one block
         slots = thread_slots()
         self.Z = aligned_zeros((slots, self.rows, columns), dtype)
         self.octets = aligned_zeros((slots, byte_rows(n), 64), np.uint8)

@@ -6,11 +6,9 @@ from typing import Any
 import numpy as np
 
 from fastntk.engines import Engine
-from fastntk.gram_matrix import GramOfPatterns
-from fastntk.limit import limit_source
 from fastntk.results import METRICS
 from fastntk.spectra import SmallestEigenvalue, SpectralNorm, lambda_max, lambda_min
-from fastntk.tiled import compute
+from fastntk.tangent import TangentKernel
 
 _GRAM_METRICS = ("gram", "lambda_min")
 
@@ -32,19 +30,17 @@ def chosen(metrics: str | Iterable[str]) -> tuple[str, ...]:
 class Recorder:
     """Collects the metrics of one run; the loss is always among them, since it costs nothing."""
 
-    def __init__(self, X: np.ndarray, a: np.ndarray, metrics: tuple[str, ...]) -> None:
+    def __init__(self, kernel: TangentKernel, n: int, metrics: tuple[str, ...]) -> None:
         self.limit: dict[str, float] | None = None
         self._metrics = metrics
         self._steps: list[int] = []
         self._series: dict[str, list[float]] = {"loss": []}
         self._wants_gram = any(name in metrics for name in _GRAM_METRICS)
         if self._wants_gram:
-            self._gram = GramOfPatterns(X, a)
-            self._H = np.empty((len(X), len(X)))
+            self._kernel = kernel
+            self._H = np.empty((n, n))
             self._H_initial: np.ndarray | None = None
-            # H(0) is an average with the weights a_r^2, and so is what it tends to.
-            self._H_limit = compute(limit_source(X))
-            self._H_limit *= np.square(a, dtype=np.float64).mean()
+            self._H_limit = kernel.limit()
             self.limit = {
                 "lambda_0": float(lambda_min(self._H_limit)),
                 "lambda_max": float(lambda_max(self._H_limit)),
@@ -66,8 +62,10 @@ class Recorder:
             self._append("flips", engine.flip_fraction())
         if "drift" in self._metrics:
             self._append("drift", engine.drift())
+            if engine.layers != "first":
+                self._append("drift_a", engine.drift_a())
         if self._wants_gram:
-            H = self._gram(engine.masks, out=self._H)
+            H = self._kernel(engine, out=self._H)
             if self._H_initial is None:
                 self._H_initial = H.copy()
             if "gram" in self._metrics:

@@ -48,8 +48,16 @@ class TwoLayerReLU:
         self.a = checks.vector(a, "a", len(self.W), "W", self.W.dtype)
 
     @classmethod
-    def init(cls, d: int, width: int, seed: int = 0, dtype: npt.DTypeLike = "float32") -> "TwoLayerReLU":
-        """Random network: ``w_r ~ N(0, I)``, ``a_r ~ unif{-1, +1}``.
+    def init(
+        cls,
+        d: int,
+        width: int,
+        seed: int = 0,
+        dtype: npt.DTypeLike = "float32",
+        kappa: float = 1.0,
+        paired: bool = False,
+    ) -> "TwoLayerReLU":
+        """Random network: ``w_r ~ N(0, kappa^2 I)``, ``a_r ~ unif{-1, +1}``.
 
         Parameters
         ----------
@@ -60,6 +68,12 @@ class TwoLayerReLU:
             part of a wide one.
         dtype : {"float32", "float64"}
             Precision; float32 weights are the rounded float64 ones.
+        kappa : float
+            Scale of the first layer.  The pattern at the start and ``H(0)`` do not depend on it, the outputs are
+            proportional to it.
+        paired : bool
+            Neurons 2j and 2j + 1 share their weights and have opposite signs, so that all outputs start at exactly 0;
+            the width must be even.
 
         Returns
         -------
@@ -71,6 +85,11 @@ class TwoLayerReLU:
             If an argument is out of range.
         MemoryLimitError
             If the weights do not fit in memory.
+
+        Notes
+        -----
+        Du et al. (arXiv 1810.02054) take ``kappa = 1``; Arora et al. (arXiv 1901.08584) a small one, so that the
+        outputs at the start do not disturb the comparison with the kernel, which pairs achieve exactly.
 
         Examples
         --------
@@ -85,12 +104,19 @@ class TwoLayerReLU:
         seed = checks.integer(seed, "seed", 0)
         kind = checks.floating_dtype(dtype)
         require_memory(width * (d + 1) * kind.itemsize, f"a network of width {width} on {d} inputs")
+        kappa = checks.positive(kappa, "kappa")
+        if paired and width % 2:
+            raise ValueError(f"width must be even with paired=True, got {width}")
+        drawn = width // 2 if paired else width
         weights = np.empty((width, d), dtype=kind)
-        weight_draws(seed)(weights)
-        signs = np.random.default_rng(_streams(seed)[1]).integers(0, 2, size=width, dtype=np.uint8)
+        weight_draws(seed, kappa)(weights[:drawn])
+        bits = np.random.default_rng(_streams(seed)[1]).integers(0, 2, size=drawn, dtype=np.uint8)
+        signs = np.where(bits == 1, kind.type(1), kind.type(-1))
+        if paired:
+            _double(weights)
+            signs = np.stack((signs, -signs), axis=1).reshape(-1)
         net = cls.__new__(cls)
-        net.W = weights
-        net.a = np.where(signs == 1, kind.type(1), kind.type(-1))
+        net.W, net.a = weights, signs
         return net
 
     @classmethod
@@ -157,12 +183,22 @@ class TwoLayerReLU:
         return f"TwoLayerReLU(d={self.d}, width={self.width}, dtype={self.W.dtype.name})"
 
 
+def _double(rows: np.ndarray) -> None:
+    """Spread the first half of the rows so that each comes twice in a row; in place, from the end."""
+    last = len(rows) // 2
+    while last:
+        first = last // 2  # the target of the upper half of what is left lies beyond it
+        rows[2 * first + 1 : 2 * last : 2] = rows[first:last]
+        rows[2 * first : 2 * last : 2] = rows[2 * first + 1 : 2 * last : 2]
+        last = first
+
+
 def _streams(seed: int) -> list[np.random.SeedSequence]:
     """Independent streams for the two layers."""
     return np.random.SeedSequence(seed).spawn(2)
 
 
-def weight_draws(seed: int) -> Callable[[np.ndarray], None]:
+def weight_draws(seed: int, kappa: float = 1.0) -> Callable[[np.ndarray], None]:
     """What fills rows with the next neurons of the stream; the neurons do not depend on how many rows at a time."""
     draw = np.random.default_rng(_streams(seed)[0]).standard_normal
 
@@ -170,6 +206,28 @@ def weight_draws(seed: int) -> Callable[[np.ndarray], None]:
         step = max(1, _DRAW_BYTES // (8 * rows.shape[1]))
         for first in range(0, len(rows), step):
             piece = rows[first : first + step]
-            piece[...] = draw(piece.shape)
+            np.multiply(draw(piece.shape), kappa, out=piece, casting="same_kind")
 
     return fill
+
+
+def initial_network(
+    X: np.ndarray,
+    width: int | None,
+    net: TwoLayerReLU | None,
+    seed: int,
+    dtype: npt.DTypeLike,
+    kappa: float,
+    paired: bool,
+) -> tuple[TwoLayerReLU, bool]:
+    """The network that exactly one of `width` and `net` says, and whether its weights may be overwritten."""
+    if (width is None) == (net is None):
+        raise ValueError(
+            "exactly one of width and net must be given, got " + ("neither" if net is None else "both")
+        )
+    if net is None:
+        return TwoLayerReLU.init(X.shape[1], width, seed, dtype, kappa, paired), True  # type: ignore[arg-type]
+    if not isinstance(net, TwoLayerReLU):
+        raise TypeError(f"net must be a TwoLayerReLU, got {type(net).__name__}")
+    checks.same_columns(X, "X", net.W, "net.W")
+    return net, False

@@ -8,6 +8,7 @@ readable. Only Matplotlib's object interface is used: no window system, no globa
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_runs", "figure_suffix", "plot_runs", "write_figure"]
+__all__ = ["draw_runs", "figure_suffix", "plot_runs", "rendered", "width_color", "write_figure"]
 
 PANELS: dict[str, tuple[str, str, float]] = {
     "loss": ("Training loss", r"training loss $L(k)$", 1.0),
@@ -105,6 +106,15 @@ def write_figure(draw: Callable[[], Figure], path: str | os.PathLike[str], dpi: 
         with atomic_write(path) as file:
             figure.savefig(file, format=suffix[1:], dpi=dpi)
     return Path(path)
+
+
+def rendered(draw: Callable[[], Figure], kind: str, dpi: int) -> bytes:
+    """Draw in the package's style; the bytes of a file of that kind, "png", "pdf" or "svg"."""
+    import matplotlib
+
+    with matplotlib.rc_context(_STYLE), io.BytesIO() as file:
+        draw().savefig(file, format=kind, dpi=dpi)
+        return file.getvalue()
 
 
 def figure_suffix(path: str | os.PathLike[str], name: str = "path") -> str:
@@ -190,7 +200,7 @@ def _curve(axes: Axes, group: list[Run], name: str, index: int, count: int) -> N
     """Draw one width: its only seed, or the median of its seeds and their range."""
     steps = group[0].steps
     values = np.array([run.series[name] for run in group]) * PANELS[name][2]
-    color = _color(index, count)
+    color = width_color(index, count)
     gap = max(1, len(steps) // 8)
     axes.plot(
         steps,
@@ -209,7 +219,7 @@ def _curve(axes: Axes, group: list[Run], name: str, index: int, count: int) -> N
         axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=color, alpha=0.22, linewidth=0)
 
 
-def _color(index: int, count: int) -> Any:
+def width_color(index: int, count: int) -> Any:
     """Colour `index` of `count` from light (narrow) to dark (wide), without the map's palest end."""
     from matplotlib import colormaps
 

@@ -62,6 +62,11 @@ def warn_parallel_rows(X: np.ndarray, name: str, opposite: bool = True, stacklev
         warnings.warn(text, SingularGramWarning, stacklevel=stacklevel)
 
 
+def parallel_rows(X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs (i, j), i < j, of rows of a checked matrix on one line through 0, and whether they point the same way."""
+    return _parallel_pairs(X, measure(X, "X"))
+
+
 def _parallel_pairs(X: np.ndarray, found: Lengths) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pairs of rows on one line through 0, and whether they point the same way."""
     rows = np.flatnonzero(found.lengths > 0.0)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,10 @@ from fastntk.results import Run, provenance
 from fastntk.results.archive import write_archive, write_csv
 from fastntk.resume import finished_runs, run_file
 from fastntk.storage import ensure_folder, remove_leftovers
+
+if TYPE_CHECKING:
+    from fastntk.losses import Loss
+    from fastntk.optimizers import Optimizer
 
 __all__ = ["Sweep", "sweep"]
 
@@ -35,7 +39,8 @@ class Sweep:
         ``lambda_0`` and ``lambda_max`` (smallest and largest eigenvalue of the infinite-width Gram matrix)
         and ``unit_rows`` (whether all ``|x_i| = 1``); empty when no metric of the runs needed that matrix.
     settings : dict
-        What the runs share: data, steps, lr, metrics, every, engine, dtype, layers.
+        What the runs share: data, steps, lr, layers, loss, optimizer, batch_size, metrics, every, engine,
+        dtype, kappa, paired.
 
     Examples
     --------
@@ -152,10 +157,15 @@ def sweep(
     lr: float = 0.1,
     *,
     layers: str = "first",
+    loss: str | Loss = "squared",
+    optimizer: str | Optimizer = "gd",
+    batch_size: int | None = None,
     metrics: str | Sequence[str] = ("loss", "flips", "drift"),
     every: int = 1,
     engine: str = "auto",
     dtype: str = "float32",
+    kappa: float = 1.0,
+    paired: bool = False,
     threads: int | None = None,
     out: str | os.PathLike[str] | None = None,
     progress: Progress = False,
@@ -169,7 +179,7 @@ def sweep(
     widths, seeds : iterable of int
         Every pair is one run. Widths share their randomness: the narrower network is a prefix of the wider
         one.
-    steps, lr, layers, metrics, every, engine, dtype, threads
+    steps, lr, layers, loss, optimizer, batch_size, metrics, every, engine, dtype, kappa, paired, threads
         As in `fastntk.train`.
     out : str or path-like, optional
         A folder where each run is saved the moment it ends. Called again with the same data and settings, the
@@ -206,22 +216,37 @@ def sweep(
     >>> len(result.runs), result.widths, len(result.table())
     (4, [8, 16], 12)
     """
+    from fastntk import losses, optimizers
+    from fastntk.batches import checked_batch_size
     from fastntk.engines import ENGINES
     from fastntk.metrics import chosen
+    from fastntk.training import LAYERS
 
     X = checks.matrix(X, "X")
     y = checks.vector(y, "y", X.shape[0], "X")
-    pairs = [(w, s) for w in _integers(widths, "widths", 1) for s in _integers(seeds, "seeds", 0)]
+    objective, method = losses.resolve(loss), optimizers.resolve(optimizer)
+    objective.check(y)
+    pairs = [
+        (w, s)
+        for w in checks.distinct_integers(widths, "widths", 1)
+        for s in checks.distinct_integers(seeds, "seeds", 0)
+    ]
     shared: dict[str, Any] = {
         "data": provenance.data_hash(X, y),
         "steps": checks.integer(steps, "steps", 0),
         "lr": checks.positive(lr, "lr"),
-        "layers": checks.choice(layers, "layers", ("first",)),
+        "layers": checks.choice(layers, "layers", LAYERS),
+        "loss": objective.record(),
+        "optimizer": method.record(),
+        "batch_size": checked_batch_size(batch_size, len(X)),
         "metrics": list(chosen(metrics)),
         "every": checks.integer(every, "every", 1),
         "engine": checks.choice(engine, "engine", ("auto", *ENGINES)),
         "dtype": checks.floating_dtype(dtype).name,
+        "kappa": checks.positive(kappa, "kappa"),
+        "paired": bool(paired),
     }
+    objects = {"loss": objective, "optimizer": method}
     done: dict[tuple[int, int], Run] = {}
     folder = None
     if out is not None:
@@ -232,7 +257,7 @@ def sweep(
     with SweepBar(todo, shared["steps"], progress) as bar:
         for width, seed in todo:
             bar.start(width, seed)
-            run = _train_one(X, y, width, seed, shared, threads, bar.step if progress else False)
+            run = _train_one(X, y, width, seed, shared, objects, threads, bar.step if progress else False)
             if folder is not None:
                 run.save(folder / run_file(width, seed))
             done[width, seed] = run
@@ -247,6 +272,7 @@ def _train_one(
     width: int,
     seed: int,
     shared: dict[str, Any],
+    objects: dict[str, Any],
     threads: int | None,
     progress: Any,
 ) -> Run:
@@ -254,7 +280,7 @@ def _train_one(
     from fastntk.training import train
 
     start = time.perf_counter()
-    settings = {key: value for key, value in shared.items() if key != "data"}
+    settings = {key: value for key, value in shared.items() if key != "data"} | objects
     run = train(X, y, width=width, seed=seed, threads=threads, progress=progress, **settings)
     run.net = run.X = run.y = None
     run.provenance.setdefault("seconds", time.perf_counter() - start)
@@ -269,13 +295,3 @@ def _limit(X: NDArray[Any], runs: list[Run]) -> dict[str, Any]:
         return {}
     norms = np.linalg.norm(X, axis=1)
     return {**known, "unit_rows": bool(np.all(np.abs(norms - 1) < 1e-6))}
-
-
-def _integers(values: Iterable[int], name: str, at_least: int) -> list[int]:
-    """Distinct integers, ascending."""
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise TypeError(f"{name} must be a list of integers, got {values!r}")
-    numbers = sorted({checks.integer(value, name, at_least) for value in values})
-    if not numbers:
-        raise ValueError(f"{name} must hold at least one integer, got none")
-    return numbers

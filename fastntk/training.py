@@ -7,18 +7,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastntk import checks
+from fastntk import checks, losses, optimizers
 from fastntk.arrays import host_array
 from fastntk.backends import kernel_threads
+from fastntk.batches import Batches, checked_batch_size
 from fastntk.engines import ENGINES, Engine, choose
 from fastntk.errors import DivergenceError
-from fastntk.gram_matrix import GramOfPatterns
 from fastntk.jit import CompileClock
+from fastntk.losses import Loss
 from fastntk.metrics import Recorder, chosen
-from fastntk.network import TwoLayerReLU
+from fastntk.network import TwoLayerReLU, initial_network
+from fastntk.optimizers import Optimizer
 from fastntk.progress import reporter
 from fastntk.results import Run, provenance
 from fastntk.spectra import lambda_max
+from fastntk.tangent import TangentKernel
+
+LAYERS = ("first", "second", "both")
 
 _LARGEST = float(np.finfo(np.float64).max)
 _EXPLODED = 1e4  # times the larger of the losses of the initial network and of the zero function
@@ -34,16 +39,23 @@ def train(
     seed: int = 0,
     net: TwoLayerReLU | None = None,
     layers: str = "first",
+    loss: str | Loss = "squared",
+    optimizer: str | Optimizer = "gd",
+    batch_size: int | None = None,
     metrics: str | Iterable[str] = ("loss", "flips", "drift"),
     every: int = 1,
     engine: str = "auto",
     dtype: npt.DTypeLike = "float32",
+    kappa: float = 1.0,
+    paired: bool = False,
     threads: int | None = None,
     progress: bool | Callable[[int, int], Any] = False,
 ) -> Run:
-    """Train the first layer of a two-layer ReLU network by gradient descent on ``L = 1/2 sum_i (u_i - y_i)^2``.
+    """Train a two-layer ReLU network, its first layer by default, by gradient descent on ``L = sum_i l(u_i, y_i)``.
 
-    ``w_r <- w_r - lr (a_r / sqrt(m)) sum_i (u_i - y_i) 1{w_r . x_i >= 0} x_i``, with ``a`` fixed.
+    ``w_r <- w_r - lr (a_r / sqrt(m)) sum_i e_i 1{w_r . x_i >= 0} x_i`` with ``e_i = dl/du_i``; by default
+    ``l = (u - y)^2 / 2``, so ``e = u - y``.  A second layer that moves does so by
+    ``a_r <- a_r - (lr / sqrt(m)) sum_i e_i relu(w_r . x_i)``, from the same state.
 
     Parameters
     ----------
@@ -56,17 +68,27 @@ def train(
     steps : int
         Number of gradient steps, at least 0.
     lr : float
-        Step size, stable below ``2 / lambda_max(H)``.  A little above, the loss of a finite network grows at first and
+        Step size, stable below ``2 / lambda_max(H)``; for other losses and momentum see `fastntk.losses` and
+        `fastntk.optimizers`.  A little above, the loss of a finite network grows at first and
         may fall again; only a loss that explodes is an error.
     seed : int
-        Seed of the initial network (see `TwoLayerReLU.init`); unused with ``net``.
+        Seed of the initial network (see `TwoLayerReLU.init`) and of the batches; with ``net`` of the batches only.
     net : TwoLayerReLU, optional
         Network to start from; it is not changed.
-    layers : {"first"}
-        Which layers move.
+    layers : {"first", "second", "both"}
+        Which layers move; "second" is a linear model of random features.  "drift" then also logs ``drift_a``.
+    loss : {"squared", "logistic", "huber"} or Loss
+        ``(u - y)^2 / 2``; ``log(1 + exp(-y u))`` for labels -1 and +1; quadratic up to ``|u - y| = 1`` and linear
+        beyond, or from another threshold with ``fastntk.losses.Huber(delta=...)``.
+    optimizer : {"gd", "heavy_ball", "nesterov"} or Optimizer
+        Plain gradient descent, or with momentum 0.9; another one with ``fastntk.optimizers.HeavyBall(momentum=...)``
+        and ``Nesterov(momentum=...)``.  Nesterov's run is that of the point it looks ahead to.
+    batch_size : int, optional
+        Samples of a step, at most n: drawn without replacement in every epoch, from the seed; their gradient is
+        scaled by n / batch_size.  The loss logged is that of all samples.
     metrics : "all" or iterable of {"loss", "flips", "drift", "gram", "lambda_min"}
-        What is logged.  "gram" is ``|H(k) - H(0)|_2`` and ``|H(k) - H_inf|_2``; "lambda_min" is that of ``H(k)``.
-        The loss is always logged.
+        What is logged.  "gram" is ``|H(k) - H(0)|_2`` and ``|H(k) - H_inf|_2``; "lambda_min" is that of ``H(k)``,
+        the tangent kernel of the layers that move.  The loss is always logged.
     every : int
         Log every so many steps; the first and the last step are always logged.
     engine : {"auto", "dual", "primal"}
@@ -74,6 +96,9 @@ def train(
         "auto" takes the one that is expected to be faster and fits in memory (`fastntk.engines.choose`).
     dtype : {"float32", "float64"}
         Precision of the initial network; that of ``net`` if one is given.
+    kappa, paired
+        Scale of the initial first layer, and whether neurons come in pairs that cancel (see `TwoLayerReLU.init`);
+        unused with ``net``.
     threads : int, optional
         Number of threads; the results do not depend on it.
     progress : bool or callable
@@ -108,50 +133,61 @@ def train(
     >>> bool(run.loss[-1] < 0.1 * run.loss[0])
     True
     """
-    checks.choice(layers, "layers", ("first",))
+    checks.choice(layers, "layers", LAYERS)
     X, y = host_array(X, "X", 2), host_array(y, "y", 1)  # the record describes the data as they were given
     samples = checks.matrix(X, "X")
     labels = checks.vector(y, "y", len(samples), "X", np.float64)
     steps = checks.integer(steps, "steps", 0)
     every = checks.integer(every, "every", 1)
     lr = checks.positive(lr, "lr")
+    objective = losses.resolve(loss)
+    method = optimizers.resolve(optimizer)
+    batch_size = checked_batch_size(batch_size, len(samples))
+    batches = Batches(len(samples), batch_size, seed)
     names = chosen(metrics)
     checks.choice(engine, "engine", ("auto", *ENGINES))
-    start, own = _start(samples, width, net, seed, dtype)
+    start, own = initial_network(samples, width, net, seed, dtype, kappa, paired)
     checks.representable(labels, "y", start.W.dtype)
+    objective.check(labels)
     with np.errstate(over="ignore"):
         squares = np.einsum("ij,ij->i", samples, samples, dtype=np.float64)  # the engines work with X X^T
     checks.representable(squares, "the squared norms of the rows of X", start.W.dtype)
     n, d = samples.shape
-    choice = choose(n, d, start.width, start.W.dtype, engine)
+    choice = choose(n, d, start.width, start.W.dtype, engine, layers, method.momentum > 0.0)
     began = time.perf_counter()
     trained = None
     with CompileClock.running() as clock:
-        recorder = Recorder(
-            samples, start.a, names
-        )  # dense linear algebra, before BLAS is limited to one thread
+        kernel = TangentKernel(samples, start, layers)
+        recorder = Recorder(kernel, n, names)  # dense linear algebra, before BLAS is limited to one thread
         with kernel_threads(threads) as used, reporter(progress, steps, f"width {start.width}") as report:
-            moving = ENGINES[choice.name](samples, start)
-            stopped_at, loss = _descend(moving, labels, lr, steps, every, recorder, report)
-            if loss is None:
+            moving = ENGINES[choice.name](samples, start, layers, method)
+            stopped_at, exploded = _descend(
+                moving, labels, objective, batches, lr, steps, every, recorder, report
+            )
+            if exploded is None:
                 weights = start.W if own else np.empty_like(start.W)
                 moving.write_weights(weights)
-                trained = TwoLayerReLU(weights, start.a)
+                trained = TwoLayerReLU(weights, moving.a)
     record = provenance.collect(
-        X, y, width=start.width, lr=lr, seed=None if net is not None else seed, steps=steps, every=every,
-        metrics=list(names), layers=layers, dtype=start.W.dtype.name, threads=used,
+        X, y, width=start.width, lr=lr, seed=seed if net is None or batch_size is not None else None,
+        steps=steps, every=every, metrics=list(names), layers=layers, loss=objective.record(),
+        optimizer=method.record(), batch_size=batch_size, dtype=start.W.dtype.name, threads=used,
+        kappa=None if net is not None else kappa, paired=None if net is not None else paired,
         engine={"name": choice.name, "reason": choice.reason}, limit=recorder.limit, stopped_at=stopped_at,
         seconds=time.perf_counter() - began - clock.seconds, compile_seconds=clock.seconds,
     )  # fmt: skip
     run = Run(net=trained, X=samples, y=labels, provenance=record, **recorder.arrays())
-    if loss is not None:
-        raise _divergence(run, stopped_at, loss, lr, samples, moving)
+    if exploded is not None:
+        largest = float(lambda_max(kernel.initial(moving)))
+        raise _divergence(run, stopped_at, exploded, objective, method, largest)
     return run
 
 
 def _descend(
     moving: Engine,
     labels: np.ndarray,
+    objective: Loss,
+    batches: Batches,
     lr: float,
     steps: int,
     every: int,
@@ -162,45 +198,32 @@ def _descend(
     ceiling = _LARGEST
     with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss
         for step in range(steps + 1):
-            e = moving.u - labels
-            loss = 0.5 * float(e @ e)
+            loss, e = objective.evaluate(moving.u, labels)
             if step == 0:
-                ceiling = min(_EXPLODED * max(loss, 0.5 * float(labels @ labels)), _LARGEST)
+                ceiling = min(
+                    _EXPLODED * max(loss, objective.evaluate(np.zeros_like(labels), labels)[0]), _LARGEST
+                )
             if not loss <= ceiling:
                 recorder.record_divergence(step, loss)
                 return step, loss
             if step % every == 0 or step == steps:
                 recorder.record(step, loss, moving)
             if step < steps:
-                moving.step(e, lr)
+                moving.step(batches(e), lr)
                 report(step + 1)
     return steps, None
 
 
-def _start(
-    X: np.ndarray, width: int | None, net: TwoLayerReLU | None, seed: int, dtype: npt.DTypeLike
-) -> tuple[TwoLayerReLU, bool]:
-    """The initial network, and whether its weights may be overwritten."""
-    if (width is None) == (net is None):
-        raise ValueError(
-            "exactly one of width and net must be given, got " + ("neither" if net is None else "both")
-        )
-    if net is None:
-        return TwoLayerReLU.init(X.shape[1], width, seed, dtype), True  # type: ignore[arg-type]
-    if not isinstance(net, TwoLayerReLU):
-        raise TypeError(f"net must be a TwoLayerReLU, got {type(net).__name__}")
-    checks.same_columns(X, "X", net.W, "net.W")
-    return net, False
-
-
 def _divergence(
-    run: Run, step: int, loss: float, lr: float, X: np.ndarray, engine: Engine
+    run: Run, step: int, loss: float, objective: Loss, method: Optimizer, lambda_max: float
 ) -> DivergenceError:
     """The error for a loss that exploded, with the largest step that is stable at the initial kernel."""
-    largest = 2.0 / float(lambda_max(GramOfPatterns(X, engine.net.a)(engine.initial_masks)))
+    curvature, stability = objective.curvature, method.stability
+    largest = stability / (curvature * lambda_max)
+    bound = "lambda_max(H(0))" if curvature == 1.0 else f"({curvature:g} lambda_max(H(0)))"
     return DivergenceError(
-        f"the loss reached {loss:.3g} at step {step} with lr={lr:g}; the largest stable step is about "
-        f"2 / lambda_max(H(0)) = {largest:.3g}",
+        f"the loss reached {loss:.3g} at step {step} with lr={run.lr:g}; the largest stable step is about "
+        f"{stability:.4g} / {bound} = {largest:.3g}",
         run,
         step,
         largest,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastntk import datasets
+from fastntk import datasets, reference
 
 
 class LegacyNormals:
@@ -226,3 +226,38 @@ def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
         datasets.save_csv(path, [[3.0]], [4.0])
     assert path.read_text() == "0,y\n1.0,2.0\n"
     assert [file.name for file in tmp_path.iterdir()] == ["data.csv"]
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "sign"])
+def test_random_labels(kind):
+    X = datasets.sphere(4000, 2)[0]
+    y = datasets.labels(X, kind, seed=3)
+    assert y.dtype == np.float64
+    assert np.array_equal(y, datasets.labels(X, kind, seed=3))
+    assert not np.array_equal(y, datasets.labels(X, kind, seed=4))
+    assert abs(y.mean()) < 5 / np.sqrt(4000)
+    assert abs(y.std() - 1) < 0.1
+    assert kind == "gaussian" or set(y) == {-1.0, 1.0}
+
+
+@pytest.mark.parametrize("index", [0, 2, 6, -1, -7])
+def test_eigenvector_labels(index):
+    X = datasets.sphere(7, 4, seed=2)[0]
+    H = reference.limit_gram(X)
+    y = datasets.labels(X, "eigenvector", index=index)
+    np.testing.assert_allclose(H @ y, np.linalg.eigvalsh(H)[index] * y, atol=1e-12)
+    np.testing.assert_allclose(y @ y, 7.0)
+    assert y[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kind": "uniform"}, "kind must be one of 'gaussian', 'sign', 'eigenvector', got 'uniform'"),
+        ({"kind": "eigenvector", "index": 3}, r"index must be below the number of samples \(3\), got 3"),
+        ({"kind": "eigenvector", "index": -4}, "index must be at least -3, got -4"),
+    ],
+)
+def test_bad_labels(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        datasets.labels(np.eye(3), **arguments)

@@ -75,6 +75,58 @@ def test_initial_loss_is_three_quarters_n(width):
     assert error < 0.06
 
 
+@given(st.integers(1, 40), st.integers(1, 150), st.integers(0, 150), st.integers(0, 99), st.floats(1e-3, 1e3))
+def test_pairs_cancel_and_are_a_prefix(d, pairs, more, seed, kappa):
+    """Pair j is neuron j of the plain network, twice; outputs are exactly 0, not only small."""
+    net = TwoLayerReLU.init(d, 2 * pairs, seed, kappa=kappa, paired=True)
+    plain = TwoLayerReLU.init(d, pairs, seed, dtype="float64")
+    for half, sign in ((0, 1.0), (1, -1.0)):
+        assert np.array_equal(net.W[half::2], (kappa * plain.W).astype(np.float32))
+        assert np.array_equal(net.a[half::2], sign * plain.a)
+    wide = TwoLayerReLU.init(d, 2 * (pairs + more), seed, kappa=kappa, paired=True)
+    assert np.array_equal(net.W, wide.W[: 2 * pairs])
+    assert np.array_equal(net.a, wide.a[: 2 * pairs])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("width", [2, 6, 30, 66, 1022, 4098, 6018])
+def test_outputs_of_pairs_are_exactly_zero(width, dtype):
+    X, y = fastntk.datasets.sphere(37, 19, seed=width)
+    net = TwoLayerReLU.init(19, width, seed=1, dtype=dtype, paired=True)
+    assert not net(X).any()
+    for engine in ("dual", "primal"):
+        run = fastntk.train(X, y, width=width, seed=1, dtype=dtype, steps=0, paired=True, engine=engine)
+        assert run.loss[0] == 0.5 * float(y @ y)
+        assert (run.provenance["paired"], run.provenance["kappa"]) == (True, 1.0)
+
+
+def test_scale_of_the_first_layer():
+    one, small = (TwoLayerReLU.init(5, 70, seed=2, dtype="float64", kappa=kappa) for kappa in (1.0, 0.125))
+    assert np.array_equal(small.W, 0.125 * one.W)
+    assert np.array_equal(small.a, one.a)
+    X, y = fastntk.datasets.sphere(6, 5, seed=0)
+    run = fastntk.train(X, y, width=70, seed=2, dtype="float64", kappa=0.125, steps=3, metrics="all")
+    again = fastntk.train(X, y, net=small, steps=3, metrics="all")
+    assert np.array_equal(run.loss, again.loss)
+    assert (
+        run.gram_limit_distance[0]
+        == fastntk.train(X, y, net=one, steps=0, metrics="gram").gram_limit_distance[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"width": 5, "paired": True}, "width must be even with paired=True, got 5"),
+        ({"kappa": 0.0}, "kappa must be finite and above 0, got 0.0"),
+        ({"kappa": -1}, "kappa must be finite and above 0, got -1"),
+    ],
+)
+def test_bad_scale_and_pairs(change, message):
+    with pytest.raises(ValueError, match=message):
+        TwoLayerReLU.init(**{"d": 3, "width": 4, **change})
+
+
 def test_own_arrays():
     net = TwoLayerReLU([[1, 2], [3, 4]], [1, -1])
     assert net.W.dtype == net.a.dtype == np.float64

@@ -198,7 +198,8 @@ def test_inputs_are_left_alone(problem):
 @pytest.mark.parametrize("name", ENGINES)
 def test_nothing_to_learn(name):
     """Zero samples: all neurons active, outputs 0, gradients 0."""
-    run = fastntk.train(np.zeros((5, 3)), np.ones(5), width=10, steps=3, engine=name, metrics="all")
+    with pytest.warns(fastntk.SingularGramWarning, match="row 0 of X is zero"):
+        run = fastntk.train(np.zeros((5, 3)), np.ones(5), width=10, steps=3, engine=name, metrics="all")
     assert run.loss.tolist() == [2.5] * 4
     assert not run.drift.any()
     assert not run.flips.any()
@@ -253,7 +254,7 @@ SPHERE = fastntk.datasets.sphere(6, 4)
         ({"lr": None}, TypeError, "lr must be a number, got None"),
         ({"seed": -1}, ValueError, "seed must be at least 0, got -1"),
         ({"dtype": "float16"}, ValueError, "dtype must be 'float32' or 'float64', got 'float16'"),
-        ({"layers": "both"}, ValueError, "layers must be one of 'first', got 'both'"),
+        ({"layers": "third"}, ValueError, "layers must be one of 'first', 'second', 'both', got 'third'"),
         ({"engine": "cuda"}, ValueError, "engine must be one of 'auto', 'dual', 'primal', got 'cuda'"),
         ({"engine": np.array(["dual", "primal"])}, ValueError, "engine must be one of"),
         ({"metrics": "losss"}, ValueError, "metrics must be 'all' or some of 'loss', .*, got 'losss'"),

@@ -131,13 +131,39 @@ def training_options(metrics: str) -> Callable[[Command], Command]:
 
 
 def network_options(command: Command) -> Command:
-    """Add engine and dtype."""
+    """Add layers, loss, optimizer, batch size, engine and dtype."""
     for option in (
         click.option(
             "--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True
         ),
         click.option(
             "--engine", type=click.Choice(["auto", "dual", "primal"]), default="auto", show_default=True
+        ),
+        click.option(
+            "--batch-size",
+            type=click.IntRange(min=1),
+            help="Samples of a step, drawn anew every epoch. Default: all.",
+        ),
+        click.option(
+            "--optimizer",
+            type=click.Choice(["gd", "heavy_ball", "nesterov"]),
+            default="gd",
+            show_default=True,
+            help="Plain gradient descent, or with momentum 0.9.",
+        ),
+        click.option(
+            "--loss",
+            type=click.Choice(["squared", "logistic", "huber"]),
+            default="squared",
+            show_default=True,
+            help="logistic takes labels -1 and +1; huber is linear beyond a residual of 1.",
+        ),
+        click.option(
+            "--layers",
+            type=click.Choice(["first", "second", "both"]),
+            default="first",
+            show_default=True,
+            help="Layers that are trained.",
         ),
     ):
         command = option(command)

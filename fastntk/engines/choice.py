@@ -29,7 +29,15 @@ class Choice:
     reason: str
 
 
-def choose(n: int, d: int, width: int, dtype: npt.DTypeLike = "float32", engine: str = "auto") -> Choice:
+def choose(
+    n: int,
+    d: int,
+    width: int,
+    dtype: npt.DTypeLike = "float32",
+    engine: str = "auto",
+    layers: str = "first",
+    momentum: bool = False,
+) -> Choice:
     """Choose an engine for n samples of dimension d and the given width.
 
     Parameters
@@ -40,6 +48,9 @@ def choose(n: int, d: int, width: int, dtype: npt.DTypeLike = "float32", engine:
         Precision.
     engine : {"auto", "dual", "primal"}
         A name other than "auto" is taken as it is.
+    layers : {"first", "second", "both"}
+    momentum : bool
+        What is trained and how, which decides the memory.
 
     Returns
     -------
@@ -63,8 +74,8 @@ def choose(n: int, d: int, width: int, dtype: npt.DTypeLike = "float32", engine:
     ratio = n / (d * (1.0 + TABLES_PER_BLAS))
     faster, other = ("dual", "primal") if ratio <= 1.0 else ("primal", "dual")
     needed = {
-        "dual": DualEngine.bytes_needed(n, d, width, itemsize),
-        "primal": PrimalEngine.bytes_needed(n, d, width, itemsize),
+        kind.name: kind.bytes_needed(n, d, width, itemsize, layers, momentum)
+        for kind in (DualEngine, PrimalEngine)
     }
     relation = "<=" if faster == "dual" else ">"
     reason = f"n = {n} {relation} {1 + TABLES_PER_BLAS:g} d = {(1 + TABLES_PER_BLAS) * d:g}"

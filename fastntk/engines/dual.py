@@ -3,38 +3,59 @@
 With ``K = X X^T`` the pre-activations move by ``-(lr / sqrt(m)) a_r K (M_r * e)``: no forward product after the first.
 The weights are recovered at the end from the coefficients ``sum_k lr e_i(k) M_ir(k)`` of the samples in their
 change; as patterns rarely change, these are ``M_ir S_i`` with a running sum S and a correction for flipped entries.
+Where the second layer moves they are kept one by one.
 """
 
 import numpy as np
 
+from fastntk.engines.coefficients import CoastingCoefficients
 from fastntk.engines.interface import MAX_RANGES, Engine
+from fastntk.engines.norms import MovingNorms
 from fastntk.gram_matrix import products
+from fastntk.kernels.cpu.dual_momentum import dual_momentum
+from fastntk.kernels.cpu.dual_second import (
+    add_coefficients,
+    add_damped_coefficients,
+    positive_products,
+    tile_outputs,
+)
 from fastntk.kernels.cpu.dual_step import dual_step, tile_coefficients
 from fastntk.kernels.cpu.flips import record_flips
 from fastntk.kernels.cpu.forward import forward
 from fastntk.layout import ForwardScratch, column_tiles, padded_rows, padded_vector, table_scratch
 from fastntk.memory import aligned_zeros, require_memory
 from fastntk.network import TwoLayerReLU
+from fastntk.optimizers import GradientDescent, Optimizer
 from fastntk.packing import TILE, PackedMasks, tiles_of
 
 _WEIGHT_BLOCK = 1024  # neurons whose weights are recovered by one BLAS product
 
 
 class DualEngine(Engine):
-    """Keeps Z(0) and the change of Z, both (tiles of 16 samples, neurons, 16)."""
+    """Keeps Z(0) and the change of Z, both (tiles of 16 samples, neurons, 16); with momentum a velocity too."""
 
     name = "dual"
 
     @staticmethod
-    def bytes_needed(n: int, d: int, m: int, itemsize: int) -> int:
-        """Z(0), its change and the corrections; K; three patterns; shares of the drift."""
-        return 3 * n * m * itemsize + n * n * itemsize + 3 * n * m // 8 + 8 * MAX_RANGES * m
+    def bytes_needed(
+        n: int, d: int, m: int, itemsize: int, layers: str = "first", momentum: bool = False
+    ) -> int:
+        """Z(0), its change, coefficients or corrections, both with velocities; K; three patterns; shares."""
+        arrays = 2 if layers == "second" else 5 if momentum else 3
+        shares = 3 if layers != "first" or momentum else 1
+        return arrays * n * m * itemsize + n * n * itemsize + 3 * n * m // 8 + 8 * MAX_RANGES * m * shares
 
-    def __init__(self, X: np.ndarray, net: TwoLayerReLU) -> None:
-        super().__init__(X, net)
+    def __init__(
+        self,
+        X: np.ndarray,
+        net: TwoLayerReLU,
+        layers: str = "first",
+        optimizer: Optimizer = GradientDescent(),  # noqa: B008 - immutable
+    ) -> None:
+        super().__init__(X, net, layers, optimizer)
         n, m, dtype = self.n, self.m, self.dtype
         require_memory(
-            self.bytes_needed(n, X.shape[1], m, dtype.itemsize),
+            self.bytes_needed(n, X.shape[1], m, dtype.itemsize, layers, optimizer.momentum > 0.0),
             f"the dual engine for n={n} samples and m={m} neurons",
         )
         self.masks = PackedMasks.empty(n, m)
@@ -42,7 +63,6 @@ class DualEngine(Engine):
         shape = (tiles, width, TILE)
         self._Z0 = aligned_zeros(shape, dtype)
         self._D = aligned_zeros(shape, dtype)
-        self._offsets = aligned_zeros(shape, dtype)
         scratch = ForwardScratch(n, m, dtype)
         forward(
             net.W, padded_rows(X, dtype), n, net.a, self.masks.bits,
@@ -57,33 +77,82 @@ class DualEngine(Engine):
         self._u_shares = np.zeros((-(-m // self._sums.shape[1]), TILE * tiles))
         self._drift_shares = np.zeros((min(tiles, MAX_RANGES), width))
         self._squared_drift = np.zeros(width)
+        self._moving = optimizer.momentum > 0.0 and layers != "second"
+        self._offsets = aligned_zeros(shape if layers == "both" or not self._moving else (0, 0, TILE), dtype)
+        if self._moving:
+            self._V = aligned_zeros(shape, dtype)
+            self._norms = MovingNorms(self._drift_shares.shape, optimizer)
+            if layers == "first":
+                self._coasting = CoastingCoefficients(shape, dtype, optimizer)
+            else:
+                self._damped = aligned_zeros(shape, dtype)
 
     def step(self, e: np.ndarray, lr: float) -> None:
         padded = padded_vector(e, self._total.size, self.dtype)
+        scale = self._signed_step(lr)
+        if self._second is not None:
+            self._move_second(padded, scale, lr)
+            if self.layers == "second":
+                return
         before, after = self.masks, self._next
-        dual_step(
-            self.n, self.m, before.bits, after.bits, self._K, padded, self._signed_step(lr), self.net.a,
-            self._Z0, self._D, self._tables, self._sums, self._u_shares, self._drift_shares,
-        )  # fmt: skip
+        if self._moving:
+            dual_momentum(
+                self.n, self.m, before.bits, after.bits, self._K, padded, scale, self.a, self._coefficients,
+                self._Z0, self._D, self._V, self._tables, self._sums, self._u_shares,
+                self._norms.base_shares, self._norms.step_shares,
+            )  # fmt: skip
+            self._squared_drift = self._norms.step()
+        else:
+            dual_step(
+                self.n, self.m, before.bits, after.bits, self._K, padded, scale, self.a,
+                self._Z0, self._D, self._tables, self._sums, self._u_shares, self._drift_shares,
+            )  # fmt: skip
+            self._squared_drift += self._drift_shares.sum(axis=0)
         self.u = self._u_shares.sum(axis=0)[: self.n] / np.sqrt(self.m)
-        self._squared_drift += self._drift_shares.sum(axis=0)
-        self._total[: self.n] += lr * e
-        record_flips(before.words, after.words, self._total, self._offsets)
+        if self._second is None and self._moving:
+            self._coasting.step(e, lr, before, after)
+        elif self._second is None:
+            self._total[: self.n] += lr * e
+            record_flips(before.words, after.words, self._total, self._offsets)
         spare = before if before is not self.initial_masks else PackedMasks.empty(self.n, self.m)
         self.masks, self._next = after, spare
+
+    def _move_second(self, e: np.ndarray, scale: np.ndarray, lr: float) -> None:
+        """Move the second layer, and account for what the first one is about to do with the old one."""
+        assert self._second is not None
+        bits = self.masks.bits
+        positive_products(self.m, e, self._Z0, self._D, self._drift_shares)
+        self._second.step(self._drift_shares.sum(axis=0)[: self.m], lr)
+        if self.layers == "second":
+            tile_outputs(self.m, self.a, self._Z0, self._D, self._u_shares, self._sums)
+            self.u = self._u_shares.sum(axis=0)[: self.n] / np.sqrt(self.m)
+        elif self._moving:
+            add_damped_coefficients(self.m, bits, e, scale, self._coefficients, self._offsets, self._damped)
+        else:
+            add_coefficients(self.m, bits, e, scale, self._offsets)
 
     def drift(self) -> float:
         return float(np.sqrt(max(0.0, self._squared_drift.max())))
 
     def write_weights(self, out: np.ndarray) -> None:
+        if self.layers == "second":
+            out[...] = self.net.W
+            return
         X = self.X.astype(self.dtype, copy=False)
-        total = self._total.astype(self.dtype)
-        scale = self._signed_step(1.0)
         rows = np.empty((min(_WEIGHT_BLOCK, self.m), self.n), dtype=self.dtype)
         for first in range(0, self.m, _WEIGHT_BLOCK):
             last = min(first + _WEIGHT_BLOCK, self.m)
             some = rows[: last - first]
-            tile_coefficients(self.n, self.masks.bits, total, self._offsets, first, last - first, some)
+            self._write_coefficients(first, some)
             change = some @ X
-            change *= scale[first:last, np.newaxis]
+            if self._second is None:
+                change *= self._signed_step(1.0)[first:last, np.newaxis]
             np.add(self.net.W[first:last], change, out=out[first:last])
+
+    def _write_coefficients(self, first: int, out: np.ndarray) -> None:
+        """Coefficients of the samples in the change of the neurons from ``first``, but for a factor of the neuron."""
+        if self._second is None and self._moving:
+            self._coasting.rows(self.masks, first, out)
+        else:
+            total = self._total.astype(self.dtype)
+            tile_coefficients(self.n, self.masks.bits, total, self._offsets, first, len(out), out)

@@ -4,6 +4,7 @@ import numpy as np
 
 from fastntk.engines.interface import MAX_RANGES, Engine
 from fastntk.kernels.cpu.forward import forward_moved
+from fastntk.kernels.cpu.primal_momentum import primal_momentum
 from fastntk.kernels.cpu.primal_step import primal_step
 from fastntk.layout import (
     ForwardScratch,
@@ -15,6 +16,7 @@ from fastntk.layout import (
 )
 from fastntk.memory import aligned_zeros, require_memory
 from fastntk.network import TwoLayerReLU
+from fastntk.optimizers import GradientDescent, Optimizer
 from fastntk.packing import TILE, PackedMasks, padded_width, tiles_of
 
 
@@ -24,15 +26,24 @@ class PrimalEngine(Engine):
     name = "primal"
 
     @staticmethod
-    def bytes_needed(n: int, d: int, m: int, itemsize: int) -> int:
-        """The change of W, two patterns, shares of the drift."""
-        return d * m * itemsize + 2 * n * m // 8 + 8 * MAX_RANGES * m
+    def bytes_needed(
+        n: int, d: int, m: int, itemsize: int, layers: str = "first", momentum: bool = False
+    ) -> int:
+        """The change of W, its velocity if anything but plain descent of the first layer; two patterns; shares."""
+        parts = 2 if momentum or layers != "first" else 1
+        return parts * d * m * itemsize + 2 * n * m // 8 + 8 * MAX_RANGES * m * parts
 
-    def __init__(self, X: np.ndarray, net: TwoLayerReLU) -> None:
-        super().__init__(X, net)
+    def __init__(
+        self,
+        X: np.ndarray,
+        net: TwoLayerReLU,
+        layers: str = "first",
+        optimizer: Optimizer = GradientDescent(),  # noqa: B008 - immutable
+    ) -> None:
+        super().__init__(X, net, layers, optimizer)
         (n, d), m, dtype = X.shape, self.m, self.dtype
         require_memory(
-            self.bytes_needed(n, d, m, dtype.itemsize),
+            self.bytes_needed(n, d, m, dtype.itemsize, layers, optimizer.momentum > 0.0),
             f"the primal engine for n={n} samples, d={d} columns and m={m} neurons",
         )
         width = padded_width(m)
@@ -43,6 +54,10 @@ class PrimalEngine(Engine):
         self._scratch = ForwardScratch(n, m, dtype)
         self._rows = aligned_zeros((thread_slots(), self._scratch.rows, d), dtype)
         self._drift_shares = np.zeros((min(tiles_of(d), MAX_RANGES), width))
+        self._plain = layers == "first" and optimizer.momentum == 0.0
+        if not self._plain:
+            self._V = aligned_zeros(self._D.shape, dtype)
+            self._product_shares = np.zeros(self._drift_shares.shape)
         self.masks = PackedMasks.empty(n, m)
         self._forward()
         self.initial_masks = self.masks.copy()
@@ -50,18 +65,32 @@ class PrimalEngine(Engine):
     def _forward(self) -> None:
         scratch = self._scratch
         forward_moved(
-            self.net.W, self._D, self._X, self.n, self.net.a, self.masks.bits,
+            self.net.W, self._D, self._X, self.n, self.a, self.masks.bits,
             self._rows, scratch.Z, scratch.octets, scratch.shares, scratch.u_shares,
         )  # fmt: skip
         self.u = scratch.outputs(self.n, self.m)
 
     def step(self, e: np.ndarray, lr: float) -> None:
         padded = padded_vector(e, len(self._X), self.dtype)
-        primal_step(
-            self.m, self.masks.bits, self._X_tiles, padded, self._signed_step(lr), self._D,
-            self._tables, self._sums, self._drift_shares,
-        )  # fmt: skip
+        if self._plain:
+            primal_step(
+                self.m, self.masks.bits, self._X_tiles, padded, self._signed_step(lr), self._D,
+                self._tables, self._sums, self._drift_shares,
+            )  # fmt: skip
+        else:
+            self._general_step(padded, lr)
         self._forward()
+
+    def _general_step(self, e: np.ndarray, lr: float) -> None:
+        """Both layers from the same state, with momentum; a first layer that stays moves by zero."""
+        weights = self.net.W if self._second is not None else self.net.W[:0]
+        primal_momentum(
+            self.m, self.masks.bits, self._X_tiles, e, self._signed_step(0.0 if self.layers == "second" else lr),
+            self._coefficients, weights, self._D, self._V, self._tables, self._sums,
+            self._drift_shares, self._product_shares,
+        )  # fmt: skip
+        if self._second is not None:
+            self._second.step(self._product_shares.sum(axis=0)[: self.m], lr)
 
     def drift(self) -> float:
         return float(np.sqrt(self._drift_shares.sum(axis=0).max()))

@@ -17,6 +17,7 @@ from fastntk.reference.kernel import (
     tangent_gram,
 )
 from fastntk.reference.limit import limit_gram, strong_limit_gram
+from fastntk.reference.losses import loss_and_derivative
 from fastntk.reference.masks import (
     activation_masks,
     coactivation_counts,
@@ -50,6 +51,7 @@ __all__ = [
     "lambda_min",
     "limit_gram",
     "loss",
+    "loss_and_derivative",
     "loss_gradient",
     "masked_sums",
     "outputs",

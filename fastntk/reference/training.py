@@ -8,15 +8,14 @@ from numpy.typing import NDArray
 
 from fastntk.reference.kernel import lambda_min, spectral_norm
 from fastntk.reference.limit import limit_gram
+from fastntk.reference.losses import loss_and_derivative
 from fastntk.reference.masks import flip_fraction, strong_coactivation_counts
 from fastntk.reference.network import (
     check_layers,
     descend,
     drift,
-    loss,
     outputs,
     pre_activations,
-    residual,
 )
 
 METRICS = ("loss", "flips", "drift", "gram", "lambda_min")
@@ -33,6 +32,10 @@ def train(
     every: int = 1,
     layers: str = "first",
     limit: NDArray[np.float64] | None = None,
+    loss: str = "squared",
+    delta: float = 1.0,
+    optimizer: str = "gd",
+    momentum: float = 0.9,
 ) -> dict[str, NDArray[Any]]:
     """Gradient descent from given weights, with metrics before the first step and after each one.
 
@@ -55,12 +58,20 @@ def train(
         Which weights move. H is the kernel of these layers, with weights ``a_r^2`` on the first one.
     limit : array, shape (n, n), optional
         ``limit_gram(X, layers=layers)``, for callers that have it already. Used by "gram" only.
+    loss, delta
+        See `loss_and_derivative`.
+    optimizer : {"gd", "heavy_ball", "nesterov"}
+        With momentum: ``v <- momentum v - lr g``, ``w <- w + v``. Nesterov takes the gradient g at ``w + momentum v``,
+        and that point is logged and returned.
+    momentum : float
+        Of the latter two.
 
     Returns
     -------
     dict
         "steps" (int64), "W" and "a" after the last step, and for each metric one float64 array with an entry per logged
-        step k: "loss"; "flips", the fraction of mask entries that differ from step 0; "drift";
+        step k: "loss"; "flips", the fraction of mask entries that differ from step 0; "drift", and "drift_a",
+        ``max_r |a_r(k) - a_r(0)|``, where the second layer moves;
         "gram_change", ``|H(k) - H(0)|_2``, and "gram_limit_distance", ``|H(k) - H_inf|_2``, both for "gram";
         "lambda_min" of H(k).
 
@@ -84,7 +95,9 @@ def train(
     wanted = _checked_metrics(metrics)
     check_layers(layers)
     X, y, a = (array.astype(W.dtype, copy=False) for array in (X, y, a))
-    W0, W, a = W, W.copy(), a.copy()
+    W0, W, a0, a = W, W.copy(), a, a.copy()
+    beta = {"gd": 0.0, "heavy_ball": momentum, "nesterov": momentum}[optimizer]
+    W_base, a_base, W_velocity, a_velocity = W.copy(), a.copy(), np.zeros_like(W), np.zeros_like(a)
     exact_X = X.astype(np.float64, copy=False)
     inner = exact_X @ exact_X.T
     if "gram" in wanted and limit is None:
@@ -95,16 +108,18 @@ def train(
     for k in range(steps + 1):
         Z = pre_activations(X, W)
         masks = Z >= 0
-        u = outputs(Z, a)
+        value, e = loss_and_derivative(outputs(Z, a), y, loss, delta)
         if k % every == 0 or k == steps:
             row: dict[str, float] = {"steps": k}
             if "loss" in wanted:
-                row["loss"] = loss(u, y)
+                row["loss"] = value
             if "flips" in wanted:
                 masks0 = masks if masks0 is None else masks0
                 row["flips"] = flip_fraction(masks, masks0)
             if "drift" in wanted:
                 row["drift"] = drift(W, W0)
+                if layers != "first":
+                    row["drift_a"] = float(np.abs(a - a0).max())
             if wanted & {"gram", "lambda_min"}:
                 H = _tangent_gram(inner, Z, masks, a, layers)
                 if "lambda_min" in wanted:
@@ -116,7 +131,14 @@ def train(
             for name, value in row.items():
                 log.setdefault(name, []).append(value)
         if k < steps:
-            descend(X, Z, masks, residual(u, y), W, a, lr, layers)
+            before = W.copy(), a.copy()
+            descend(X, Z, masks, e, W, a, lr, layers)
+            if beta:
+                W_velocity = beta * W_velocity + (W - before[0])
+                a_velocity = beta * a_velocity + (a - before[1])
+                W_base, a_base = W_base + W_velocity, a_base + a_velocity
+                ahead = beta if optimizer == "nesterov" else 0.0
+                W, a = W_base + ahead * W_velocity, a_base + ahead * a_velocity
 
     arrays = {name: np.array(values, dtype=np.float64) for name, values in log.items()}
     return {**arrays, "steps": arrays["steps"].astype(np.int64), "W": W, "a": a}

@@ -21,8 +21,17 @@ __all__ = ["METRICS", "SERIES", "Run"]
 METRICS = ("loss", "flips", "drift", "gram", "lambda_min")
 """What `metrics=` may name, in the order of the log's columns."""
 
-SERIES = ("loss", "flips", "drift", "lambda_min", "lambda_min_bound", "gram_change", "gram_limit_distance")
-"""The series a run may carry; the metrics "gram" and "lambda_min" give two each."""
+SERIES = (
+    "loss",
+    "flips",
+    "drift",
+    "drift_a",
+    "lambda_min",
+    "lambda_min_bound",
+    "gram_change",
+    "gram_limit_distance",
+)
+"""The series a run may carry; "gram" and "lambda_min" give two each, "drift" too where the second layer moves."""
 
 
 @dataclass(eq=False, repr=False)
@@ -36,11 +45,13 @@ class Run:
     steps : (k,) int64
         The logged steps; the first is 0, the state before any update.
     loss : (k,) float64
-        ``1/2 sum_i (f(x_i) - y_i)^2``.
+        The loss of the run, ``1/2 sum_i (f(x_i) - y_i)^2`` if it was not chosen otherwise.
     flips : (k,) float64
         Fraction of the n*m activation bits that differ from step 0.
     drift : (k,) float64
         ``max_r |w_r(k) - w_r(0)|_2``.
+    drift_a : (k,) float64
+        ``max_r |a_r(k) - a_r(0)|``, where the second layer moves.
     lambda_min, lambda_min_bound : (k,) float64
         Smallest eigenvalue of H(k), and a bound on its error (the residual norm of the eigenpair).
     gram_change, gram_limit_distance : (k,) float64
@@ -70,6 +81,7 @@ class Run:
     loss: NDArray[np.float64] | None = None
     flips: NDArray[np.float64] | None = None
     drift: NDArray[np.float64] | None = None
+    drift_a: NDArray[np.float64] | None = None
     lambda_min: NDArray[np.float64] | None = None
     lambda_min_bound: NDArray[np.float64] | None = None
     gram_change: NDArray[np.float64] | None = None
@@ -131,6 +143,8 @@ class Run:
     def gram(self) -> NDArray[np.float64]:
         """Gram matrix ``H_ij = (1/m) x_i.x_j sum_r a_r^2 M_ir M_jr`` of the trained network on the training data.
 
+        Where other layers were trained, the tangent kernel of these: see `fastntk.gram`.
+
         Returns
         -------
         (n, n) float64
@@ -149,7 +163,8 @@ class Run:
             raise ValueError("gram: this run keeps no network and data (runs of a sweep do not); use train()")
         import fastntk
 
-        return fastntk.gram(self.X, self.net.W, a=self.net.a)
+        layers = self.provenance.get("layers", "first")
+        return np.asarray(fastntk.gram(self.X, self.net.W, a=self.net.a, layers=layers))
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the log as tidy rows, one dict per logged step: width, seed, step and every series present.

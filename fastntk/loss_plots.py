@@ -1,0 +1,109 @@
+"""The losses of several runs against the step: how fast gradient descent, heavy ball and Nesterov's method converge."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastntk.plotting import width_color, write_figure
+from fastntk.results import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["contraction", "plot_losses"]
+
+
+def contraction(run: Run) -> float:
+    """Factor of the loss per step over the second half of a run, ``(L(K) / L(k))^(1 / (K - k))`` with k near K / 2.
+
+    Parameters
+    ----------
+    run : Run
+        With at least two logged steps.
+
+    Returns
+    -------
+    float
+        Below 1 if the loss falls; NaN if it had reached 0 by then.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two steps were logged.
+
+    Examples
+    --------
+    >>> contraction(Run(steps=[0, 1, 2, 3, 4], loss=[9.0, 4.0, 2.0, 1.0, 0.5]))
+    0.5
+    """
+    if run.loss is None or run.steps.size < 2:
+        raise ValueError(f"run: got {run.steps.size} logged steps, expected at least 2 with their loss")
+    half = (run.steps.size - 1) // 2
+    before, last = float(run.loss[half]), float(run.loss[-1])
+    if not before > 0.0:
+        return float("nan")
+    return float((last / before) ** (1.0 / float(run.steps[-1] - run.steps[half])))
+
+
+def plot_losses(runs: Mapping[str, Run], path: str | os.PathLike[str], dpi: int = 300) -> Path:
+    """Draw the loss of each run on a logarithmic axis, with its `contraction` in the legend.
+
+    Parameters
+    ----------
+    runs : mapping of str to Run
+        Names for the legend and runs, such as one per optimizer.
+    path : str or path-like
+        Ends in .png, .pdf or .svg.
+    dpi : int
+        Resolution of a .png.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    ValueError
+        If there are no runs, one has fewer than two logged steps, or the file type is unknown.
+
+    Notes
+    -----
+    On a quadratic whose curvatures lie between l and L, with the best steps and momenta, the loss falls per step by
+    ``((q - 1) / (q + 1))^2`` with q = L / l for gradient descent and ``sqrt(L / l)`` for the heavy ball.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> run = Run(steps=[0, 1, 2], loss=[4.0, 2.0, 1.0])
+    >>> plot_losses({"gradient descent": run}, Path(tempfile.mkdtemp()) / "losses.png", dpi=50).name
+    'losses.png'
+    """
+    if not runs:
+        raise ValueError("runs: got none, expected at least one")
+    factors = {name: contraction(run) for name, run in runs.items()}
+    return write_figure(lambda: _draw(runs, factors), path, dpi)
+
+
+def _draw(runs: Mapping[str, Run], factors: Mapping[str, float]) -> Figure:
+    """Build the figure without writing it."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.5, 3.2), layout="constrained")
+    axes = figure.subplots()
+    for index, (name, run) in enumerate(runs.items()):
+        assert run.loss is not None
+        axes.semilogy(
+            run.steps,
+            run.loss,
+            color=width_color(index, len(runs)),
+            linestyle=("-", "--", ":", "-.")[index % 4],
+            linewidth=1.2,
+            label=f"{name}: {factors[name]:.4f} per step",
+        )
+    axes.set_xlabel("step $k$")
+    axes.set_ylabel("training loss $L(k)$")
+    axes.legend(frameon=False)
+    return figure

@@ -1,0 +1,50 @@
+"""The tangent kernel H(k) of the trained layers, from the state of an engine."""
+
+import numpy as np
+import numpy.typing as npt
+
+from fastntk.engines import Engine
+from fastntk.gram_matrix import GramOfPatterns, gram
+from fastntk.limit import limit_source
+from fastntk.network import TwoLayerReLU
+from fastntk.tiled import compute
+
+
+class TangentKernel:
+    """H of a run: from the patterns where only the first layer moves, else from the weights."""
+
+    def __init__(self, X: np.ndarray, net: TwoLayerReLU, layers: str) -> None:
+        self._X, self._net, self._layers = X, net, layers
+        self._patterns = GramOfPatterns(X, net.a) if layers == "first" else None
+        self._weights: np.ndarray | None = None
+        self._constant: np.ndarray | None = None
+
+    def __call__(self, engine: Engine, out: np.ndarray | None = None) -> npt.NDArray[np.float64]:
+        """H at the present state, in ``out`` if given and needed; of the second layer alone it never changes."""
+        if self._patterns is not None:
+            return self._patterns(engine.masks, out=out)
+        if self._constant is not None:
+            return self._constant
+        if self._weights is None:
+            self._weights = np.empty_like(self._net.W)
+        engine.write_weights(self._weights)
+        H = np.asarray(gram(self._X, self._weights, engine.a, layers=self._layers, out=out))
+        if self._layers == "second":
+            self._constant = H
+        return H
+
+    def initial(self, engine: Engine) -> npt.NDArray[np.float64]:
+        """H at the start."""
+        if self._patterns is not None:
+            return self._patterns(engine.initial_masks)
+        return np.asarray(gram(self._X, self._net.W, self._net.a, layers=self._layers))
+
+    def limit(self) -> npt.NDArray[np.float64]:
+        """What H at the start tends to with the width: the first layer's part is an average with weights ``a_r^2``."""
+        if self._layers == "second":
+            return np.asarray(compute(limit_source(self._X, layers="second")))
+        H = np.asarray(compute(limit_source(self._X)))
+        H *= np.square(self._net.a, dtype=np.float64).mean()
+        if self._layers == "both":
+            H += compute(limit_source(self._X, layers="second"))
+        return H

@@ -1,0 +1,183 @@
+"""All measurements that the statements are judged by: kernels at the start, radii, and training runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastntk.errors import DivergenceError
+from fastntk.gram_matrix import GramOfPatterns
+from fastntk.masks import activation_masks
+from fastntk.network import TwoLayerReLU
+from fastntk.packing import PackedMasks, padded_width
+from fastntk.results import Run
+from fastntk.spectra import lambda_min, spectral_norm
+from fastntk.training import train
+from fastntk.verification.facts import Facts, largest_of_both, parallel_rows_expected, smallest_of_limit
+from fastntk.verification.radii import radii
+
+__all__ = ["FRACTIONS", "Evidence", "Trajectory", "gather"]
+
+FRACTIONS = (0.25, 0.5, 0.75, 0.95)
+"""Practical step sizes, as parts of the largest stable one, ``2 / lambda_max(H_inf)``."""
+
+_MAIN = 0.5  # the part at which the kernel is followed as well
+_FLOW = 0.05  # the same for the small steps that stand for gradient flow
+_JOINT = 0.25  # of the largest stable step when both layers move: the kernel of the second has one large eigenvalue
+_NARROWEST = 64
+
+
+@dataclass
+class Trajectory:
+    """The log of one run: squared distances and what else was followed, at the logged steps."""
+
+    width: int
+    seed: int
+    lr: float
+    steps: NDArray[np.int64]
+    series: dict[str, NDArray[np.float64]]
+    diverged: bool
+
+    @classmethod
+    def of(cls, run: Run, diverged: bool) -> Trajectory:
+        """Keep the log alone."""
+        return cls(run.width, int(run.seed or 0), run.lr, run.steps, run.series, diverged)
+
+    @property
+    def error(self) -> float:
+        """``|y - u(0)|_2``."""
+        return math.sqrt(2.0 * float(self.series["loss"][0]))
+
+    @property
+    def ratio(self) -> NDArray[np.float64]:
+        """``|u(k) - y|^2 / |u(0) - y|^2``."""
+        loss = self.series["loss"]
+        return loss / loss[0] if loss[0] else loss
+
+    def record(self) -> dict[str, Any]:
+        """Everything, for JSON."""
+        series = {name: values.tolist() for name, values in self.series.items()}
+        head = {"width": self.width, "seed": self.seed, "lr": self.lr, "diverged": self.diverged}
+        return {**head, "steps": self.steps.tolist(), **series}
+
+
+@dataclass
+class Evidence:
+    """Measurements by kind; `descent` is keyed by the step size as a part of the largest stable one."""
+
+    facts: Facts
+    widths: list[int]
+    seeds: list[int]
+    starts: list[dict[str, Any]] = field(default_factory=list)
+    radii: list[dict[str, Any]] = field(default_factory=list)
+    descent: dict[float, list[Trajectory]] = field(default_factory=dict)
+    theory: list[Trajectory] = field(default_factory=list)
+    flow: list[Trajectory] = field(default_factory=list)
+    joint: list[Trajectory] = field(default_factory=list)
+    with_copy: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def main(self) -> list[Trajectory]:
+        """The runs whose kernel was followed."""
+        return self.descent[_MAIN]
+
+    @property
+    def largest_step(self) -> float:
+        """``2 / lambda_max(H_inf)``."""
+        return 2.0 / self.facts.lambda_max
+
+    @property
+    def theory_step(self) -> float | None:
+        """``lambda_0 / n^2``, the step size of Theorem 4.1, whose constant is not given."""
+        return self.facts.lambda_0 / self.facts.n**2 if self.facts.positive else None
+
+
+def gather(
+    facts: Facts, widths: list[int], seeds: list[int], draws: int, steps: int, report: Callable[[str], object]
+) -> Evidence:
+    """Measure everything; `report` is told what is being measured."""
+    found = Evidence(facts, widths, seeds)
+    found.with_copy = _with_copy(facts)
+    joint_step = _JOINT * 2.0 / largest_of_both(facts.X)
+    for seed in sorted({*seeds, *range(draws)}):
+        report(f"kernels at the start, seed {seed}")
+        found.starts += _starts(facts, widths, seed)
+    for width in widths:
+        for seed in seeds:
+            report(f"radii, width {width}, seed {seed}")
+            if facts.positive:
+                net = TwoLayerReLU.init(facts.X.shape[1], width, seed)
+                found.radii.append(
+                    {"width": width, "seed": seed, **radii(facts.X, net, facts.lambda_0 / 4.0, seed)}
+                )
+            report(f"training, width {width}, seed {seed}")
+            for part in FRACTIONS:
+                metrics = "all" if part == _MAIN else ("loss", "drift")
+                run = _run(facts, width, seed, steps, part * found.largest_step, metrics)
+                found.descent.setdefault(part, []).append(run)
+            flow = ("loss", "drift", "lambda_min")
+            found.flow.append(_run(facts, width, seed, 2 * steps, _FLOW * found.largest_step, flow, every=4))
+            both = _run(facts, width, seed, 2 * steps, joint_step, ("loss", "drift"), every=4, layers="both")
+            found.joint.append(both)
+            if found.theory_step is not None:
+                run = _run(facts, width, seed, steps, found.theory_step, ("loss", "drift"), every=10)
+                found.theory.append(run)
+    return found
+
+
+def _run(
+    facts: Facts,
+    width: int,
+    seed: int,
+    steps: int,
+    lr: float,
+    metrics: str | tuple[str, ...],
+    every: int = 1,
+    layers: str = "first",
+) -> Trajectory:
+    """One run; one that diverges counts with what it logged."""
+    settings: dict[str, Any] = {"width": width, "seed": seed, "steps": steps, "lr": lr}
+    settings |= {"metrics": metrics, "every": every, "layers": layers}
+    try:
+        with parallel_rows_expected():
+            run = train(facts.X, facts.y, **settings)
+    except DivergenceError as error:
+        return Trajectory.of(error.run, True)
+    return Trajectory.of(run, False)
+
+
+def _starts(facts: Facts, widths: list[int], seed: int) -> list[dict[str, Any]]:
+    """``H(0)`` of one seed at widths that double: a narrow network is the first part of a wide one."""
+    n, d = facts.X.shape
+    W = TwoLayerReLU.init(d, widths[-1], seed).W
+    bits = activation_masks(facts.X, W).bits
+    gram, rows = GramOfPatterns(facts.X, np.ones(1)), []
+    doubling = [_NARROWEST * 2**k for k in range(32) if _NARROWEST * 2**k < widths[-1]]
+    for width in sorted({*widths, *doubling}):
+        part = bits[:, : padded_width(width)].copy()
+        part[:, width:] = 0
+        H = gram(PackedMasks(part, (n, width)))
+        rows.append(
+            {
+                "width": width, "seed": seed,
+                "distance": float(spectral_norm(H, facts.H)), "lambda_min": float(lambda_min(H)),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def _with_copy(facts: Facts) -> dict[str, Any]:
+    """lambda_min(H_inf) once a positive multiple of the first sample is added, and with one row of each pair left."""
+    most = facts.lengths[1] or 1.0
+    doubled = smallest_of_limit(np.vstack((facts.X, 2.0 * facts.X[:1] / most)))[1]
+    found: dict[str, Any] = {"added": float(doubled), "added_bound": doubled.residual_bound, "removed": None}
+    gone = sorted({j for _, j in facts.same} | set(np.flatnonzero(~facts.X.any(axis=1)).tolist()))
+    if gone and len(gone) < facts.n:
+        left = smallest_of_limit(np.delete(facts.X, gone, axis=0))[1]
+        found |= {"removed": float(left), "removed_bound": left.outer_bound, "rows_removed": gone}
+    return found

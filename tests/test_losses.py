@@ -1,0 +1,128 @@
+"""Losses: their derivatives, training with them in both engines, and what they refuse."""
+
+import numpy as np
+import pytest
+from scipy.optimize import approx_fprime
+
+import fastntk
+from fastntk import TwoLayerReLU, losses, reference
+from fastntk.engines import ENGINES
+from fastntk.losses import LOSSES, Huber, Logistic, Squared
+
+NAMES = tuple(LOSSES)
+
+
+def labels_for(name, y):
+    return np.where(y < 0, -1.0, 1.0) if name == "logistic" else y
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_derivatives_are_those_of_the_value(name, rng):
+    u, y = 2 * rng.standard_normal(9), labels_for(name, rng.standard_normal(9))
+    loss = losses.resolve(name)
+    value, e = loss.evaluate(u, y)
+    expected, derivative = reference.loss_and_derivative(u, y, name)
+    assert value == pytest.approx(expected, rel=1e-13)
+    np.testing.assert_allclose(e, derivative, rtol=1e-13)
+    numeric = approx_fprime(u, lambda v: loss.evaluate(v, y)[0], 1e-6)
+    np.testing.assert_allclose(e, numeric, rtol=0, atol=1e-5)
+
+
+def test_curvature_is_the_largest_second_derivative():
+    u = np.linspace(-3.0, 3.0, 6001)
+    for name in NAMES:
+        e = losses.resolve(name).evaluate(u, np.ones_like(u))[1]
+        assert np.diff(e).max() / 1e-3 == pytest.approx(LOSSES[name].curvature, rel=1e-6)
+
+
+def test_extreme_outputs():
+    u = np.array([-1e300, -800.0, 0.0, 800.0, 1e300])
+    value, e = Logistic().evaluate(u, np.ones(5))
+    assert value == pytest.approx(1e300)
+    assert e.tolist() == [-1.0, -1.0, -0.5, 0.0, 0.0]
+    value, e = Huber(0.5).evaluate(u, np.zeros(5))
+    assert value == pytest.approx(1e300)
+    assert e.tolist() == [-0.5, -0.5, 0.0, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("n", "d", "m"), [(1, 1, 1), (2, 2, 3), (63, 9, 65), (65, 40, 63)])
+def test_trajectory_is_that_of_the_reference(n, d, m, name, engine, problem):
+    p = problem(n, d, m)
+    y = labels_for(name, p.y)
+    net = TwoLayerReLU(p.W, p.a)
+    run = fastntk.train(p.X, y, net=net, steps=20, lr=0.2, loss=name, engine=engine)
+    expected = reference.train(p.X, y, p.W, p.a, steps=20, lr=0.2, loss=name)
+    np.testing.assert_allclose(run.loss, expected["loss"], rtol=1e-10)
+    np.testing.assert_allclose(run.drift, expected["drift"], rtol=1e-9, atol=1e-13)
+    assert np.array_equal(run.flips, expected["flips"])
+    np.testing.assert_allclose(run.net.W, expected["W"], rtol=0, atol=1e-11)
+    assert run.provenance["loss"]["name"] == name
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_huber_threshold_and_float32(engine):
+    X, y = fastntk.datasets.sphere(40, 30, seed=1)
+    net = TwoLayerReLU.init(30, 500, seed=0)
+    run = fastntk.train(X, y, net=net, steps=30, lr=0.3, loss=Huber(delta=0.25), engine=engine)
+    expected = reference.train(
+        X, y, net.W.astype(float), net.a.astype(float), steps=30, lr=0.3, loss="huber", delta=0.25
+    )
+    np.testing.assert_allclose(run.loss, expected["loss"], rtol=1e-4)
+    assert run.provenance["loss"] == {"name": "huber", "delta": 0.25}
+
+
+def test_the_default_is_the_squared_loss_digit_for_digit():
+    X, y = fastntk.datasets.sphere(20, 10, seed=1)
+    runs = [fastntk.train(X, y, width=50, steps=5, **option) for option in ({}, {"loss": Squared()})]
+    assert np.array_equal(runs[0].loss, runs[1].loss)
+    assert runs[0].provenance["loss"] == {"name": "squared"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_divergence_of_the_logistic_loss(engine):
+    """Its second derivative is at most 1/4: steps four times as large are stable."""
+    X, y = np.tile([[0.6, 0.8]], (3, 1)), np.array([1.0, 1.0, -1.0])  # the labels contradict each other
+    net = TwoLayerReLU.init(2, 300, seed=0)
+    limit = 8 / np.linalg.eigvalsh(fastntk.gram(X, net.W))[-1]
+    with pytest.raises(fastntk.DivergenceError, match=r"2 / \(0\.25 lambda_max\(H\(0\)\)\) =") as caught:
+        fastntk.train(X, y, net=net, lr=1e8, loss="logistic", engine=engine)
+    assert caught.value.largest_stable_step == pytest.approx(limit, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("loss", "error", "message"),
+    [
+        ("hinge", ValueError, "loss must be one of 'squared', 'logistic', 'huber' or a Loss .*, got 'hinge'"),
+        (Squared, ValueError, "loss must be one of"),
+        (
+            "logistic",
+            ValueError,
+            r"y must hold the labels -1 and \+1 for loss='logistic', got 0.5 at index 1",
+        ),
+    ],
+)
+def test_bad_losses(loss, error, message):
+    X, y = np.eye(3), np.array([1.0, 0.5, -1.0])
+    with pytest.raises(error, match=message):
+        fastntk.train(X, y, width=3, loss=loss)
+    with pytest.raises(error, match=message):
+        fastntk.sweep(X, y, widths=[3], loss=loss)
+
+
+@pytest.mark.parametrize("delta", [0.0, -1.0, np.inf, np.nan])
+def test_bad_thresholds(delta):
+    with pytest.raises(ValueError, match="delta must be finite and above 0"):
+        Huber(delta)
+
+
+def test_sweeps_pass_the_loss_on_and_never_mix_losses(tmp_path):
+    X, y = fastntk.datasets.sphere(8, 4, seed=0)
+    made = fastntk.sweep(X, y, widths=[5], steps=3, loss=Huber(0.5), out=tmp_path)
+    alone = fastntk.train(X, y, width=5, steps=3, loss=Huber(0.5))
+    assert np.array_equal(made.runs[0].loss, alone.loss)
+    again = fastntk.sweep(X, y, widths=[5], steps=3, loss=Huber(0.5), out=tmp_path)
+    assert again.runs[0].provenance == made.runs[0].provenance
+    with pytest.raises(ValueError, match=r"loss=\{'name': 'huber', 'delta': 0.5\}, but this sweep has loss="):
+        fastntk.sweep(X, y, widths=[5], steps=3, loss="huber", out=tmp_path)
