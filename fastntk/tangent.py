@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastntk.engines import Engine
-from fastntk.gram_matrix import GramOfPatterns, gram
+from fastntk.gram_matrix import GramOfPatterns, gram_source
 from fastntk.limit import limit_source
 from fastntk.network import TwoLayerReLU
 from fastntk.tiled import compute
@@ -28,7 +28,7 @@ class TangentKernel:
         if self._weights is None:
             self._weights = np.empty_like(self._net.W)
         engine.write_weights(self._weights)
-        H = np.asarray(gram(self._X, self._weights, engine.a, layers=self._layers, out=out))
+        H = np.asarray(compute(gram_source(self._X, self._weights, engine.a, layers=self._layers), out))
         if self._layers == "second":
             self._constant = H
         return H
@@ -37,7 +37,7 @@ class TangentKernel:
         """H at the start."""
         if self._patterns is not None:
             return self._patterns(engine.initial_masks)
-        return np.asarray(gram(self._X, self._net.W, self._net.a, layers=self._layers))
+        return np.asarray(compute(gram_source(self._X, self._net.W, self._net.a, layers=self._layers)))
 
     def limit(self) -> npt.NDArray[np.float64]:
         """What H at the start tends to with the width: the first layer's part is an average with weights ``a_r^2``."""
