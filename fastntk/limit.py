@@ -4,7 +4,6 @@ import hashlib
 import math
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -22,6 +21,7 @@ from fastntk.kernels.cpu.limit import (
     limit_tiles,
     through_layers,
 )
+from fastntk.layout import thread_slots
 from fastntk.progress import Progress
 from fastntk.tiled import GramSource, compute
 
@@ -175,23 +175,31 @@ def limit_source(
     """The checked arguments of `limit_gram`, ready to compute any block."""
     options = _options(layers, depth, scale)
     kind = checks.floating_dtype(dtype)
-    points = _points(checks.matrix(X, "X"), "X", kind, *options)
+    samples = checks.matrix(X, "X")
+    found = rows.measure(samples, "X")
+    points = _points(samples, found, "X", kind, *options)
     if Z is None:
-        return LimitGram(points, points, kind, options)
-    others = _points(checks.matrix(Z, "Z"), "Z", kind, *options)
-    checks.same_columns(points.exact, "X", others.exact, "Z")
-    return LimitGram(points, others, kind, options)
+        return LimitGram(points, points, found, kind, options)
+    second = checks.matrix(Z, "Z")
+    others = _points(second, rows.measure(second, "Z"), "Z", kind, *options)
+    checks.same_columns(samples, "X", second, "Z")
+    return LimitGram(points, others, found, kind, options)
 
 
 class LimitGram(GramSource):
     """Blocks of the limit."""
 
     def __init__(
-        self, points: Points, others: Points, dtype: np.dtype, options: tuple[int, int, float]
+        self,
+        points: Points,
+        others: Points,
+        found: rows.Lengths,
+        dtype: np.dtype,
+        options: tuple[int, int, float],
     ) -> None:
         self.symmetric = others is points
         self.shape, self.dtype = (len(points.rows), len(others.rows)), dtype
-        self._points, self._others = points, others
+        self._points, self._others, self._found = points, others, found
         self._layers, self._depth, self._factor = options
 
     def fill(self, rows: slice, columns: slice, out: np.ndarray) -> None:
@@ -206,9 +214,9 @@ class LimitGram(GramSource):
         tasks = _tasks(len(down), len(across), symmetric, edge)
         near = self.dtype.type(NEAR[self.dtype.char])
         with kernel_threads():
-            threads = int(numba.config.NUMBA_NUM_THREADS)
-            scratch, t = np.empty((threads, edge * edge), self.dtype), np.empty((threads, edge), self.dtype)
-            sums = np.empty((threads, SUMS))
+            slots = thread_slots()
+            scratch, t = np.empty((slots, edge * edge), self.dtype), np.empty((slots, edge), self.dtype)
+            sums = np.empty((slots, SUMS))
             limit_tiles(left, right, symmetric, self._layers, self._depth, near, tasks, scratch, t, sums, out)
 
     def diagonal(self) -> np.ndarray:
@@ -230,7 +238,9 @@ class LimitGram(GramSource):
     def warn_if_singular(self) -> None:
         """Warn, on behalf of the caller's caller, of rows that make lambda_min zero."""
         if self.symmetric:
-            rows.warn_parallel_rows(self._points.exact, "X", opposite=self._depth == 1, stacklevel=4)
+            rows.warn_parallel_rows(
+                self._points.exact, "X", self._found, opposite=self._depth == 1, stacklevel=4
+            )
 
 
 def _options(layers: str, depth: int, scale: float) -> tuple[int, int, float]:
@@ -250,9 +260,10 @@ def _options(layers: str, depth: int, scale: float) -> tuple[int, int, float]:
     return kind, depth, factor
 
 
-def _points(exact: np.ndarray, name: str, kind: np.dtype, layers: int, depth: int, factor: float) -> Points:
+def _points(
+    exact: np.ndarray, found: rows.Lengths, name: str, kind: np.dtype, layers: int, depth: int, factor: float
+) -> Points:
     """Points in the precision of the result, with what the kernel wants to know of their lengths."""
-    found = rows.measure(exact, name)
     squares, lengths = found.squares * factor, found.lengths
     checks.representable(
         squares * (depth + 1 if layers == BOTH else 1), f"the diagonal, from the rows of {name},", kind

@@ -7,7 +7,8 @@ import numpy as np
 
 from fastntk.backends import kernel_threads
 from fastntk.errors import SingularGramWarning
-from fastntk.kernels.cpu.rows import row_lengths
+from fastntk.kernels.cpu.rows import LANES, row_lengths
+from fastntk.layout import thread_slots
 
 _SHOWN = 3  # pairs named in a warning
 _SAME = 8 * float(np.finfo(np.float64).eps)  # |x/|x| - z/|z|| of parallel rows, by rounding alone
@@ -26,7 +27,7 @@ def measure(X: np.ndarray, name: str) -> Lengths:
     direction = np.random.default_rng(0).standard_normal(X.shape[1])
     found = Lengths(np.empty(len(X)), np.empty(len(X)), np.empty(len(X)))
     with kernel_threads():
-        row_lengths(X, direction, *found)
+        row_lengths(X, direction, np.empty((thread_slots(), 2, LANES)), *found)
     if not np.isfinite(found.squares).all():
         row = int(np.argmin(np.isfinite(found.squares)))
         raise ValueError(
@@ -35,13 +36,15 @@ def measure(X: np.ndarray, name: str) -> Lengths:
     return found
 
 
-def warn_parallel_rows(X: np.ndarray, name: str, opposite: bool = True, stacklevel: int = 3) -> None:
+def warn_parallel_rows(
+    X: np.ndarray, name: str, found: Lengths | None = None, opposite: bool = True, stacklevel: int = 3
+) -> None:
     """Warn if rows are zero, multiples of each other or, if asked, opposite: lambda_min is (or may be) zero then.
 
     Candidates are rows whose unit vectors have the same product with a random direction, up to sign and rounding; each
-    is compared in full with the next one.  Cost: 2 n d multiply-adds and a sort.
+    is compared in full with the next one.  Cost: 2 n d multiply-adds (none with `found`, their lengths) and a sort.
     """
-    found = measure(X, name)
+    found = measure(X, name) if found is None else found
     zero = np.flatnonzero(found.lengths == 0.0)
     if zero.size:
         text = f"row {zero[0]} of {name} is zero" + (f" (and {zero.size - 1} more)" if zero.size > 1 else "")

@@ -1,5 +1,7 @@
 """The tangent kernel H(k) of the trained layers, from the state of an engine."""
 
+import functools
+
 import numpy as np
 import numpy.typing as npt
 
@@ -15,13 +17,17 @@ class TangentKernel:
 
     def __init__(self, X: np.ndarray, net: TwoLayerReLU, layers: str) -> None:
         self._X, self._net, self._layers = X, net, layers
-        self._patterns = GramOfPatterns(X, net.a) if layers == "first" else None
         self._weights: np.ndarray | None = None
         self._constant: np.ndarray | None = None
 
+    @functools.cached_property
+    def _patterns(self) -> GramOfPatterns:
+        """What H of the first layer takes beside a pattern, made when H is first wanted: most runs never want it."""
+        return GramOfPatterns(self._X, self._net.a)
+
     def __call__(self, engine: Engine, out: np.ndarray | None = None) -> npt.NDArray[np.float64]:
         """H at the present state, in ``out`` if given and needed; of the second layer alone it never changes."""
-        if self._patterns is not None:
+        if self._layers == "first":
             return self._patterns(engine.masks, out=out)
         if self._constant is not None:
             return self._constant
@@ -35,7 +41,7 @@ class TangentKernel:
 
     def initial(self, engine: Engine) -> npt.NDArray[np.float64]:
         """H at the start."""
-        if self._patterns is not None:
+        if self._layers == "first":
             return self._patterns(engine.initial_masks)
         return np.asarray(compute(gram_source(self._X, self._net.W, self._net.a, layers=self._layers)))
 

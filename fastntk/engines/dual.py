@@ -71,7 +71,8 @@ class DualEngine(Engine):
         self.u = scratch.outputs(n, m)
         self.initial_masks = self.masks
         self._next = PackedMasks.empty(n, m)
-        self._K = column_tiles(products(X), dtype)
+        if layers != "second":
+            self._K = column_tiles(products(X), dtype)
         self._total = np.zeros(TILE * tiles)
         self._tables, self._sums = table_scratch(m, dtype)
         self._u_shares = np.zeros((-(-m // self._sums.shape[1]), TILE * tiles))
@@ -139,6 +140,7 @@ class DualEngine(Engine):
             out[...] = self.net.W
             return
         X = self.X.astype(self.dtype, copy=False)
+        scale = self._signed_step(1.0)
         rows = np.empty((min(_WEIGHT_BLOCK, self.m), self.n), dtype=self.dtype)
         for first in range(0, self.m, _WEIGHT_BLOCK):
             last = min(first + _WEIGHT_BLOCK, self.m)
@@ -146,7 +148,7 @@ class DualEngine(Engine):
             self._write_coefficients(first, some)
             change = some @ X
             if self._second is None:
-                change *= self._signed_step(1.0)[first:last, np.newaxis]
+                change *= scale[first:last, np.newaxis]
             np.add(self.net.W[first:last], change, out=out[first:last])
 
     def _write_coefficients(self, first: int, out: np.ndarray) -> None:

@@ -31,11 +31,14 @@ def scaled_length(row):
 
 
 @kernel(parallel=True)
-def row_lengths(X, direction, squares, lengths, projections):
-    """squares |x|^2, lengths |x| and projections x . direction, all (n,) float64."""
+def row_lengths(X, direction, scratch, squares, lengths, projections):
+    """squares |x|^2, lengths |x| and projections x . direction, all (n,) float64; scratch (threads, 2, LANES)."""
     n, d = X.shape
     for i in numba.prange(n):
-        sums, products = np.zeros(LANES), np.zeros(LANES)
+        thread = numba.get_thread_id()
+        sums, products = scratch[thread, 0], scratch[thread, 1]
+        for q in range(LANES):
+            sums[q] = products[q] = 0.0
         for k in range(0, d - LANES + 1, LANES):
             for q in range(LANES):
                 x = np.float64(X[i, k + q])
