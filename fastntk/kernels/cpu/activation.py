@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from fastntk.jit import kernel
-from fastntk.kernels.cpu.forward import WORD, lane_mask
+from fastntk.kernels.cpu.forward import WORD, clear_padding, write_octets
 from fastntk.kernels.cpu.gram_sums import ROWS
 from fastntk.kernels.cpu.lanes import active_bits, load, relu, store
 
@@ -30,10 +30,7 @@ def word_bits(Z, n, row, count, octets):
             active = active_bits(load(Z, offset + 16 * t))
             octets[2 * t, k] = np.uint8(active & np.uint16(255))
             octets[2 * t + 1, k] = np.uint8(active >> np.uint16(8))
-    last = lane_mask(n, tiles - 1)
-    for k in range(count):
-        octets[2 * tiles - 2, k] &= np.uint8(last & np.uint16(255))
-        octets[2 * tiles - 1, k] &= np.uint8(last >> np.uint16(8))
+    clear_padding(octets, n, count)
 
 
 @kernel
@@ -58,8 +55,6 @@ def activation(W, X, n, first, bits, Z, octets, positive):
         for row in range(0, count, WORD):
             some = min(WORD, count - row)
             word_bits(here, n, row, some, octets[thread])
-            for g in range(bits.shape[0]):
-                for k in range(some):
-                    bits[g, first + start + row + k] = octets[thread, g, k]
+            write_octets(octets[thread], some, first + start + row, bits)
         if positive.size:
             keep_positive(here, count, start, positive)

@@ -12,7 +12,8 @@ import numba
 import numpy as np
 
 from fastntk.jit import kernel
-from fastntk.kernels.cpu.forward import lane_mask
+from fastntk.kernels.cpu.dual_step import SUB_BLOCK
+from fastntk.kernels.cpu.forward import lane_mask, lanes_at, put_lanes
 from fastntk.kernels.cpu.lanes import (
     active_bits,
     broadcast,
@@ -24,8 +25,6 @@ from fastntk.kernels.cpu.lanes import (
     zeros,
 )
 from fastntk.kernels.cpu.masked_sums import tile_sums
-
-SUB_BLOCK = 64  # as in dual_step
 
 
 @kernel
@@ -75,10 +74,8 @@ def move_tile(
             z = load(Z0, offset) + after
             u = u + broadcast(a, r) * relu(z)
             at = np.uint64(r)  # unsigned: no test for a negative index
-            old = np.uint16(low[at]) | (np.uint16(high[at]) << np.uint16(8))
-            new = active_bits(z) & lanes
-            new_low[at] = np.uint8(new)
-            new_high[at] = np.uint8(new >> np.uint16(8))
+            old = lanes_at(low, high, at)
+            put_lanes(new_low, new_high, at, active_bits(z) & lanes)
             weights = keep(np.uint16(old), residual)
             base_share[at] += np.float64(scale[at]) * np.float64(
                 total(weights * (before + behind * velocity))

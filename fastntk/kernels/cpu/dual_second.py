@@ -14,17 +14,11 @@ import numba
 import numpy as np
 
 from fastntk.jit import kernel
+from fastntk.kernels.cpu.dual_step import SUB_BLOCK
+from fastntk.kernels.cpu.forward import lanes_at
 from fastntk.kernels.cpu.lanes import broadcast, keep, load, relu, store, total, zeros
 
 BLOCK = 2048  # neurons of a task
-SUB_BLOCK = 64  # neurons summed in working precision
-
-
-@kernel
-def active_lanes(bits, tile, r):
-    """Mask bits of the 16 samples of a tile."""
-    at = np.uint64(r)  # unsigned: no test for a negative index
-    return np.uint16(bits[2 * tile, at]) | (np.uint16(bits[2 * tile + 1, at]) << np.uint16(8))
 
 
 @kernel(parallel=True)
@@ -49,10 +43,10 @@ def add_coefficients(m, bits, e, scale, C):
     """``C += g`` with ``g_ir = scale_r e_i M_ir``."""
     tiles, width = C.shape[0], C.shape[1]
     for tile in numba.prange(tiles):
-        residual = load(e, 16 * tile)
+        residual, low, high = load(e, 16 * tile), bits[2 * tile], bits[2 * tile + 1]
         for r in range(m):
             offset = (tile * width + r) * 16
-            step = broadcast(scale, r) * keep(active_lanes(bits, tile, r), residual)
+            step = broadcast(scale, r) * keep(lanes_at(low, high, np.uint64(r)), residual)
             store(C, offset, load(C, offset) + step)
 
 
@@ -61,12 +55,12 @@ def add_damped_coefficients(m, bits, e, scale, coefficients, C, V):
     """``V <- beta V + g``, ``C <- C + b V + c g`` (see dual_momentum)."""
     tiles, width = C.shape[0], C.shape[1]
     for tile in numba.prange(tiles):
-        residual = load(e, 16 * tile)
+        residual, low, high = load(e, 16 * tile), bits[2 * tile], bits[2 * tile + 1]
         beta, ahead = broadcast(coefficients, 0), broadcast(coefficients, 1)
         direct = broadcast(coefficients, 2)
         for r in range(m):
             offset = (tile * width + r) * 16
-            step = broadcast(scale, r) * keep(active_lanes(bits, tile, r), residual)
+            step = broadcast(scale, r) * keep(lanes_at(low, high, np.uint64(r)), residual)
             moving = beta * load(V, offset) + step
             store(V, offset, moving)
             store(C, offset, load(C, offset) + ahead * moving + direct * step)

@@ -16,7 +16,7 @@ import numba
 import numpy as np
 
 from fastntk.jit import kernel
-from fastntk.kernels.cpu.forward import lane_mask
+from fastntk.kernels.cpu.forward import lane_mask, lanes_at, put_lanes
 from fastntk.kernels.cpu.lanes import (
     active_bits,
     broadcast,
@@ -55,10 +55,8 @@ def move_tile(n, tile, first, count, bits, new_bits, e, scale, a, Z0, D, S, u_sh
             z = load(Z0, offset) + after
             u = u + broadcast(a, r) * relu(z)
             at = np.uint64(r)  # unsigned: no test for a negative index
-            old = np.uint16(low[at]) | (np.uint16(high[at]) << np.uint16(8))
-            new = active_bits(z) & lanes
-            new_low[at] = np.uint8(new)
-            new_high[at] = np.uint8(new >> np.uint16(8))
+            old = lanes_at(low, high, at)
+            put_lanes(new_low, new_high, at, active_bits(z) & lanes)
             moved = total(keep(np.uint16(old), residual) * (before + after))
             drift_share[at] += np.float64(scale[at]) * np.float64(moved)
         store(S, start * 16, u)  # this row of sums has been used up

@@ -26,6 +26,37 @@ def lane_mask(n, tile):
 
 
 @kernel
+def lanes_at(low, high, at):
+    """The bits of 16 samples from their two rows of mask bytes, at an unsigned index (no test for a negative one)."""
+    return np.uint16(low[at]) | (np.uint16(high[at]) << np.uint16(8))
+
+
+@kernel
+def put_lanes(low, high, at, bits):
+    """The same written."""
+    low[at] = np.uint8(bits & np.uint16(255))
+    high[at] = np.uint8(bits >> np.uint16(8))
+
+
+@kernel
+def clear_padding(octets, n, count):
+    """Switch off the samples of the last tile that are padding, for `count` neurons."""
+    tiles = octets.shape[0] // 2
+    last = lane_mask(n, tiles - 1)
+    for k in range(count):
+        octets[2 * tiles - 2, k] &= np.uint8(last & np.uint16(255))
+        octets[2 * tiles - 1, k] &= np.uint8(last >> np.uint16(8))
+
+
+@kernel
+def write_octets(octets, count, first, bits):
+    """Copy the bytes of a word of neurons to their columns, whole cache lines at a time."""
+    for g in range(bits.shape[0]):
+        for k in range(count):
+            bits[g, first + k] = octets[g, k]
+
+
+@kernel
 def word_signs(Z, n, row, count, a, first, octets, share):
     """Bytes (8 samples, neuron of the word) and shares of u of up to 64 neurons, from row `row` of Z."""
     tiles = octets.shape[0] // 2
@@ -39,10 +70,7 @@ def word_signs(Z, n, row, count, a, first, octets, share):
             octets[2 * t, k] = np.uint8(active & np.uint16(255))
             octets[2 * t + 1, k] = np.uint8(active >> np.uint16(8))
             store(share, 16 * t, load(share, 16 * t) + broadcast(a, first + k) * relu(z))
-    last = lane_mask(n, tiles - 1)
-    for k in range(count):
-        octets[2 * tiles - 2, k] &= np.uint8(last & np.uint16(255))
-        octets[2 * tiles - 1, k] &= np.uint8(last >> np.uint16(8))
+    clear_padding(octets, n, count)
 
 
 @kernel
@@ -54,9 +82,7 @@ def block_signs(Z, n, count, a, first, bits, octets, share, u_share, kept):
     for row in range(0, count, WORD):
         some = min(WORD, count - row)
         word_signs(Z, n, row, some, a, first + row, octets, share)
-        for g in range(bits.shape[0]):
-            for k in range(some):
-                bits[g, first + row + k] = octets[g, k]
+        write_octets(octets, some, first + row, bits)
         for i in range(samples):
             u_share[i] += np.float64(share[i])
         if kept.size:
