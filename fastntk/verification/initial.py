@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastntk.verification.evidence import Evidence
-from fastntk.verification.statement import FAILS, HOLDS, NOT_MEASURED, Statement, judged
+from fastntk.verification.statement import FAILS, HOLDS, NOT_MEASURED, Statement, judged, widest
 
 __all__ = ["lemma_3_1", "lemma_3_2", "theorem_3_1"]
 
@@ -72,8 +72,7 @@ def lemma_3_1(evidence: Evidence) -> Statement:
         positive = row["lambda_min"] >= 0.75 * facts.lambda_0
         statement.measured.append({**row, "near": near, "positive": positive, "held": near and positive})
     verdict, reason, statement.width_enough = judged(statement.measured, facts.delta)
-    widest = [row for row in statement.measured if row["width"] == evidence.widths[-1]]
-    most = max(row["distance"] for row in widest)
+    most = max(row["distance"] for row in widest(statement.measured))
     statement.slack = facts.lambda_0 / 4.0 / most if most else None
     return statement.settle(verdict, reason)
 
@@ -100,10 +99,10 @@ def lemma_3_2(evidence: Evidence) -> Statement:
             {**row, "theory": facts.theory_radius, "held": row["certified"] >= facts.theory_radius}
         )
     verdict, reason, statement.width_enough = judged(statement.measured, facts.delta)
-    widest = [row for row in statement.measured if row["width"] == evidence.widths[-1]]
-    least = {name: min(row[name] for row in widest) for name in ("certified", "adversarial", "random")}
-    medians = ", ".join(f"{name} {np.median([row[name] for row in widest]):.3g}" for name in least)
-    statement.slack = least["certified"] / facts.theory_radius
+    rows = widest(statement.measured)
+    names = ("certified", "adversarial", "random")
+    medians = ", ".join(f"{name} {np.median([row[name] for row in rows]):.3g}" for name in names)
+    statement.slack = min(row["certified"] for row in rows) / facts.theory_radius
     return statement.settle(
         verdict, f"{reason}; median radii there: {medians}, against R = {facts.theory_radius:.3g}"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["DOES_NOT_APPLY", "FAILS", "HOLDS", "NOT_MEASURED", "Condition", "Statement", "judged"]
+__all__ = ["DOES_NOT_APPLY", "FAILS", "HOLDS", "NOT_MEASURED", "Condition", "Statement", "judged", "widest"]
 
 HOLDS, FAILS, DOES_NOT_APPLY, NOT_MEASURED = "holds", "fails", "does not apply", "not measured"
 
@@ -68,6 +68,12 @@ class Statement:
         return self
 
 
+def widest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of the widest networks."""
+    most = max(row["width"] for row in rows)
+    return [row for row in rows if row["width"] == most]
+
+
 def judged(rows: list[dict[str, Any]], delta: float) -> tuple[str, str, int | None]:
     """Verdict, reason and smallest sufficient width from rows with ``width`` and ``held``, one for each seed.
 
@@ -80,8 +86,8 @@ def judged(rows: list[dict[str, Any]], delta: float) -> tuple[str, str, int | No
         if sum(failed[width]) > delta * len(failed[width]):
             break
         enough = width
-    widest = failed[widths[-1]]
-    count = f"it failed in {sum(widest)} of {len(widest)} seeds at width {widths[-1]} (delta = {delta:g})"
+    last = failed[widths[-1]]
+    count = f"it failed in {sum(last)} of {len(last)} seeds at width {widths[-1]} (delta = {delta:g})"
     if enough is None:
         return FAILS, f"{count}; no width that was tried is enough", None
     return HOLDS, f"{count}; width {enough} is enough", enough

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,12 @@ from fastntk.verification.statement import (
     HOLDS,
     Statement,
     judged,
+    widest,
 )
 
 __all__ = ["corollary_4_1", "lemma_3_3", "lemma_3_4", "theorem_3_2", "theorem_3_3", "theorem_4_1"]
+
+Bound = Callable[[Facts, Trajectory], NDArray[np.float64]]
 
 _RESOLVED = 1e-10  # of the squared error at the start
 _ROUNDING = 1.0 + 1e-5  # of a drift in float32
@@ -53,7 +57,7 @@ def theorem_3_2(evidence: Evidence) -> Statement:
         width_asked=facts.width_of_convergence(),
         notes=[_FLOW_NOTE],
     )
-    return _rate(statement, evidence.flow, [flow_bound(facts, run) for run in evidence.flow], facts.delta)
+    return _rate(statement, facts, evidence.flow, flow_bound)
 
 
 def theorem_4_1(evidence: Evidence) -> Statement:
@@ -66,15 +70,13 @@ def theorem_4_1(evidence: Evidence) -> Statement:
         [facts.unit(), facts.assumption(), facts.bounded()],
         width_asked=facts.width_of_convergence(),
     )
-    if not evidence.theory:
-        _rate(statement, evidence.main, [descent_bound(facts, run) for run in evidence.main], facts.delta)
-    else:
-        _rate(statement, evidence.theory, [descent_bound(facts, run) for run in evidence.theory], facts.delta)
+    _rate(statement, facts, evidence.theory or evidence.main, descent_bound)
+    if evidence.theory:
         statement.notes.append(f"Measured at eta = lambda_0 / n^2 = {evidence.theory_step:.3g}.")
     for part, runs in evidence.descent.items():
-        rows = _rate_rows(runs, [descent_bound(facts, run) for run in runs])
+        rows = _rate_rows(facts, runs, descent_bound)
         verdict, _, enough = judged(rows, facts.delta)
-        slack = min(row["slack"] for row in rows if row["width"] == evidence.widths[-1])
+        slack = min(row["slack"] for row in widest(rows))
         statement.measured += [{**row, "part_of_largest_step": part} for row in rows]
         statement.notes.append(
             f"At the practical step {part:g} * 2 / lambda_max = {part * evidence.largest_step:.3g} the bound {verdict}"
@@ -99,7 +101,7 @@ def theorem_3_3(evidence: Evidence) -> Statement:
             f"t = {evidence.joint[0].lr * evidence.joint[0].steps[-1]:.3g}.",
         ],
     )
-    return _rate(statement, evidence.joint, [flow_bound(facts, run) for run in evidence.joint], facts.delta)
+    return _rate(statement, facts, evidence.joint, flow_bound)
 
 
 def _width_of_joint_convergence(facts: Facts) -> float:
@@ -232,9 +234,11 @@ def _until(true: NDArray[np.bool_]) -> int:
     return len(true) if true.all() else int(np.argmin(true))
 
 
-def _rate_rows(runs: list[Trajectory], bounds: list[NDArray[np.float64]]) -> list[dict[str, Any]]:
+def _rate_rows(facts: Facts, runs: list[Trajectory], bound_of: Bound) -> list[dict[str, Any]]:
+    """How each run stands to its bound."""
     rows = []
-    for run, bound in zip(runs, bounds, strict=True):
+    for run in runs:
+        bound = bound_of(facts, run)
         slack = 0.0 if run.diverged else least_slack(bound, run.ratio)
         rows.append(
             {
@@ -246,14 +250,11 @@ def _rate_rows(runs: list[Trajectory], bounds: list[NDArray[np.float64]]) -> lis
     return rows
 
 
-def _rate(
-    statement: Statement, runs: list[Trajectory], bounds: list[NDArray[np.float64]], delta: float
-) -> Statement:
+def _rate(statement: Statement, facts: Facts, runs: list[Trajectory], bound_of: Bound) -> Statement:
     """Settle a bound on the loss at all logged steps."""
-    statement.measured = _rate_rows(runs, bounds)
-    verdict, reason, statement.width_enough = judged(statement.measured, delta)
-    widest = max(run.width for run in runs)
-    statement.slack = min(row["slack"] for row in statement.measured if row["width"] == widest)
+    statement.measured = _rate_rows(facts, runs, bound_of)
+    verdict, reason, statement.width_enough = judged(statement.measured, facts.delta)
+    statement.slack = min(row["slack"] for row in widest(statement.measured))
     return statement.settle(verdict, reason)
 
 
