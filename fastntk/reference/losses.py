@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastntk.reference.network import loss, residual
+
 LOSSES = ("squared", "logistic", "huber")
 
 
@@ -37,8 +39,7 @@ def loss_and_derivative(
     >>> loss_and_derivative(np.array([2.0, 5.0]), np.array([1.0, 1.0]), "huber")
     (4.0, array([1., 1.]))
     """
-    if u.shape != y.shape:
-        raise ValueError(f"u and y must have one shape, got {u.shape} and {y.shape}")
+    r = residual(u, y)
     if name not in LOSSES:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {name!r}")
     if name == "logistic":
@@ -46,10 +47,9 @@ def loss_and_derivative(
         return float(np.logaddexp(0.0, -margin.astype(np.float64)).sum()), -y * np.exp(
             -np.logaddexp(0.0, margin)
         )
-    r = u - y
-    wide = r.astype(np.float64)
     if name == "squared":
-        return 0.5 * float(wide @ wide), r
+        return loss(u, y), r
+    wide = r.astype(np.float64)
     far = np.abs(r) > delta
     values = np.where(far, delta * (np.abs(wide) - 0.5 * delta), 0.5 * wide**2)
     return float(values.sum()), np.where(far, delta * np.sign(r), r)
