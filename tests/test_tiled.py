@@ -122,7 +122,9 @@ def test_default_blocks_and_what_is_returned(tmp_path, source):
     np.testing.assert_array_equal(given, expected)
 
 
-@pytest.mark.parametrize(("dtype", "edge"), [("float32", 256), ("float64", 144), ("float64", 288)])
+@pytest.mark.parametrize(
+    ("dtype", "edge"), [("float32", 256), ("float32", 320), ("float64", 144), ("float64", 240)]
+)
 @pytest.mark.parametrize("d", [30, 257])
 def test_symmetric_to_the_bit_and_equal_to_the_whole_at_multiples_of_a_tile(tmp_path, rng, dtype, edge, d):
     X, Z = rng.standard_normal((3 * edge + 50, d)), rng.standard_normal((2 * edge + 9, d))
