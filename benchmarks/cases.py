@@ -1,6 +1,6 @@
 """The registry: every comparison, in the order of the report."""
 
-from benchmarks import limit_kernels, masks, matrices, steps
+from benchmarks import limit_kernels, masks, matrices, steps, variants
 from benchmarks.case import Case
 
 CASES: tuple[Case, ...] = (
@@ -16,4 +16,5 @@ CASES: tuple[Case, ...] = (
     limit_kernels.OPERATOR,
     steps.DUAL,
     steps.PRIMAL,
+    *variants.VARIANTS,
 )
