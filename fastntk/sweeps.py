@@ -231,6 +231,9 @@ def sweep(
         for w in checks.distinct_integers(widths, "widths", 1)
         for s in checks.distinct_integers(seeds, "seeds", 0)
     ]
+    odd = [width for width, _ in pairs if paired and width % 2]
+    if odd:
+        raise ValueError(f"widths must be even with paired=True, got {odd[0]}")
     shared: dict[str, Any] = {
         "data": provenance.data_hash(X, y),
         "steps": checks.integer(steps, "steps", 0),

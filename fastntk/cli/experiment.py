@@ -18,6 +18,7 @@ from fastntk.cli.options import (
     load_data,
     network_options,
     progress_option,
+    resolve_methods,
     threads_option,
     training_options,
 )
@@ -85,6 +86,7 @@ def sweep(data: Path | None, out: Path, figure: bool, progress: bool, **settings
     finished run. Interrupted, the same command goes on where it stopped; more widths or seeds add to the
     folder.
     """
+    resolve_methods(settings)
     with _kept_in(out, settings):
         result = _run(data, out, progress, settings)
         result.save(out / "sweep.npz")

@@ -14,6 +14,7 @@ from fastntk.cli.options import (
     load_data,
     network_options,
     progress_option,
+    resolve_methods,
     threads_option,
     training_options,
 )
@@ -49,6 +50,7 @@ def train(data: Path | None, out: Path | None, csv: Path | None, **settings: Any
     from fastntk.training import train as run_training
 
     checks.positive(settings["lr"], "--lr")
+    resolve_methods(settings)
     check_threads(settings["threads"])
     X, y = load_data(data)
     for name, path in (("--out", out), ("--csv", csv)):
