@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastntk.gram_matrix import gram
     from fastntk.limit import limit_gram, limit_profile
     from fastntk.loading import load
-    from fastntk.masks import activation_masks, coactivation_counts, flip_count, flip_fraction
+    from fastntk.masks import activation_masks, coactivation_counts, flip_count, flip_fraction, flip_marginals
     from fastntk.network import TwoLayerReLU
     from fastntk.operators import GramOperator, gram_operator
     from fastntk.packing import PackedMasks
@@ -54,6 +54,7 @@ _HOME = {
     "condition_number": "spectra",
     "flip_count": "masks",
     "flip_fraction": "masks",
+    "flip_marginals": "masks",
     "generalization_complexity": "alignment",
     "gram": "gram_matrix",
     "gram_interval": "gram_confidence",
@@ -98,6 +99,7 @@ __all__ = [
     "datasets",
     "flip_count",
     "flip_fraction",
+    "flip_marginals",
     "generalization_complexity",
     "gram",
     "gram_interval",
