@@ -6,6 +6,7 @@ from benchmarks.case import Case
 CASES: tuple[Case, ...] = (
     masks.COUNTS,
     masks.FLIPS,
+    masks.MARGINALS,
     masks.SUMS,
     matrices.MASKS,
     matrices.GRAM,

@@ -1,14 +1,15 @@
-"""Cases of one step with momentum, another loss or both layers, against the plain step of the same engine."""
+"""Cases of one step with momentum, another loss, both layers or diagnostics, against the plain step of the engine."""
 
 from typing import Any
 
 import numpy as np
 
 from benchmarks.case import OURS, PLAIN, Case, Side, Size, Work
-from benchmarks.inputs import close, data, network
+from benchmarks.inputs import close, data, network, same
 from benchmarks.steps import LR, EngineTraining, measures
 from fastntk import reference
 from fastntk.backends import kernel_threads
+from fastntk.pattern_history import PatternHistory
 
 _CHECKED_STEPS = 3
 _SETTINGS: dict[str, dict[str, Any]] = {
@@ -63,4 +64,56 @@ def _case(engine: str, name: str) -> Case:
     )
 
 
-VARIANTS = tuple(_case(engine, name) for engine in ("dual", "primal") for name in _SETTINGS)
+class WatchedTraining(EngineTraining):
+    """With diagnostics."""
+
+    def __init__(self, engine: str, X: np.ndarray, y: np.ndarray, net: Any) -> None:
+        super().__init__(engine, X, y, net)
+        self.history = PatternHistory(len(X), net.width)
+        self.steps = 0
+
+    def step(self) -> tuple[float, float, float]:
+        self.history.observe(self.steps, self.engine)
+        self.steps += 1
+        return super().step()
+
+
+def _watched(engine: str, size: Size) -> Work:
+    (X, y), net = data(size), network(size)
+    ours, plain = WatchedTraining(engine, X, y, net), EngineTraining(engine, X, y, net)
+
+    def check() -> None:
+        """Changes from step to step, against dense patterns."""
+        masks = []
+        with kernel_threads():
+            for _ in range(_CHECKED_STEPS):
+                masks.append(ours.engine.masks.to_dense())
+                ours.step()
+                plain.step()
+        expected = reference.flip_history(masks, range(_CHECKED_STEPS))
+        seen = ours.history.result()
+        same(seen.changed, expected["changed"], "changes")
+        same(seen.neurons.total, expected["neuron_total"], "changes of the neurons")
+        same(seen.samples.first, expected["sample_first"], "first changes of the samples")
+
+    sides = {OURS: Side(ours.step, kernel_threads), PLAIN: Side(plain.step, kernel_threads)}
+    return Work(sides, check, measures(engine, size))
+
+
+def _watching(engine: str) -> Case:
+    return Case(
+        f"diagnostics step, {engine}",
+        "the step of training with diagnostics=True, observed at every step",
+        {PLAIN: "the same step without"},
+        lambda size: _watched(engine, size),
+        _SMALL[engine],
+        (_LARGE[engine],),
+        {(_LARGE[engine], PLAIN): 1.0 / 1.1},
+    )
+
+
+_ENGINES = ("dual", "primal")
+VARIANTS = (
+    *(_case(engine, name) for engine in _ENGINES for name in _SETTINGS),
+    *map(_watching, _ENGINES),
+)

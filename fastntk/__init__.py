@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastntk.planning import Plan, plan
     from fastntk.predictions import Prediction, predict
     from fastntk.regression import KernelRegression, kernel_regression
-    from fastntk.results import Run
+    from fastntk.results import Diagnostics, Run
     from fastntk.spectra import Eigenvalue, Enclosed, Spectrum, condition_number, lambda_min, spectrum
     from fastntk.sweeps import Sweep, sweep
     from fastntk.training import train
@@ -32,6 +32,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "ConvergenceWarning": "errors",
+    "Diagnostics": "results",
     "DivergenceError": "errors",
     "Eigenvalue": "spectra",
     "Enclosed": "spectra",
@@ -76,6 +77,7 @@ _HOME = {
 
 __all__ = [
     "ConvergenceWarning",
+    "Diagnostics",
     "DivergenceError",
     "Eigenvalue",
     "Enclosed",

@@ -9,6 +9,7 @@ import click
 
 from fastntk.cli.errors import Diverged, Interrupted
 from fastntk.cli.options import (
+    IntList,
     check_threads,
     data_option,
     load_data,
@@ -19,7 +20,7 @@ from fastntk.cli.options import (
     training_options,
 )
 from fastntk.cli.output import print_summary
-from fastntk.storage import ensure_parent
+from fastntk.storage import ensure_folder, ensure_parent
 
 __all__ = ["train"]
 
@@ -40,9 +41,25 @@ __all__ = ["train"]
     help="Log, trained network, data and provenance, for fastntk.load.",
 )
 @click.option("--csv", type=click.Path(path_type=Path), metavar="FILE.csv", help="The log, one row per step.")
+@click.option(
+    "--diagnostics",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Which patterns flip, when and how often, and quantiles of the drift: diagnostics.png and "
+    "diagnostics.pdf, steps.csv, samples.csv, neurons.csv.",
+)
+@click.option(
+    "--snapshots",
+    type=IntList(0),
+    default=[],
+    metavar="LIST",
+    help="Steps such as 0,10,100 at which H(k) is kept in the --out file.",
+)
 @threads_option
 @progress_option
-def train(data: Path | None, out: Path | None, csv: Path | None, **settings: Any) -> None:
+def train(
+    data: Path | None, out: Path | None, csv: Path | None, diagnostics: Path | None, **settings: Any
+) -> None:
     """Train one two-layer ReLU network by gradient descent and print where it ended."""
     from fastntk import checks
     from fastntk.errors import DivergenceError
@@ -52,12 +69,16 @@ def train(data: Path | None, out: Path | None, csv: Path | None, **settings: Any
     checks.positive(settings["lr"], "--lr")
     resolve_methods(settings)
     check_threads(settings["threads"])
+    if settings["snapshots"] and out is None:
+        raise ValueError("--snapshots are kept in the file of --out, which is not given")
     X, y = load_data(data)
+    if diagnostics is not None:
+        ensure_folder(diagnostics, "--diagnostics")
     for name, path in (("--out", out), ("--csv", csv)):
         if path is not None:
             ensure_parent(path, name)
     try:
-        run = run_training(X, y, **settings)
+        run = run_training(X, y, diagnostics=diagnostics is not None, **settings)
     except DivergenceError as error:
         kept = f" (log so far: {error.run.to_csv(csv)})" if csv is not None else ""
         raise Diverged(f"{error}{kept}") from None
@@ -67,4 +88,8 @@ def train(data: Path | None, out: Path | None, csv: Path | None, **settings: Any
         run.save(out)
     if csv is not None:
         run.to_csv(csv)
+    if diagnostics is not None and run.diagnostics is not None:
+        for figure in ("diagnostics.png", "diagnostics.pdf"):
+            run.diagnostics.plot(diagnostics / figure)
+        run.diagnostics.to_csv(diagnostics)
     print_summary(Sweep([run], run.provenance.get("limit") or {}))
