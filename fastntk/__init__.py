@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fastntk.packing import PackedMasks
     from fastntk.planning import Plan, plan
     from fastntk.predictions import Prediction, predict
+    from fastntk.rates import Rates, convergence_rates
     from fastntk.regression import KernelRegression, kernel_regression
     from fastntk.results import Diagnostics, Run
     from fastntk.spectra import Eigenvalue, Enclosed, Spectrum, condition_number, lambda_min, spectrum
@@ -44,6 +45,7 @@ _HOME = {
     "PackedMasks": "packing",
     "Plan": "planning",
     "Prediction": "predictions",
+    "Rates": "rates",
     "Run": "results",
     "SingularGramWarning": "errors",
     "Spectrum": "spectra",
@@ -53,6 +55,7 @@ _HOME = {
     "activation_masks": "masks",
     "coactivation_counts": "masks",
     "condition_number": "spectra",
+    "convergence_rates": "rates",
     "flip_count": "masks",
     "flip_fraction": "masks",
     "flip_marginals": "masks",
@@ -89,6 +92,7 @@ __all__ = [
     "PackedMasks",
     "Plan",
     "Prediction",
+    "Rates",
     "Run",
     "SingularGramWarning",
     "Spectrum",
@@ -98,6 +102,7 @@ __all__ = [
     "activation_masks",
     "coactivation_counts",
     "condition_number",
+    "convergence_rates",
     "datasets",
     "flip_count",
     "flip_fraction",
