@@ -24,6 +24,8 @@ from fastntk.storage import ensure_folder, ensure_parent
 
 __all__ = ["train"]
 
+_PREDICTED = {"layers": "first", "loss": "squared", "optimizer": "gd", "batch_size": None}
+
 
 @click.command(
     epilog="Exit status: 2 bad input, 3 training diverged (its log is in the --csv file), 130 interrupted.",
@@ -42,6 +44,12 @@ __all__ = ["train"]
 )
 @click.option("--csv", type=click.Path(path_type=Path), metavar="FILE.csv", help="The log, one row per step.")
 @click.option(
+    "--prediction",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A figure (.png, .pdf, .svg) of the run with what its constant initial kernel predicts, deviations included.",
+)
+@click.option(
     "--diagnostics",
     type=click.Path(path_type=Path),
     metavar="DIR",
@@ -58,7 +66,12 @@ __all__ = ["train"]
 @threads_option
 @progress_option
 def train(
-    data: Path | None, out: Path | None, csv: Path | None, diagnostics: Path | None, **settings: Any
+    data: Path | None,
+    out: Path | None,
+    csv: Path | None,
+    prediction: Path | None,
+    diagnostics: Path | None,
+    **settings: Any,
 ) -> None:
     """Train one two-layer ReLU network by gradient descent and print where it ended."""
     from fastntk import checks
@@ -69,12 +82,14 @@ def train(
     checks.positive(settings["lr"], "--lr")
     resolve_methods(settings)
     check_threads(settings["threads"])
+    if prediction is not None:
+        _check_prediction(prediction, settings)
     if settings["snapshots"] and out is None:
         raise ValueError("--snapshots are kept in the file of --out, which is not given")
     X, y = load_data(data)
     if diagnostics is not None:
         ensure_folder(diagnostics, "--diagnostics")
-    for name, path in (("--out", out), ("--csv", csv)):
+    for name, path in (("--out", out), ("--csv", csv), ("--prediction", prediction)):
         if path is not None:
             ensure_parent(path, name)
     try:
@@ -88,8 +103,27 @@ def train(
         run.save(out)
     if csv is not None:
         run.to_csv(csv)
+    if prediction is not None:
+        from fastntk.predictions import predict
+
+        shared = ("width", "steps", "lr", "seed", "every", "dtype", "kappa", "paired")
+        predict(X, y, **{name: settings[name] for name in shared}).plot(run, prediction)
     if diagnostics is not None and run.diagnostics is not None:
         for figure in ("diagnostics.png", "diagnostics.pdf"):
             run.diagnostics.plot(diagnostics / figure)
         run.diagnostics.to_csv(diagnostics)
     print_summary(Sweep([run], run.provenance.get("limit") or {}))
+
+
+def _check_prediction(path: Path, settings: dict[str, Any]) -> None:
+    """Refuse, before the work, a figure of another kind and a run that is not what is predicted."""
+    from fastntk.plotting import figure_suffix
+
+    figure_suffix(path, "--prediction")
+    for name, expected in _PREDICTED.items():
+        if settings[name] != expected:
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(
+                "--prediction is for full gradient descent on the squared loss of the first layer, "
+                f"got {option} {settings[name]}"
+            )

@@ -61,6 +61,11 @@ class Diagnostics:
     samples, neurons : FlipHistory
         Net and total changes and the first step of each sample and of each neuron.
 
+    Notes
+    -----
+    Totals far above the net counts are no error: a neuron that sample i pushes towards 0 and the other samples push
+    back stays at its kink, and switches on and off at every few steps, however small the steps have become.
+
     Examples
     --------
     >>> import fastntk
