@@ -178,6 +178,19 @@ def test_the_command_writes_tables_figures_and_snapshots(tmp_path):
     assert [float(row["drift_q50"]) for row in steps] == run.diagnostics.drift_quantiles[:, 3].tolist()
 
 
+def test_a_sweep_on_the_command_line_keeps_them(tmp_path):
+    X, y = fastntk.datasets.sphere(10, 5)
+    fastntk.datasets.save_csv(tmp_path / "d.csv", X, y)
+    arguments = ["sweep", "--data", str(tmp_path / "d.csv"), "--widths", "8,16", "--steps", "3"]
+    more = ["--diagnostics", "--snapshots", "3", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, [*arguments, *more])
+    assert result.exit_code == 0, result.output
+    for run in fastntk.load(tmp_path / "out" / "sweep.npz").runs:
+        alone = fastntk.train(X, y, width=run.width, steps=3, diagnostics=True, snapshots=[3])
+        assert same(run.diagnostics, alone.diagnostics)
+        assert np.array_equal(run.snapshots[3], alone.snapshots[3])
+
+
 def test_snapshots_need_a_file(tmp_path):
     result = CliRunner().invoke(main, ["train", "--snapshots", "0"])
     assert result.exit_code == 2
