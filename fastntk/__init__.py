@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from fastntk.gram_matrix import gram
     from fastntk.limit import limit_gram, limit_profile
     from fastntk.loading import load
-    from fastntk.masks import activation_masks, coactivation_counts, flip_count, flip_fraction
+    from fastntk.masks import activation_masks, coactivation_counts, flip_count, flip_fraction, flip_marginals
     from fastntk.network import TwoLayerReLU
     from fastntk.operators import GramOperator, gram_operator
     from fastntk.packing import PackedMasks
     from fastntk.planning import Plan, plan
     from fastntk.predictions import Prediction, predict
+    from fastntk.rates import Rates, convergence_rates
     from fastntk.regression import KernelRegression, kernel_regression
-    from fastntk.results import Run
+    from fastntk.results import Diagnostics, Run
     from fastntk.spectra import Eigenvalue, Enclosed, Spectrum, condition_number, lambda_min, spectrum
     from fastntk.sweeps import Sweep, sweep
     from fastntk.training import train
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "ConvergenceWarning": "errors",
+    "Diagnostics": "results",
     "DivergenceError": "errors",
     "Eigenvalue": "spectra",
     "Enclosed": "spectra",
@@ -43,6 +45,7 @@ _HOME = {
     "PackedMasks": "packing",
     "Plan": "planning",
     "Prediction": "predictions",
+    "Rates": "rates",
     "Run": "results",
     "SingularGramWarning": "errors",
     "Spectrum": "spectra",
@@ -52,8 +55,10 @@ _HOME = {
     "activation_masks": "masks",
     "coactivation_counts": "masks",
     "condition_number": "spectra",
+    "convergence_rates": "rates",
     "flip_count": "masks",
     "flip_fraction": "masks",
+    "flip_marginals": "masks",
     "generalization_complexity": "alignment",
     "gram": "gram_matrix",
     "gram_interval": "gram_confidence",
@@ -75,6 +80,7 @@ _HOME = {
 
 __all__ = [
     "ConvergenceWarning",
+    "Diagnostics",
     "DivergenceError",
     "Eigenvalue",
     "Enclosed",
@@ -86,6 +92,7 @@ __all__ = [
     "PackedMasks",
     "Plan",
     "Prediction",
+    "Rates",
     "Run",
     "SingularGramWarning",
     "Spectrum",
@@ -95,9 +102,11 @@ __all__ = [
     "activation_masks",
     "coactivation_counts",
     "condition_number",
+    "convergence_rates",
     "datasets",
     "flip_count",
     "flip_fraction",
+    "flip_marginals",
     "generalization_complexity",
     "gram",
     "gram_interval",

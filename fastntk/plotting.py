@@ -33,8 +33,8 @@ PANELS: dict[str, tuple[str, str, float]] = {
 }
 """Series, title, axis label, factor."""
 
-_LINES = ["-", (0, (5, 1.5)), (0, (3, 1.2, 1, 1.2)), (0, (1, 1.1)), (0, (6, 1.2, 1, 1.2, 1, 1.2))]
-_MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+LINES = ["-", (0, (5, 1.5)), (0, (3, 1.2, 1, 1.2)), (0, (1, 1.1)), (0, (6, 1.2, 1, 1.2, 1, 1.2))]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 _SUFFIXES = (".png", ".pdf", ".svg")
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -206,9 +206,9 @@ def _curve(axes: Axes, group: list[Run], name: str, index: int, count: int) -> N
         steps,
         np.median(values, axis=0),
         color=color,
-        linestyle=_LINES[index % len(_LINES)],
+        linestyle=LINES[index % len(LINES)],
         linewidth=1.2,
-        marker=_MARKERS[index % len(_MARKERS)],
+        marker=MARKERS[index % len(MARKERS)],
         markersize=3.4,
         markerfacecolor="white",
         markeredgewidth=0.9,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +58,13 @@ class Prediction:
     projections: npt.NDArray[np.float64]
     settings: dict[str, Any] = field(default_factory=dict)
 
+    _MEANT: ClassVar[dict[str, Any]] = {
+        "layers": "first",
+        "loss": {"name": "squared"},
+        "optimizer": {"name": "gd"},
+        "batch_size": None,
+    }
+
     def __repr__(self) -> str:
         kernel, dynamics, width = (self.settings.get(key) for key in ("kernel", "dynamics", "width"))
         return (
@@ -83,12 +90,17 @@ class Prediction:
         Raises
         ------
         ValueError
-            If the prediction is one of gradient flow, the step sizes differ, or no step is common.
+            If the prediction is one of gradient flow, no step is common, or the run is not the gradient descent that
+            was predicted: another width, step size, loss or optimizer, mini-batches, or layers other than the first.
         """
         if self.steps is None:
             raise ValueError("run: a prediction of gradient flow has times and no steps to compare")
         if not np.isclose(run.lr, self.settings["lr"], rtol=1e-12):
             raise ValueError(f"run: got step size {run.lr:g}, the prediction is for {self.settings['lr']:g}")
+        for key, expected in (self._MEANT | {"width": self.settings["width"]}).items():
+            got = run.provenance.get(key, expected)
+            if got != expected:
+                raise ValueError(f"run: got {key}={got!r}, the prediction is for {expected!r}")
         common, mine, its = np.intersect1d(self.steps, run.steps, return_indices=True)
         if not common.size:
             raise ValueError("run: none of its logged steps is predicted")
@@ -112,12 +124,14 @@ class Prediction:
         return rows
 
     def plot(self, run: Run, path: str | os.PathLike[str]) -> Path:
-        """Draw the run with the prediction over it, to a .png, .pdf or .svg file."""
+        """Draw the run with the prediction over it and the deviations of `compare`, to a .png, .pdf or .svg file."""
         from fastntk.plotting import PANELS, draw_runs, write_figure
 
         steps = self.steps
         if steps is None:
             raise ValueError("run: a prediction of gradient flow has times and no steps to draw over")
+
+        deviations = {row["series"]: row for row in self.compare(run)}
 
         def draw() -> Any:
             figure = draw_runs([run])
@@ -125,11 +139,18 @@ class Prediction:
             for name, axes in zip(shown, figure.axes, strict=False):
                 if name in SERIES:
                     curve = getattr(self, name) * PANELS[name][2]
-                    axes.plot(steps, curve, color="black", linewidth=0.9, linestyle="--", label="predicted")
-                    axes.legend(handles=[axes.lines[-1]], frameon=False)
+                    label = _deviation_text(deviations[name])
+                    axes.plot(steps, curve, color="black", linewidth=0.9, linestyle="--", label=label)
+                    axes.legend(handles=[axes.lines[-1]], frameon=False, fontsize=7)
             return figure
 
         return write_figure(draw, path, 300)
+
+
+def _deviation_text(row: dict[str, Any]) -> str:
+    """A row of `Prediction.compare` in the words of a legend."""
+    final = "" if row["final"] is None else f"\nrun / predicted at end: {row['final']:.3g}"
+    return f"predicted\nlargest error {100 * row['relative']:.2g} % of peak{final}"
 
 
 def predict(

@@ -39,8 +39,8 @@ class Sweep:
         ``lambda_0`` and ``lambda_max`` (smallest and largest eigenvalue of the infinite-width Gram matrix)
         and ``unit_rows`` (whether all ``|x_i| = 1``); empty when no metric of the runs needed that matrix.
     settings : dict
-        What the runs share: data, steps, lr, layers, loss, optimizer, batch_size, metrics, every, engine,
-        dtype, kappa, paired.
+        What the runs share: data, steps, lr, layers, loss, optimizer, batch_size, metrics, every, diagnostics,
+        snapshots, engine, dtype, kappa, paired.
 
     Examples
     --------
@@ -162,6 +162,8 @@ def sweep(
     batch_size: int | None = None,
     metrics: str | Sequence[str] = ("loss", "flips", "drift"),
     every: int = 1,
+    diagnostics: bool = False,
+    snapshots: Iterable[int] = (),
     engine: str = "auto",
     dtype: str = "float32",
     kappa: float = 1.0,
@@ -179,7 +181,8 @@ def sweep(
     widths, seeds : iterable of int
         Every pair is one run. Widths share their randomness: the narrower network is a prefix of the wider
         one.
-    steps, lr, layers, loss, optimizer, batch_size, metrics, every, engine, dtype, kappa, paired, threads
+    steps, lr, layers, loss, optimizer, batch_size, metrics, every, diagnostics, snapshots, engine, dtype : optional
+    kappa, paired, threads : optional
         As in `fastntk.train`.
     out : str or path-like, optional
         A folder where each run is saved the moment it ends. Called again with the same data and settings, the
@@ -219,7 +222,7 @@ def sweep(
     from fastntk import losses, optimizers
     from fastntk.batches import checked_batch_size
     from fastntk.engines import ENGINES
-    from fastntk.metrics import chosen
+    from fastntk.metrics import chosen, chosen_snapshots
     from fastntk.training import LAYERS
 
     X = checks.matrix(X, "X")
@@ -231,6 +234,9 @@ def sweep(
         for w in checks.distinct_integers(widths, "widths", 1)
         for s in checks.distinct_integers(seeds, "seeds", 0)
     ]
+    odd = [width for width, _ in pairs if paired and width % 2]
+    if odd:
+        raise ValueError(f"widths must be even with paired=True, got {odd[0]}")
     shared: dict[str, Any] = {
         "data": provenance.data_hash(X, y),
         "steps": checks.integer(steps, "steps", 0),
@@ -241,6 +247,8 @@ def sweep(
         "batch_size": checked_batch_size(batch_size, len(X)),
         "metrics": list(chosen(metrics)),
         "every": checks.integer(every, "every", 1),
+        "diagnostics": bool(diagnostics),
+        "snapshots": chosen_snapshots(snapshots, steps),
         "engine": checks.choice(engine, "engine", ("auto", *ENGINES)),
         "dtype": checks.floating_dtype(dtype).name,
         "kappa": checks.positive(kappa, "kappa"),

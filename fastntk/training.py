@@ -15,9 +15,10 @@ from fastntk.engines import ENGINES, Engine, choose
 from fastntk.errors import DivergenceError
 from fastntk.jit import CompileClock
 from fastntk.losses import Loss
-from fastntk.metrics import Recorder, chosen
+from fastntk.metrics import Recorder, chosen, chosen_snapshots
 from fastntk.network import TwoLayerReLU, initial_network
 from fastntk.optimizers import Optimizer
+from fastntk.pattern_history import PatternHistory
 from fastntk.progress import reporter
 from fastntk.results import Run, provenance
 from fastntk.spectra import lambda_max
@@ -44,6 +45,8 @@ def train(
     batch_size: int | None = None,
     metrics: str | Iterable[str] = ("loss", "flips", "drift"),
     every: int = 1,
+    diagnostics: bool = False,
+    snapshots: Iterable[int] = (),
     engine: str = "auto",
     dtype: npt.DTypeLike = "float32",
     kappa: float = 1.0,
@@ -91,6 +94,11 @@ def train(
         the tangent kernel of the layers that move.  The loss is always logged.
     every : int
         Log every so many steps; the first and the last step are always logged.
+    diagnostics : bool
+        Also watch which samples and neurons flip, when first and how often, and quantiles of the drift, at the logged
+        steps: ``run.diagnostics``.
+    snapshots : iterable of int
+        Steps at which H is kept, 8 n^2 bytes each: ``run.snapshots``.
     engine : {"auto", "dual", "primal"}
         "dual" moves the pre-activations, "primal" the weights: the same gradient descent up to rounding.
         "auto" takes the one that is expected to be faster and fits in memory (`fastntk.engines.choose`).
@@ -121,9 +129,10 @@ def train(
     Notes
     -----
     Cost of a step: ``n^2 m / 8`` additions (dual), or ``2 n d m`` flops of BLAS and ``n d m / 8`` additions (primal);
-    "gram" and "lambda_min" add ``n^2 m / 2`` bit products and a few products with H.  Memory: 12 n m bytes
-    (dual) or 4 d m (primal) beside the weights, in float32.  Outputs are accumulated in float64 over
-    neurons, relative error near 1e-6 in float32.  Source: Du et al. (arXiv 1810.02054), Section 4 and Section 5.
+    "gram" and "lambda_min" add ``n^2 m / 2`` bit products and a few products with H, diagnostics about 2 % of a dual
+    step at n = d = 1000, m = 8000.  Memory: 12 n m bytes (dual) or 4 d m (primal) beside the weights, in float32;
+    diagnostics n m / 8.  Outputs are accumulated in float64 over neurons, relative error near 1e-6 in float32.
+    Source: Du et al. (arXiv 1810.02054), Section 4 and Section 5.
 
     Examples
     --------
@@ -145,6 +154,7 @@ def train(
     batch_size = checked_batch_size(batch_size, len(samples))
     batches = Batches(len(samples), batch_size, seed)
     names = chosen(metrics)
+    kept = chosen_snapshots(snapshots, steps)
     checks.choice(engine, "engine", ("auto", *ENGINES))
     start, own = initial_network(samples, width, net, seed, dtype, kappa, paired)
     checks.representable(labels, "y", start.W.dtype)
@@ -158,7 +168,10 @@ def train(
     trained = None
     with CompileClock.running() as clock:
         kernel = TangentKernel(samples, start, layers)
-        recorder = Recorder(kernel, n, names)  # dense linear algebra, before BLAS is limited to one thread
+        history = PatternHistory(n, start.width) if diagnostics else None
+        recorder = Recorder(
+            kernel, n, names, history, kept
+        )  # dense linear algebra, before BLAS is limited to one thread
         with kernel_threads(threads) as used, reporter(progress, steps, f"width {start.width}") as report:
             moving = ENGINES[choice.name](samples, start, layers, method)
             stopped_at, exploded = _descend(
@@ -208,6 +221,7 @@ def _descend(
                 return step, loss
             if step % every == 0 or step == steps:
                 recorder.record(step, loss, moving)
+            recorder.take_snapshot(step, moving)
             if step < steps:
                 moving.step(batches(e), lr)
                 report(step + 1)

@@ -1,11 +1,15 @@
 """predict: exact where no pattern changes, a dense twin where some do, and its comparison with runs."""
 
+import re
+
 import numpy as np
 import pytest
 import scipy.linalg
+from click.testing import CliRunner
 
 import fastntk
 from fastntk import TwoLayerReLU, reference
+from fastntk.cli import main
 
 
 def linearised(p, lr, steps):
@@ -103,8 +107,11 @@ def test_wide_networks_follow_it(tmp_path):
         assert abs(rows["drift"]["final"] - 1) < 0.2
     assert deviations[1] < 0.01
     assert deviations[1] < 0.5 * deviations[0]
-    path = prediction.plot(run, tmp_path / "overlay.svg")
-    assert path.read_text().count("predicted") >= 3
+    figure = prediction.plot(run, tmp_path / "overlay.svg").read_text()
+    assert figure.count(">predicted<") == 3
+    for row in rows.values():
+        assert f"largest error {100 * row['relative']:.2g} % of peak" in figure
+        assert f"run / predicted at end: {row['final']:.3g}" in figure
 
 
 @pytest.mark.parametrize(
@@ -128,3 +135,45 @@ def test_comparison_with_another_run():
     found = fastntk.predict(X, y, width=5, steps=2, lr=0.1)
     with pytest.raises(ValueError, match=r"run: got step size 0.2, the prediction is for 0.1"):
         found.compare(fastntk.train(X, y, width=5, steps=2, lr=0.2))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"width": 6}, "run: got width=6, the prediction is for 5"),
+        ({"optimizer": "nesterov"}, "run: got optimizer={'name': 'nesterov', 'momentum': 0.9}"),
+        ({"loss": "huber"}, "run: got loss={'name': 'huber', 'delta': 1.0}"),
+        ({"layers": "both"}, "run: got layers='both', the prediction is for 'first'"),
+        ({"batch_size": 3}, "run: got batch_size=3, the prediction is for None"),
+    ],
+)
+def test_comparison_with_another_kind_of_run(settings, message, tmp_path):
+    X, y = fastntk.datasets.sphere(4, 3)
+    found = fastntk.predict(X, y, width=5, steps=2, lr=0.1)
+    run = fastntk.train(X, y, **{"width": 5, "steps": 2, "lr": 0.1, **settings})
+    with pytest.raises(ValueError, match=re.escape(message)):
+        found.compare(run)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        found.plot(run, tmp_path / "f.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_draws_the_prediction_over_the_run(tmp_path):
+    X, y = fastntk.datasets.sphere(6, 4)
+    fastntk.datasets.save_csv(tmp_path / "d.csv", X, y)
+    settings = {"width": 20, "steps": 5, "kappa": 0.5, "seed": 3}
+    options = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
+    command = ["train", "--data", str(tmp_path / "d.csv"), *options, "--prediction", str(tmp_path / "f.svg")]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    expected = fastntk.predict(X, y, **settings).compare(fastntk.train(X, y, **settings))
+    for row in expected:
+        assert f"run / predicted at end: {row['final']:.3g}" in (tmp_path / "f.svg").read_text()
+    for more, message in (
+        (("--optimizer", "nesterov"), "squared loss of the first layer, got --optimizer nesterov"),
+        (("--batch-size", "2"), "squared loss of the first layer, got --batch-size 2"),
+        (("--prediction", str(tmp_path / "f.gif")), "--prediction: got"),
+    ):
+        refused = CliRunner().invoke(main, [*command, *more])
+        assert refused.exit_code == 2
+        assert message in refused.stderr

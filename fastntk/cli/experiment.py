@@ -18,6 +18,7 @@ from fastntk.cli.options import (
     load_data,
     network_options,
     progress_option,
+    resolve_methods,
     threads_option,
     training_options,
 )
@@ -75,6 +76,18 @@ def reproduce(data: Path | None, out: Path, progress: bool, **settings: Any) -> 
 @training_options(metrics="loss,flips,drift")
 @network_options
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR")
+@click.option(
+    "--diagnostics",
+    is_flag=True,
+    help="Keep in sweep.npz which patterns flip, when and how often, for each run.",
+)
+@click.option(
+    "--snapshots",
+    type=IntList(0),
+    default=[],
+    metavar="LIST",
+    help="Steps such as 0,10,100 at which H(k) of each run is kept in sweep.npz.",
+)
 @click.option("--figure", is_flag=True, help="Also draw figure.png and figure.pdf.")
 @threads_option
 @progress_option
@@ -85,6 +98,7 @@ def sweep(data: Path | None, out: Path, figure: bool, progress: bool, **settings
     finished run. Interrupted, the same command goes on where it stopped; more widths or seeds add to the
     folder.
     """
+    resolve_methods(settings)
     with _kept_in(out, settings):
         result = _run(data, out, progress, settings)
         result.save(out / "sweep.npz")

@@ -21,6 +21,7 @@ __all__ = [
     "load_data",
     "network_options",
     "progress_option",
+    "resolve_methods",
     "threads_option",
     "training_options",
     "use_threads",
@@ -131,7 +132,7 @@ def training_options(metrics: str) -> Callable[[Command], Command]:
 
 
 def network_options(command: Command) -> Command:
-    """Add layers, loss, optimizer, batch size, engine and dtype."""
+    """Add layers, loss, optimizer, batch size, initial network, engine and dtype; see `resolve_methods`."""
     for option in (
         click.option(
             "--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True
@@ -139,24 +140,34 @@ def network_options(command: Command) -> Command:
         click.option(
             "--engine", type=click.Choice(["auto", "dual", "primal"]), default="auto", show_default=True
         ),
+        click.option("--paired", is_flag=True, help="Neurons in pairs that cancel: all outputs start at 0."),
+        click.option(
+            "--kappa", type=float, default=1.0, show_default=True, help="Scale of the initial first layer."
+        ),
         click.option(
             "--batch-size",
             type=click.IntRange(min=1),
             help="Samples of a step, drawn anew every epoch. Default: all.",
         ),
         click.option(
+            "--momentum", type=float, help="Of heavy_ball and nesterov, from 0 to below 1. Default: 0.9."
+        ),
+        click.option(
             "--optimizer",
             type=click.Choice(["gd", "heavy_ball", "nesterov"]),
             default="gd",
             show_default=True,
-            help="Plain gradient descent, or with momentum 0.9.",
+            help="Plain gradient descent, or with momentum.",
+        ),
+        click.option(
+            "--huber-delta", type=float, help="Residual beyond which the huber loss is linear. Default: 1."
         ),
         click.option(
             "--loss",
             type=click.Choice(["squared", "logistic", "huber"]),
             default="squared",
             show_default=True,
-            help="logistic takes labels -1 and +1; huber is linear beyond a residual of 1.",
+            help="logistic takes labels -1 and +1; huber is quadratic, then linear.",
         ),
         click.option(
             "--layers",
@@ -168,6 +179,28 @@ def network_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def resolve_methods(settings: dict[str, Any]) -> None:
+    """Put the loss and the optimizer that ``--huber-delta`` and ``--momentum`` describe in place of their names."""
+    from fastntk import checks
+
+    checks.positive(settings["kappa"], "--kappa")
+    momentum, delta = settings.pop("momentum"), settings.pop("huber_delta")
+    if delta is not None:
+        from fastntk.losses import Huber
+
+        if settings["loss"] != "huber":
+            raise ValueError(f"--huber-delta is for --loss huber, got --loss {settings['loss']}")
+        settings["loss"] = Huber(checks.positive(delta, "--huber-delta"))
+    if momentum is not None:
+        from fastntk.optimizers import OPTIMIZERS
+
+        if settings["optimizer"] == "gd":
+            raise ValueError("--momentum is for --optimizer heavy_ball or nesterov, got --optimizer gd")
+        if not 0.0 <= momentum < 1.0:
+            raise ValueError(f"--momentum must be from 0 to below 1, got {momentum:g}")
+        settings["optimizer"] = OPTIMIZERS[settings["optimizer"]](momentum)
 
 
 def data_source(data: Path | None) -> str:

@@ -132,8 +132,8 @@ class DualEngine(Engine):
         else:
             add_coefficients(self.m, bits, e, scale, self._offsets)
 
-    def drift(self) -> float:
-        return float(np.sqrt(max(0.0, self._squared_drift.max())))
+    def drifts(self) -> np.ndarray:
+        return np.sqrt(np.maximum(self._squared_drift[: self.m], 0.0))
 
     def write_weights(self, out: np.ndarray) -> None:
         if self.layers == "second":

@@ -55,8 +55,12 @@ class Engine(abc.ABC):
         """Move by one step of size ``lr`` from the derivatives ``e`` of the loss by the outputs."""
 
     @abc.abstractmethod
+    def drifts(self) -> np.ndarray:
+        """``|w_r - w_r(0)|_2`` now, (m,) float64."""
+
     def drift(self) -> float:
         """``max_r |w_r - w_r(0)|_2`` now."""
+        return float(self.drifts().max())
 
     @abc.abstractmethod
     def write_weights(self, out: np.ndarray) -> None:

@@ -92,8 +92,8 @@ class PrimalEngine(Engine):
         if self._second is not None:
             self._second.step(self._product_shares.sum(axis=0)[: self.m], lr)
 
-    def drift(self) -> float:
-        return float(np.sqrt(self._drift_shares.sum(axis=0).max()))
+    def drifts(self) -> np.ndarray:
+        return np.sqrt(self._drift_shares.sum(axis=0)[: self.m])
 
     def write_weights(self, out: np.ndarray) -> None:
         d = self.X.shape[1]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastntk.results.archive import write_archive, write_csv
+from fastntk.results.diagnostics import Diagnostics
 
 if TYPE_CHECKING:
     from fastntk.network import TwoLayerReLU
@@ -56,6 +57,10 @@ class Run:
         Smallest eigenvalue of H(k), and a bound on its error (the residual norm of the eigenpair).
     gram_change, gram_limit_distance : (k,) float64
         Spectral norms ``|H(k) - H(0)|_2`` and ``|H(k) - H_inf|_2``.
+    diagnostics : Diagnostics or None
+        Which patterns flipped, when and how often, and quantiles of the drift.
+    snapshots : dict of int to (n, n) float64
+        H at the steps that were asked for.
     net : TwoLayerReLU or None
         The trained network; runs inside a `Sweep` keep none.
     X, y : arrays or None
@@ -86,6 +91,8 @@ class Run:
     lambda_min_bound: NDArray[np.float64] | None = None
     gram_change: NDArray[np.float64] | None = None
     gram_limit_distance: NDArray[np.float64] | None = None
+    diagnostics: Diagnostics | None = None
+    snapshots: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     net: TwoLayerReLU | None = None
     X: NDArray[Any] | None = None
     y: NDArray[Any] | None = None
@@ -221,6 +228,9 @@ class Run:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Every array of the run under the name it has in the file."""
         found: dict[str, NDArray[Any]] = {"steps": self.steps, **self.series}
+        if self.diagnostics is not None:
+            found |= {f"diagnostics/{name}": array for name, array in self.diagnostics.arrays().items()}
+        found |= {f"snapshots/{step}": H for step, H in self.snapshots.items()}
         if self.net is not None:
             found |= {"W": self.net.W, "a": self.net.a}
         found |= {
@@ -237,4 +247,17 @@ class Run:
 
             net = TwoLayerReLU(arrays["W"], arrays["a"])
         kept = {name: arrays[name] for name in ("steps", *SERIES, "X", "y") if name in arrays}
-        return cls(**kept, net=net, provenance=provenance)
+        seen = _inside("diagnostics", arrays)
+        return cls(
+            **kept,
+            diagnostics=Diagnostics.from_arrays(seen) if seen else None,
+            snapshots={int(step): H for step, H in _inside("snapshots", arrays).items()},
+            net=net,
+            provenance=provenance,
+        )
+
+
+def _inside(folder: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The arrays whose names begin with that of a folder, under the rest of their names."""
+    start = f"{folder}/"
+    return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
