@@ -85,12 +85,16 @@ def draw_diagnostics(seen: Diagnostics) -> Figure:
 
 def _entries(axes: Axes, seen: Diagnostics) -> None:
     """Net and cumulative changes, in per cent of all entries."""
+    from matplotlib.ticker import LogFormatter
+
     share = 100.0 / (seen.samples.net.size * seen.neurons.net.size)
     axes.plot(seen.steps, share * seen.cumulative, color=_LIGHT, linestyle="--", label="all flips so far")
     axes.plot(seen.steps, share * seen.net, color=_DARK, label="differ from step 0")
     axes.set_ylabel("per cent of the $nm$ entries")
     if seen.cumulative[-1]:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
     axes.legend(frameon=False)
 
 

@@ -175,12 +175,10 @@ class Rates:
         OSError
             When the file cannot be written.
         """
-        labels = {
-            row[
-                "method"
-            ]: f"{row['method']}: {row['measured']:.3f} per step (predicted {row['predicted']:.3f})"
-            for row in self.table()
-        }
+        labels = {}
+        for row in self.table():
+            factors = f"{row['measured']:.3f} per step (predicted {row['predicted']:.3f})"
+            labels[row["method"]] = f"{row['method']}: {factors}"
         return write_figure(lambda: draw_losses(self.runs, labels, self.linearised), path, dpi)
 
 
