@@ -18,6 +18,7 @@ __all__ = [
     "check_threads",
     "data_option",
     "data_source",
+    "flow_options",
     "load_data",
     "network_options",
     "progress_option",
@@ -164,6 +165,29 @@ def network_options(command: Command) -> Command:
             default="first",
             show_default=True,
             help="Layers that are trained.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def flow_options(command: Command) -> Command:
+    """Add dynamics, t-final and tolerance."""
+    for option in (
+        click.option(
+            "--tolerance",
+            type=float,
+            default=1e-3,
+            show_default=True,
+            help="Of gradient flow: error of the outputs in a step, relative to the residual.",
+        ),
+        click.option("--t-final", type=float, help="Of gradient flow: where it ends."),
+        click.option(
+            "--dynamics",
+            type=click.Choice(["descent", "flow"]),
+            default="descent",
+            show_default=True,
+            help="Gradient descent, or gradient flow up to --t-final, logged at 101 times.",
         ),
     ):
         command = option(command)

@@ -11,6 +11,7 @@ from fastntk.cli.errors import Diverged, Interrupted
 from fastntk.cli.options import (
     check_threads,
     data_option,
+    flow_options,
     load_data,
     network_options,
     progress_option,
@@ -24,7 +25,8 @@ __all__ = ["train"]
 
 
 @click.command(
-    epilog="Exit status: 2 bad input, 3 training diverged (its log is in the --csv file), 130 interrupted.",
+    epilog="Exit status: 2 bad input, 3 training diverged or a flow missed its tolerance (the log is in the "
+    "--csv file), 130 interrupted.",
     short_help="One network; its log and weights as .npz, its log as CSV.",
 )
 @data_option
@@ -32,6 +34,7 @@ __all__ = ["train"]
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @training_options(metrics="loss,flips,drift")
 @network_options
+@flow_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -42,9 +45,9 @@ __all__ = ["train"]
 @threads_option
 @progress_option
 def train(data: Path | None, out: Path | None, csv: Path | None, **settings: Any) -> None:
-    """Train one two-layer ReLU network by gradient descent and print where it ended."""
+    """Train one two-layer ReLU network by gradient descent or flow and print where it ended."""
     from fastntk import checks
-    from fastntk.errors import DivergenceError
+    from fastntk.errors import DivergenceError, ToleranceError
     from fastntk.sweeps import Sweep
     from fastntk.training import train as run_training
 
@@ -56,7 +59,7 @@ def train(data: Path | None, out: Path | None, csv: Path | None, **settings: Any
             ensure_parent(path, name)
     try:
         run = run_training(X, y, **settings)
-    except DivergenceError as error:
+    except (DivergenceError, ToleranceError) as error:
         kept = f" (log so far: {error.run.to_csv(csv)})" if csv is not None else ""
         raise Diverged(f"{error}{kept}") from None
     except KeyboardInterrupt:
