@@ -42,7 +42,7 @@ _DESCENT = {
 }  # the defaults of `train`
 _WEIGHTS = (1 / 6, 1 / 6, 1 / 6, 1 / 2)  # of the gradients of the stages in a step
 _SAFETY, _LEAST, _MOST = 0.9, 0.2, 2.0  # of a step size over the one before
-_SMALLEST = 1e-14  # step size, as a part of the time
+_SMALLEST = 1e-15  # step size, as a part of the time
 _ROUNDINGS = 4.0  # of the outputs in working precision: errors below are not controlled
 
 
@@ -140,22 +140,27 @@ def integrate(
     with np.errstate(over="ignore", invalid="ignore"):  # shows in the error
         loss, e = objective.evaluate(moving.u, labels)
         log(0, loss)
+        if not math.isfinite(loss):
+            found.failure = f"the loss is {loss:g} at time 0"
+            return found
         for index, goal in enumerate(schedule.times[1:], 1):
             while found.time < goal:
-                left = goal - found.time
-                parts = math.ceil(left / size * (1.0 - 1e-9))  # equal steps up to the next time
-                step = left / parts
-                if found.accepted + found.rejected == MOST_STEPS or step <= _SMALLEST * goal:
+                if found.accepted + found.rejected == MOST_STEPS or size <= _SMALLEST * max(
+                    found.time, 1e-99 * goal
+                ):
                     found.failure = (
-                        f"the step size fell to {step:.3g} after {found.accepted} accepted and {found.rejected} "
+                        f"the step size fell to {size:.3g} after {found.accepted} accepted and {found.rejected} "
                         f"rejected steps, at time {found.time:.6g} of {schedule.end:g}"
                     )
                     return found
+                left = goal - found.time
+                parts = math.ceil(left / size * (1.0 - 1e-9))  # equal steps up to the next time
+                step = left / parts
                 error = _attempt(moving, labels, objective, e, step)
                 found.evaluations += len(_WEIGHTS)
-                ratio = error / (schedule.tolerance * float(np.linalg.norm(e)) + rounding)
-                factor = _factor(ratio)
-                if ratio <= 1.0:
+                allowed = schedule.tolerance * float(np.linalg.norm(e)) + rounding
+                factor = _factor(error, allowed)
+                if error <= allowed:
                     moving.accept(tuple(step * weight for weight in _WEIGHTS))
                     loss, e = objective.evaluate(moving.u, labels)
                     found.accepted += 1
@@ -185,11 +190,11 @@ def _attempt(moving: Engine, labels: np.ndarray, objective: Loss, e: np.ndarray,
     return float(np.linalg.norm(moving.u - middle - (far - start) / 3.0))
 
 
-def _factor(ratio: float) -> float:
-    """Change of the step size after an error of ``ratio`` times what is allowed; of a NaN, the smallest."""
-    if ratio == 0.0:
+def _factor(error: float, allowed: float) -> float:
+    """Change of the step size after that error; the smallest if it is no number."""
+    if error == 0.0:
         return _MOST
-    wanted = _SAFETY * ratio ** (-1.0 / 3.0)
+    wanted = _SAFETY * (allowed / error) ** (1.0 / 3.0)
     return min(max(wanted, _LEAST), _MOST) if math.isfinite(wanted) else _LEAST
 
 

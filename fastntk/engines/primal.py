@@ -104,6 +104,13 @@ class PrimalEngine(Engine):
         super().keep()
         self.masks = self.masks.copy()  # the steps write to it
 
+    def undo(self) -> None:
+        super().undo()
+        if not self._plain:
+            self._V.fill(0.0)  # an overflow must not outlive its step, nor one times zero
+        if self.layers == "second":
+            self._D.fill(0.0)
+
     def _blend(self, share: float) -> None:
         if self.layers != "second":
             self._D *= self.dtype.type(1.0 - share)

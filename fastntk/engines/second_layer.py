@@ -30,8 +30,9 @@ class SecondLayer:
         """Move along ``-lr g`` with ``g_r = products_r / sqrt(m)``, ``products_r = sum_i e_i relu(z_ir)``."""
         gradient = products * (-lr / np.sqrt(self.a.size))
         beta, ahead, direct, _ = self._optimizer.coefficients()
-        self._velocity *= beta
-        self._velocity += gradient
+        self._velocity = (
+            beta * self._velocity + gradient if beta else gradient
+        )  # an overflow must not outlive its step
         self.change = self._change + (ahead * self._velocity + direct * gradient)
 
     def drift(self) -> float:

@@ -9,6 +9,7 @@ returns the same numbers and is the baseline that a fast kernel has to beat.
 """
 
 from fastntk.reference.finite import cross_gram
+from fastntk.reference.flow import flow
 from fastntk.reference.kernel import (
     gram,
     lambda_min,
@@ -46,6 +47,7 @@ __all__ = [
     "drift",
     "flip_count",
     "flip_fraction",
+    "flow",
     "forward",
     "gram",
     "lambda_min",
