@@ -238,7 +238,7 @@ def test_command(tmp_path):
     record = json.loads((tmp_path / "out" / "report.json").read_text())
     assert [len(runs) for runs in record["runs"].values()] == [4] * 7
     page = (tmp_path / "out" / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 5
+    assert page.count("data:image/png;base64,") == 6
     assert "http" not in page  # nothing is loaded from elsewhere
     for statement in record["statements"]:
         assert f"<h2>{statement['name']}" in page

@@ -58,6 +58,11 @@ class Trajectory:
         return cls(run.width, int(run.seed or 0), run.lr, run.steps, run.times, run.series, diverged, solver)
 
     @property
+    def places(self) -> NDArray[Any]:
+        """The logged times of a flow, the logged steps of a descent."""
+        return self.steps if self.times is None else self.times
+
+    @property
     def error(self) -> float:
         """``|y - u(0)|_2``."""
         return math.sqrt(2.0 * float(self.series["loss"][0]))

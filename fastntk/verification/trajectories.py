@@ -141,7 +141,7 @@ def lemma_3_3(evidence: Evidence) -> Statement:
         drift = float(run.series["drift"][:last].max())
         statement.measured.append(
             {
-                "width": run.width, "seed": run.seed, "last_time": float(times_of(run)[last - 1]), "loss_slack": slack,
+                "width": run.width, "seed": run.seed, "last_time": float(run.places[last - 1]), "loss_slack": slack,
                 "drift": drift, "R_prime": travel, "drift_slack": travel / drift if drift else math.inf,
                 "held": slack >= 1.0 and drift <= travel * _ROUNDING,
                 "held_with_2R": slack >= 1.0 and drift <= 2.0 * travel * _ROUNDING,
@@ -227,19 +227,13 @@ def corollary_4_1(evidence: Evidence) -> Statement:
 
 def flow_bound(facts: Facts, run: Trajectory) -> NDArray[np.float64]:
     """``exp(-lambda_0 t)`` at the logged times."""
-    return np.asarray(np.exp(-facts.lambda_0 * times_of(run)), dtype=np.float64)
+    return np.asarray(np.exp(-facts.lambda_0 * run.places), dtype=np.float64)
 
 
 def descent_bound(facts: Facts, run: Trajectory) -> NDArray[np.float64]:
     """``(1 - lr lambda_0 / 2)^k`` at the logged steps."""
     assert run.lr is not None, "gradient descent has a step size"
     return np.asarray((1.0 - run.lr * facts.lambda_0 / 2.0) ** run.steps, dtype=np.float64)
-
-
-def times_of(run: Trajectory) -> NDArray[np.float64]:
-    """The logged times of a flow."""
-    assert run.times is not None, "gradient flow has times"
-    return run.times
 
 
 def _until(true: NDArray[np.bool_]) -> int:
