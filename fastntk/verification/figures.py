@@ -30,20 +30,20 @@ def figures(evidence: Evidence, fits: list[Exponent]) -> dict[str, tuple[str, Ca
             lambda: _loss(evidence),
         ),
         "flow": (
-            "Squared error of gradient flow on the first layer, relative to its start, against the bound of Theorem 3.2. "
-            + spread,
+            "Squared error of gradient flow on the first layer, relative to its start, against the bound of Theorem "
+            f"3.2. {spread}",
             lambda: _flow(evidence),
         ),
         "lambda_min": (
-            "Smallest eigenvalue of H(k) along gradient descent at step size 1 / lambda_max, against that of the limit. "
-            + spread,
+            "Smallest eigenvalue of H(k) along gradient descent at step size 1 / lambda_max, against that of the "
+            f"limit. {spread}",
             lambda: _smallest(evidence),
         ),
     }
     if len(evidence.widths) > 1:
         found["scaling"] = (
-            "Where these runs of gradient descent end, against the width: one dot for each seed, the fitted power law with "
-            "the 95% interval of its exponent, and the slope -1/2 of the theory (dashed).",
+            "Where these runs of gradient descent end, against the width: one dot for each seed, the fitted power law "
+            "with the 95% interval of its exponent, and the slope -1/2 of the theory (dashed).",
             lambda: _scaling(evidence, fits),
         )
         found["start"] = (
