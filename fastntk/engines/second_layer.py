@@ -30,9 +30,8 @@ class SecondLayer:
         """Move along ``-lr g`` with ``g_r = products_r / sqrt(m)``, ``products_r = sum_i e_i relu(z_ir)``."""
         gradient = products * (-lr / np.sqrt(self.a.size))
         beta, ahead, direct, _ = self._optimizer.coefficients()
-        self._velocity = (
-            beta * self._velocity + gradient if beta else gradient
-        )  # an overflow must not outlive its step
+        # Without momentum nothing is left of the velocity, not even of one that has overflowed.
+        self._velocity = beta * self._velocity + gradient if beta else gradient
         self.change = self._change + (ahead * self._velocity + direct * gradient)
 
     def drift(self) -> float:
