@@ -1,4 +1,4 @@
-"""Plain NumPy twins of every operation of the package; NumPy is all they import.
+"""Plain NumPy twins of every operation of the package; NumPy is all they import, but for SciPy's integrator of a flow.
 
 They are the specification (what a fast kernel must compute), the oracle of the tests and the baseline of the
 benchmarks. So they are written for reading, in the way a competent NumPy user would write them, and they check only
