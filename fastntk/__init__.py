@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastntk import datasets, losses, optimizers, reference
     from fastntk.alignment import LabelProjections, generalization_complexity, label_projections
-    from fastntk.errors import ConvergenceWarning, DivergenceError, MemoryLimitError, SingularGramWarning
+    from fastntk.errors import (
+        ConvergenceWarning,
+        DivergenceError,
+        MemoryLimitError,
+        SingularGramWarning,
+        ToleranceError,
+    )
     from fastntk.gradient import loss_gradient
     from fastntk.gram_confidence import GramInterval, gram_interval
     from fastntk.gram_matrix import gram
@@ -50,6 +56,7 @@ _HOME = {
     "SingularGramWarning": "errors",
     "Spectrum": "spectra",
     "Sweep": "sweeps",
+    "ToleranceError": "errors",
     "TwoLayerReLU": "network",
     "Verification": "verification",
     "activation_masks": "masks",
@@ -97,6 +104,7 @@ __all__ = [
     "SingularGramWarning",
     "Spectrum",
     "Sweep",
+    "ToleranceError",
     "TwoLayerReLU",
     "Verification",
     "activation_masks",

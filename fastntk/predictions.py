@@ -73,37 +73,38 @@ class Prediction:
         )
 
     def compare(self, run: Run) -> list[dict[str, Any]]:
-        """How far a run of gradient descent is from the prediction.
+        """How far a run is from the prediction.
 
         Parameters
         ----------
         run : Run
-            With the same step size; its logged steps may be some of the predicted ones, or the other way round.
+            Of gradient descent with the same step size, or of gradient flow like the prediction; its logged steps or
+            times may be some of the predicted ones, or the other way round.
 
         Returns
         -------
         list of dict
             For each of loss, drift and flips that the run carries: ``series``; ``relative``, the largest deviation
-            divided by the largest predicted value; the ``step`` where that is, with ``predicted`` and ``measured``
-            there; and ``final``, the measured value over the predicted one at the last common step.
+            divided by the largest predicted value; the ``step`` (or ``time``) where that is, with ``predicted`` and
+            ``measured`` there; and ``final``, the measured value over the predicted one at the last common step.
 
         Raises
         ------
         ValueError
-            If the prediction is one of gradient flow, no step is common, or the run is not the gradient descent that
-            was predicted: another width, step size, loss or optimizer, mini-batches, or layers other than the first.
+            If one is of gradient descent and the other of flow, no step or time is common, or the run is not what was
+            predicted: another width, step size, loss or optimizer, mini-batches, or layers other than the first.
         """
-        if self.steps is None:
-            raise ValueError("run: a prediction of gradient flow has times and no steps to compare")
-        if not np.isclose(run.lr, self.settings["lr"], rtol=1e-12):
+        self._check_dynamics(run)
+        if run.lr is not None and not np.isclose(run.lr, self.settings["lr"], rtol=1e-12):
             raise ValueError(f"run: got step size {run.lr:g}, the prediction is for {self.settings['lr']:g}")
         for key, expected in (self._MEANT | {"width": self.settings["width"]}).items():
             got = run.provenance.get(key, expected)
             if got != expected:
                 raise ValueError(f"run: got {key}={got!r}, the prediction is for {expected!r}")
-        common, mine, its = np.intersect1d(self.steps, run.steps, return_indices=True)
+        name_of_place = "step" if run.times is None else "time"
+        common, mine, its = np.intersect1d(self._places, run.places, return_indices=True)
         if not common.size:
-            raise ValueError("run: none of its logged steps is predicted")
+            raise ValueError(f"run: none of its logged {name_of_place}s is predicted")
         rows = []
         for name in SERIES:
             if name not in run.series:
@@ -115,7 +116,7 @@ class Prediction:
                 {
                     "series": name,
                     "relative": float(difference[worst]) / scale if scale else float(difference[worst]),
-                    "step": int(common[worst]),
+                    name_of_place: common[worst].item(),
                     "predicted": float(predicted[worst]),
                     "measured": float(measured[worst]),
                     "final": float(measured[-1] / predicted[-1]) if predicted[-1] else None,
@@ -127,9 +128,7 @@ class Prediction:
         """Draw the run with the prediction over it and the deviations of `compare`, to a .png, .pdf or .svg file."""
         from fastntk.plotting import PANELS, draw_runs, write_figure
 
-        steps = self.steps
-        if steps is None:
-            raise ValueError("run: a prediction of gradient flow has times and no steps to draw over")
+        self._check_dynamics(run)
 
         deviations = {row["series"]: row for row in self.compare(run)}
 
@@ -140,11 +139,24 @@ class Prediction:
                 if name in SERIES:
                     curve = getattr(self, name) * PANELS[name][2]
                     label = _deviation_text(deviations[name])
-                    axes.plot(steps, curve, color="black", linewidth=0.9, linestyle="--", label=label)
+                    axes.plot(self._places, curve, color="black", linewidth=0.9, linestyle="--", label=label)
                     axes.legend(handles=[axes.lines[-1]], frameon=False, fontsize=7)
             return figure
 
         return write_figure(draw, path, 300)
+
+    @property
+    def _places(self) -> npt.NDArray[Any]:
+        """Steps of gradient descent, times of gradient flow."""
+        return self.times if self.steps is None else self.steps
+
+    def _check_dynamics(self, run: Run) -> None:
+        """Descent goes with descent, flow with flow."""
+        its = "descent" if run.times is None else "flow"
+        if its != self.settings["dynamics"]:
+            raise ValueError(
+                f"run: got gradient {its}, the prediction is for gradient {self.settings['dynamics']}"
+            )
 
 
 def _deviation_text(row: dict[str, Any]) -> str:
@@ -184,7 +196,8 @@ def predict(
     kernel : {"initial", "limit"}
         ``H(0)`` of the network, for which the prediction is exact as long as no pattern changes; or ``H_inf``.
     times : array_like, optional
-        Ascending, not negative: predict gradient flow at these times, ``e(t) = exp(-H t) e(0)``, instead.
+        Ascending, not negative: predict gradient flow at these times, ``e(t) = exp(-H t) e(0)``, instead; those of a
+        run are ``run.times``.
 
     Returns
     -------

@@ -80,8 +80,27 @@ def test_flow(problem):
     small = fastntk.predict(p.X, p.y, net=net, steps=20000, lr=1e-4, every=20000)
     np.testing.assert_allclose(found.drift[2], small.drift[-1], rtol=1e-4)
     assert found.steps is None
-    with pytest.raises(ValueError, match="run: a prediction of gradient flow has times"):
+    with pytest.raises(ValueError, match="run: got gradient descent, the prediction is for gradient flow"):
         found.compare(fastntk.train(p.X, p.y, net=net, steps=1))
+
+
+def test_prediction_beside_a_flow(problem, tmp_path):
+    """Neurons far from their kinks: the linearised network is the network."""
+    p = problem(6, 5, 300)
+    net = TwoLayerReLU(1e4 * p.W, p.a)
+    y = net(p.X) + p.y
+    run = fastntk.train(p.X, y, net=net, dynamics="flow", t_final=5.0, times=[1.0, 3.0], tolerance=1e-6)
+    found = fastntk.predict(p.X, y, net=net, times=run.times)
+    rows = found.compare(run)
+    assert [row["series"] for row in rows] == ["loss", "drift", "flips"]
+    for row in rows:
+        assert row["relative"] < 1e-5, row
+        assert row["time"] in run.times
+    assert found.plot(run, tmp_path / "beside.svg").stat().st_size > 0
+    with pytest.raises(ValueError, match="run: none of its logged times is predicted"):
+        fastntk.predict(p.X, y, net=net, times=[0.5]).compare(run)
+    with pytest.raises(ValueError, match="run: got gradient flow, the prediction is for gradient descent"):
+        fastntk.predict(p.X, y, net=net).plot(run, tmp_path / "beside.png")
 
 
 def test_limit_kernel():

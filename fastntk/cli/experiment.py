@@ -15,6 +15,7 @@ from fastntk.cli.options import (
     check_threads,
     data_option,
     data_source,
+    flow_options,
     load_data,
     network_options,
     progress_option,
@@ -75,6 +76,7 @@ def reproduce(data: Path | None, out: Path, progress: bool, **settings: Any) -> 
 @click.option("--seeds", type=IntList(0), default="0", show_default=True)
 @training_options(metrics="loss,flips,drift")
 @network_options
+@flow_options
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR")
 @click.option(
     "--diagnostics",
@@ -132,11 +134,11 @@ def _run(data: Path | None, out: Path, progress: bool, settings: dict[str, Any])
 @contextmanager
 def _kept_in(out: Path, settings: dict[str, Any]) -> Iterator[None]:
     """Say in one line what is kept when the command does not end."""
-    from fastntk.errors import DivergenceError
+    from fastntk.errors import DivergenceError, ToleranceError
 
     try:
         yield
-    except DivergenceError as error:
+    except (DivergenceError, ToleranceError) as error:
         log = error.run.to_csv(out / "diverged.csv")
         raise Diverged(f"{error} (log so far: {log})") from None
     except KeyboardInterrupt:

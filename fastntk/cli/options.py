@@ -18,6 +18,7 @@ __all__ = [
     "check_threads",
     "data_option",
     "data_source",
+    "flow_options",
     "load_data",
     "network_options",
     "progress_option",
@@ -201,6 +202,29 @@ def resolve_methods(settings: dict[str, Any]) -> None:
         if not 0.0 <= momentum < 1.0:
             raise ValueError(f"--momentum must be from 0 to below 1, got {momentum:g}")
         settings["optimizer"] = OPTIMIZERS[settings["optimizer"]](momentum)
+
+
+def flow_options(command: Command) -> Command:
+    """Add dynamics, t-final and tolerance."""
+    for option in (
+        click.option(
+            "--tolerance",
+            type=float,
+            default=1e-3,
+            show_default=True,
+            help="Of gradient flow: error of the outputs in a step, relative to the residual.",
+        ),
+        click.option("--t-final", type=float, help="Of gradient flow: where it ends."),
+        click.option(
+            "--dynamics",
+            type=click.Choice(["descent", "flow"]),
+            default="descent",
+            show_default=True,
+            help="Gradient descent, or gradient flow up to --t-final, logged at 101 times.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def data_source(data: Path | None) -> str:

@@ -12,6 +12,7 @@ from fastntk.cli.options import (
     IntList,
     check_threads,
     data_option,
+    flow_options,
     load_data,
     network_options,
     progress_option,
@@ -28,7 +29,8 @@ _PREDICTED = {"layers": "first", "loss": "squared", "optimizer": "gd", "batch_si
 
 
 @click.command(
-    epilog="Exit status: 2 bad input, 3 training diverged (its log is in the --csv file), 130 interrupted.",
+    epilog="Exit status: 2 bad input, 3 training diverged or a flow missed its tolerance (the log is in the "
+    "--csv file), 130 interrupted.",
     short_help="One network; its log and weights as .npz, its log as CSV.",
 )
 @data_option
@@ -36,6 +38,7 @@ _PREDICTED = {"layers": "first", "loss": "squared", "optimizer": "gd", "batch_si
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @training_options(metrics="loss,flips,drift")
 @network_options
+@flow_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -73,9 +76,9 @@ def train(
     diagnostics: Path | None,
     **settings: Any,
 ) -> None:
-    """Train one two-layer ReLU network by gradient descent and print where it ended."""
+    """Train one two-layer ReLU network by gradient descent or flow and print where it ended."""
     from fastntk import checks
-    from fastntk.errors import DivergenceError
+    from fastntk.errors import DivergenceError, ToleranceError
     from fastntk.sweeps import Sweep
     from fastntk.training import train as run_training
 
@@ -94,7 +97,7 @@ def train(
             ensure_parent(path, name)
     try:
         run = run_training(X, y, diagnostics=diagnostics is not None, **settings)
-    except DivergenceError as error:
+    except (DivergenceError, ToleranceError) as error:
         kept = f" (log so far: {error.run.to_csv(csv)})" if csv is not None else ""
         raise Diverged(f"{error}{kept}") from None
     except KeyboardInterrupt:
@@ -107,7 +110,7 @@ def train(
         from fastntk.predictions import predict
 
         shared = ("width", "steps", "lr", "seed", "every", "dtype", "kappa", "paired")
-        predict(X, y, **{name: settings[name] for name in shared}).plot(run, prediction)
+        predict(X, y, times=run.times, **{name: settings[name] for name in shared}).plot(run, prediction)
     if diagnostics is not None and run.diagnostics is not None:
         for figure in ("diagnostics.png", "diagnostics.pdf"):
             run.diagnostics.plot(diagnostics / figure)

@@ -37,6 +37,7 @@ def choose(
     engine: str = "auto",
     layers: str = "first",
     momentum: bool = False,
+    flow: bool = False,
 ) -> Choice:
     """Choose an engine for n samples of dimension d and the given width.
 
@@ -49,7 +50,7 @@ def choose(
     engine : {"auto", "dual", "primal"}
         A name other than "auto" is taken as it is.
     layers : {"first", "second", "both"}
-    momentum : bool
+    momentum, flow : bool
         What is trained and how, which decides the memory.
 
     Returns
@@ -74,7 +75,7 @@ def choose(
     ratio = n / (d * (1.0 + TABLES_PER_BLAS))
     faster, other = ("dual", "primal") if ratio <= 1.0 else ("primal", "dual")
     needed = {
-        kind.name: kind.bytes_needed(n, d, width, itemsize, layers, momentum)
+        kind.name: kind.bytes_needed(n, d, width, itemsize, layers, momentum, flow)
         for kind in (DualEngine, PrimalEngine)
     }
     relation = "<=" if faster == "dual" else ">"

@@ -65,6 +65,8 @@ class Run:
         The trained network; runs inside a `Sweep` keep none.
     X, y : arrays or None
         The data trained on; runs inside a `Sweep` keep none.
+    times : (k,) float64 or None
+        For gradient flow, the times of the log; ``steps`` then counts the solver's accepted steps up to them.
     provenance : dict
         Settings, seed, engine with its reason, data hash, versions, machine, seconds: JSON-able.
 
@@ -96,13 +98,14 @@ class Run:
     net: TwoLayerReLU | None = None
     X: NDArray[Any] | None = None
     y: NDArray[Any] | None = None
+    times: NDArray[np.float64] | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.steps = np.asarray(self.steps, dtype=np.int64)
         if self.steps.ndim != 1:
             raise ValueError(f"steps: got shape {self.steps.shape}, expected one dimension")
-        for name in SERIES:
+        for name in ("times", *SERIES):
             value = getattr(self, name)
             if value is None:
                 continue
@@ -114,8 +117,11 @@ class Run:
             setattr(self, name, value)
 
     def __repr__(self) -> str:
-        parts = [f"{key}={self.provenance.get(key)}" for key in ("width", "seed", "lr")]
+        speed = "lr" if self.times is None else "tolerance"
+        parts = [f"{key}={self.provenance.get(key)}" for key in ("width", "seed", speed)]
         parts.append(f"steps={self.steps[-1] if self.steps.size else None}")
+        if self.times is not None and self.times.size:
+            parts.append(f"time={self.times[-1]:g}")
         if self.loss is not None and self.loss.size:
             parts.append(f"loss {self.loss[0]:.4g} -> {self.loss[-1]:.4g}")
         return f"Run({', '.join(parts)})"
@@ -126,9 +132,10 @@ class Run:
         return int(self.provenance["width"])
 
     @property
-    def lr(self) -> float:
-        """Step size."""
-        return float(self.provenance["lr"])
+    def lr(self) -> float | None:
+        """Step size, None for gradient flow."""
+        lr = self.provenance["lr"]
+        return None if lr is None else float(lr)
 
     @property
     def seed(self) -> int | None:
@@ -141,6 +148,11 @@ class Run:
         """Wall time of the training loop, None when it was not measured."""
         seconds = self.provenance.get("seconds")
         return None if seconds is None else float(seconds)
+
+    @property
+    def places(self) -> NDArray[Any]:
+        """Where the log was taken: the times of gradient flow, or the steps."""
+        return self.steps if self.times is None else self.times
 
     @property
     def series(self) -> dict[str, NDArray[np.float64]]:
@@ -174,14 +186,14 @@ class Run:
         return np.asarray(fastntk.gram(self.X, self.net.W, a=self.net.a, layers=layers))
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the log as tidy rows, one dict per logged step: width, seed, step and every series present.
+        """Return the log as tidy rows, one dict per logged step: width, seed, step, time and every series present.
 
         Returns
         -------
         list of dict
-            Plain int and float values.
+            Plain int and float values; ``time`` for gradient flow only.
         """
-        series = self.series
+        series = self.series if self.times is None else {"time": self.times, **self.series}
         head = {"width": self.provenance.get("width"), "seed": self.seed}
         return [
             {**head, "step": int(step), **{name: float(value[i]) for name, value in series.items()}}
@@ -234,7 +246,9 @@ class Run:
         if self.net is not None:
             found |= {"W": self.net.W, "a": self.net.a}
         found |= {
-            name: np.asarray(value) for name in ("X", "y") if (value := getattr(self, name)) is not None
+            name: np.asarray(value)
+            for name in ("X", "y", "times")
+            if (value := getattr(self, name)) is not None
         }
         return found
 
@@ -246,7 +260,7 @@ class Run:
             from fastntk.network import TwoLayerReLU
 
             net = TwoLayerReLU(arrays["W"], arrays["a"])
-        kept = {name: arrays[name] for name in ("steps", *SERIES, "X", "y") if name in arrays}
+        kept = {name: arrays[name] for name in ("steps", *SERIES, "X", "y", "times") if name in arrays}
         seen = _inside("diagnostics", arrays)
         return cls(
             **kept,
