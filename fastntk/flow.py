@@ -9,8 +9,8 @@ convex functional, so does this.  It is stable for ``h lambda_max < 5.15``.  ``(
 order 2, and z minus that the estimate of the error.  Its outputs are never computed: for smooth u they are those of
 ``(2 y + far) / 3`` plus ``(u(far) - u(y)) / 3``, up to the order of the estimate, and exactly if u is affine.
 
-Sources: Kraaijevanger, BIT 31 (1991) 482; the embedded solution: Fekete, Conde and Shadid, J. Comput. Appl. Math. 412
-(2022) 114325.
+Sources: Kraaijevanger, BIT 31 (1991) 482; the pair: Gottlieb, Ketcheson and Shu, Strong Stability Preserving
+Runge-Kutta and Multistep Time Discretizations (2011).
 """
 
 from __future__ import annotations

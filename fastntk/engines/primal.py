@@ -102,10 +102,12 @@ class PrimalEngine(Engine):
 
     def keep(self) -> None:
         super().keep()
-        self.masks = self.masks.copy()  # the steps write to it
+        self.masks = self.masks.copy()  # the steps write to it, and to the shares
+        self._kept_shares = self._drift_shares.copy()
 
     def undo(self) -> None:
         super().undo()
+        self._drift_shares = self._kept_shares
         if not self._plain:
             self._V.fill(0.0)  # an overflow must not outlive its step, nor one times zero
         if self.layers == "second":

@@ -155,7 +155,7 @@ def verify(
 
     Notes
     -----
-    Cost: about eight runs of `train` for each width and seed, ten evaluations of each of three radii, and
+    Cost: about ten runs of `train` for each width and seed, ten evaluations of each of three radii, and
     ``n^2 m / 2`` bit products for each draw and width.
 
     A verdict is about the networks that were tried.  The widths that the theory asks for are far beyond these, so that
