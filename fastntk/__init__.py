@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastntk import datasets, losses, optimizers, reference
     from fastntk.alignment import LabelProjections, generalization_complexity, label_projections
-    from fastntk.errors import ConvergenceWarning, DivergenceError, MemoryLimitError, SingularGramWarning
+    from fastntk.errors import (
+        ConvergenceWarning,
+        DeviceError,
+        DivergenceError,
+        MemoryLimitError,
+        SingularGramWarning,
+    )
     from fastntk.gradient import loss_gradient
     from fastntk.gram_confidence import GramInterval, gram_interval
     from fastntk.gram_matrix import gram
@@ -32,6 +38,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "ConvergenceWarning": "errors",
+    "DeviceError": "errors",
     "DivergenceError": "errors",
     "Eigenvalue": "spectra",
     "Enclosed": "spectra",
@@ -75,6 +82,7 @@ _HOME = {
 
 __all__ = [
     "ConvergenceWarning",
+    "DeviceError",
     "DivergenceError",
     "Eigenvalue",
     "Enclosed",
