@@ -1,0 +1,96 @@
+"""Bits times dense: ``S[c, r] = sum_i M[i, r] e[i] V[i, c]``, with neurons contiguous in S.
+
+Two ways, decided by arithmetic for an H200 (132 SMs at 1.75 GHz; datasheet figures, not measured):
+    matrix units: V split into three bf16 parts (3 x 8 bits: all of float32), the mask as bf16 zeros and ones, so every
+        product is exact, sums in float32: three products at 495 T multiply-adds a second are 165 T/s. For float32
+        where there is a vendor library (`vendor`).
+    tables (here): shared memory delivers 128 bytes a cycle and SM, 32 floats that stand for 8 samples each: 256
+        multiply-adds a cycle and SM, 59 T/s, a table of 256 rows per 1024 neurons taking a quarter of it away.
+        For float64 it is 29 T/s, what the vendor's product does; so float64 always comes here.
+    float32 units: 128 multiply-adds a cycle and SM at best, 30 T/s, whatever the format of the mask.
+Layout: mask bytes ``[8 samples][neuron]`` read as words of 4 neurons; V (n, p) row-major. A block owns a column tile (32
+    floats, 16 doubles) and 1024 neurons; a thread owns one column and 64 or 32 neurons, its sums in registers. The
+    threads of a warp read one row of a table, 128 bytes: all banks once.
+Method: four Russians, one byte of samples at a time: 256 threads' worth of partial sums of eight rows of V.
+Accumulation: working precision, eight samples at a time in sample order, as on the CPU.
+Rejected: nibbles (16 rows, tables for nothing, but twice the loads: no better than multiplying), lanes that own neurons
+    (their rows fall into random banks: 3.5 of 32 threads meet on average).
+"""
+
+import numpy as np
+
+from fastntk.jit_cuda import cuda, kernel
+
+THREADS = 512
+_LINE = 128  # bytes of a row of a table
+_WORDS = {4: 16, 8: 8}  # words of 4 neurons whose sums a thread holds, by the bytes of a float
+NEURONS = 1024  # of a block, in either precision: THREADS / columns of a tile * neurons of a thread
+
+
+def _table_kernel(dtype):
+    itemsize = np.dtype(dtype).itemsize
+    columns = _LINE // itemsize
+    words = _WORDS[itemsize]
+    rows = 256 * columns // THREADS  # of a table that a thread fills
+    low_bits = rows.bit_length() - 1
+    zero = dtype(0)
+
+    @kernel
+    def masked_sums_kernel(words_of_bits, V, e, first, count, out):
+        """See `masked_sums`."""
+        table = cuda.shared.array((256, columns), dtype)
+        sums = cuda.local.array(4 * words, dtype)
+        values = cuda.local.array(8, dtype)
+        lane, group = cuda.threadIdx.x % columns, cuda.threadIdx.x // columns
+        n, p = V.shape
+        column = cuda.blockIdx.x * columns + lane
+        neuron = cuda.blockIdx.y * NEURONS + group * 4 * words  # counted from `first`
+        word = (first + neuron) // 4
+        for k in range(4 * words):
+            sums[k] = zero
+        for row in range((n + 7) // 8):
+            for bit in range(8):
+                i = 8 * row + bit
+                values[bit] = e[i] * V[i, column] if i < n and column < p else zero
+            start = zero
+            for bit in range(low_bits, 8):
+                if (group >> (bit - low_bits)) & 1:
+                    start += values[bit]
+            cuda.syncthreads()
+            table[group * rows, lane] = start
+            for bit in range(low_bits):
+                for k in range(1 << bit):
+                    table[group * rows + (1 << bit) + k, lane] = (
+                        table[group * rows + k, lane] + values[bit]
+                    )
+            cuda.syncthreads()
+            for w in range(words):
+                if word + w < words_of_bits.shape[1]:
+                    octets = words_of_bits[row, word + w]
+                    sums[4 * w] += table[octets & np.uint32(255), lane]
+                    sums[4 * w + 1] += table[(octets >> np.uint32(8)) & np.uint32(255), lane]
+                    sums[4 * w + 2] += table[(octets >> np.uint32(16)) & np.uint32(255), lane]
+                    sums[4 * w + 3] += table[octets >> np.uint32(24), lane]
+        if column < p:
+            for k in range(4 * words):
+                if neuron + k < count:
+                    out[column, neuron + k] = sums[k]
+
+    return masked_sums_kernel
+
+
+masked_sums_float32_kernel = _table_kernel(np.float32)
+masked_sums_float64_kernel = _table_kernel(np.float64)
+
+
+def masked_sums(words_of_bits, V, e, first, count, out, stream=0):
+    """out[c, k] = sum_i M[i, first + k] e[i] V[i, c] for k < count, by tables; out (p, count or more).
+
+    words_of_bits (rows, width / 4) are the mask bytes seen as uint32; first is a multiple of 4; V (n, p), e (n or more,)
+    and out have one precision.
+    """
+    float32 = np.dtype(out.dtype).itemsize == 4
+    launched = masked_sums_float32_kernel if float32 else masked_sums_float64_kernel
+    columns = _LINE // np.dtype(out.dtype).itemsize
+    grid = -(-V.shape[1] // columns), -(-count // NEURONS)
+    launched[grid, THREADS, stream](words_of_bits, V, e, first, count, out)
