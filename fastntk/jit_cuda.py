@@ -48,7 +48,10 @@ def _driver_problem() -> str | None:
     try:
         (status,) = driver.cuInit(0)
         _, version = driver.cuDriverGetVersion()
-    except (RuntimeError, OSError) as error:  # the bindings look for the driver's library when they are first called
+    except (
+        RuntimeError,
+        OSError,
+    ) as error:  # the bindings look for the driver's library when they are first called
         return f"no NVIDIA driver was found: {error}"
     if version and version // 1000 < needed:
         return (
@@ -92,9 +95,15 @@ def __getattr__(name: str) -> Any:
     return globals()["cuda"]
 
 
-def kernel(function: Callable[..., Any]) -> Any:
-    """Decorator for kernels, launched as ``name[grid, block, stream](...)``; compiled when first launched."""
-    return __getattr__("cuda").jit(function)
+def kernel(function: Callable[..., Any] | None = None, *, threads: int | None = None) -> Any:
+    """Decorator for kernels, launched as ``name[grid, block, stream](...)``; compiled when first launched.
+
+    ``threads`` is the size of the block of a kernel with many registers: the compiler keeps to what leaves room for it.
+    """
+    if function is None:
+        return lambda f: kernel(f, threads=threads)
+    limits = {} if threads is None or simulated() else {"launch_bounds": threads}
+    return __getattr__("cuda").jit(**limits)(function)
 
 
 def device_function(function: Callable[..., Any]) -> Any:

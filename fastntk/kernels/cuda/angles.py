@@ -1,7 +1,7 @@
 """The angle between two rows and the first moment of two ReLUs: the polynomials of the CPU's `angles`, on a device.
 
 Coefficients sit in constant memory, which all threads of a warp read at once; the loop has a fixed length, so it
-unrolls into one chain of fused multiply-adds with an operand from there. One chain is enough: other warps fill the gaps.
+unrolls into one chain of fused multiply-adds with an operand from there. Other warps fill the gaps of the chain.
 """
 
 import numpy as np

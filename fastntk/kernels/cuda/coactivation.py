@@ -1,19 +1,19 @@
 """Bits times bits: ``C[i, j] = sum_r M[i, r] M[j, r]`` and the Gram matrix ``H = (X X^T) * C / m``.
 
-Three ways, by arithmetic for an H200 (132 SMs at 1.75 GHz; datasheet figures, not measured), a bit product being one AND
-of two bits and its count:
+Three ways, by arithmetic for an H200 (132 SMs at 1.75 GHz; datasheet figures, not measured), a bit product being the
+AND of two bits and its count:
     popcount (here): 16 words of 32 bits a cycle and SM, 0.12 P bit products a second; only half the matrix is computed,
         so 0.24 P/s of the n^2 m.
     int8 matrix units: zeros and ones as bytes, 0.99 P/s, sums in int32 exact for m < 2^31; n m bytes once. By panels of
-        rows that end at the diagonal (`vendor.counts`) a little more than half the matrix is computed: about 1.75 P/s of
-        the n^2 m. The way where there is a vendor library.
+        rows that end at the diagonal (`plans.Counting`) a little more than half the matrix is computed: about
+        1.75 P/s of the n^2 m. The way where there is a vendor library.
     bf16 matrix units: half of that, and exact to m = 2^24 only. One-bit matrix units (and.popc, native on sm_80 to
         sm_90): 8 times int8 on paper, but there is no library for them and none of the packages compiles them.
-Layout: words over neurons ``(samples, width / 32)``, made from the mask bytes by `to_words`. A block owns 64 x 64 counts
-    on or below the diagonal and writes them and their mirror image; a thread owns 4 x 4, 16 apart, so that no two
+Layout: words over neurons ``(samples, width / 32)``, made from the mask bytes by `to_words`. A block owns 64 x 64
+    counts on or below the diagonal and writes them and their mirror image; a thread owns 4 x 4, 16 apart, so that no two
     threads of a warp meet in a bank. 32 words of 128 samples at a time go through shared memory.
-Cost: n^2 m / 64 popcounts at 2 cycles a warp; beside each an AND and an addition (half a cycle each) and half a load from
-    shared memory: popcount is the bound.
+Cost: n^2 m / 64 popcounts at 2 cycles a warp; beside each an AND and an addition (half a cycle each) and half a
+    load from shared memory: popcount is the bound.
 Accumulation: int32 per pair, exact for m < 2^31.
 """
 
@@ -98,15 +98,31 @@ def coactivation_counts(words, out, stream=0):
 
 
 @kernel
+def mirror_kernel(lower, out):
+    """See `mirror`."""
+    j = cuda.blockIdx.x * _THREADS + cuda.threadIdx.x
+    i = cuda.blockIdx.y
+    if j < out.shape[1]:
+        out[i, j] = lower[i, j] if j <= i else lower[j, i]
+
+
+def mirror(lower, out, stream=0):
+    """out (n, n) int64, both triangles, from the lower triangle of an int32 matrix with n or more rows and columns."""
+    grid = -(-out.shape[1] // _THREADS), out.shape[0]
+    mirror_kernel[grid, _THREADS, stream](lower, out)
+
+
+@kernel
 def gram_from_counts_kernel(K, C, m, out):
     """See `gram_from_counts`."""
     j = cuda.blockIdx.x * _THREADS + cuda.threadIdx.x
     i = cuda.blockIdx.y
     if j < out.shape[1]:
-        out[i, j] = K[i, j] * np.float64(C[i, j]) / m
+        product = K[i, j] if j <= i else K[j, i]  # a vendor's K need not be symmetric to the last bit
+        out[i, j] = product * np.float64(C[i, j]) / m
 
 
 def gram_from_counts(K, C, m, out, stream=0):
-    """out = K * C / m in float64, element by element; C holds int64 (n, n), m is a float."""
+    """out = K * C / m in float64, exactly symmetric; C holds int64 (n, n), m is a float; K's lower half is read."""
     grid = -(-out.shape[1] // _THREADS), out.shape[0]
     gram_from_counts_kernel[grid, _THREADS, stream](K, C, m, out)

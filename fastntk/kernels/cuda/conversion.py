@@ -16,7 +16,8 @@ MOST_BLOCKS = 1024  # enough threads to fill any device; beyond, each takes seve
 
 
 @kernel
-def _convert(source, target, most, flags):
+def convert_kernel(source, target, copies, most, flags):
+    """See `convert`."""
     rows, columns = source.shape
     for k in range(cuda.grid(1), rows * columns, cuda.gridsize(1)):
         i, j = k // columns, k % columns
@@ -25,34 +26,49 @@ def _convert(source, target, most, flags):
             flags[0] = 1
         elif abs(value) > most:
             flags[1] = 1
-        else:
+        elif copies:
             target[i, j] = value
 
 
 @kernel
-def _convert_vector(source, target, most, flags):
+def convert_vector_kernel(source, target, copies, most, flags):
+    """See `convert`."""
     for i in range(cuda.grid(1), source.shape[0], cuda.gridsize(1)):
         value = source[i]
         if not math.isfinite(value):
             flags[0] = 1
         elif abs(value) > most:
             flags[1] = 1
-        else:
+        elif copies:
             target[i] = value
 
 
 @kernel
-def _zero(values):
+def zero_kernel(values):
+    """See `zero`."""
     for k in range(cuda.grid(1), values.shape[0], cuda.gridsize(1)):
         values[k] = 0
 
 
 @kernel
-def _unpack(bits, dense):
+def unpack_kernel(bits, dense):
+    """See `unpack`."""
     n, m = dense.shape
     for k in range(cuda.grid(1), n * m, cuda.gridsize(1)):
         i, r = k // m, k % m
         dense[i, r] = (bits[i // 8, r] >> (i % 8)) & 1 != 0
+
+
+@kernel
+def mirror_kernel(values, factor):
+    """See `mirror`."""
+    n = values.shape[0]
+    for k in range(cuda.grid(1), n * n, cuda.gridsize(1)):
+        i, j = k // n, k % n
+        if j <= i:
+            value = factor * values[i, j]
+            values[i, j] = value
+            values[j, i] = value
 
 
 def _blocks(entries):
@@ -60,17 +76,26 @@ def _blocks(entries):
 
 
 def convert(source, target, flags, stream=0):
-    """target = source; flags[0] becomes 1 if an entry is not finite, flags[1] if one is too large for the target."""
-    run = _convert if len(source.shape) == 2 else _convert_vector
-    run[_blocks(target.size), BLOCK, stream](source, target, float(np.finfo(target.dtype).max), flags)
+    """target = source; flags[0] becomes 1 if an entry is not finite, flags[1] if one is too large for the target.
+
+    If target is source nothing but the flags is written.
+    """
+    run = convert_kernel if len(source.shape) == 2 else convert_vector_kernel
+    most = float(np.finfo(target.dtype).max)
+    run[_blocks(target.size), BLOCK, stream](source, target, target is not source, most, flags)
 
 
 def zero(values, stream=0):
     """values = 0, for contiguous values of any shape."""
     flat = values.ravel()
-    _zero[_blocks(flat.size), BLOCK, stream](flat)
+    zero_kernel[_blocks(flat.size), BLOCK, stream](flat)
+
+
+def mirror(values, factor, stream=0):
+    """Lower triangle and diagonal of values (n, n) times factor, in both triangles."""
+    mirror_kernel[_blocks(values.size), BLOCK, stream](values, factor)
 
 
 def unpack(bits, dense, stream=0):
     """dense (n, m) = the packed bits as booleans."""
-    _unpack[_blocks(dense.size), BLOCK, stream](bits, dense)
+    unpack_kernel[_blocks(dense.size), BLOCK, stream](bits, dense)

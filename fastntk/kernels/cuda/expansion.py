@@ -56,7 +56,7 @@ def to_bf16(words_of_bits, first, ones, stream=0):
 @device_function
 def leading(x):
     """The float32 with the upper half of the bits of x: what bf16 keeps of it, cut off."""
-    return (x.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
+    return np.uint32(x.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
 
 
 @kernel
@@ -64,13 +64,13 @@ def scale_rows_kernel(V, e, out):
     """See `scale_rows`."""
     c = cuda.blockIdx.x * _THREADS + cuda.threadIdx.x
     i = cuda.blockIdx.y
-    if c < V.shape[1]:
-        out[i, c] = e[i] * V[i, c]
+    if c < out.shape[1]:
+        out[i, c] = e[i] * V[i, c] if i < V.shape[0] and c < V.shape[1] else np.float32(0)
 
 
 def scale_rows(V, e, out, stream=0):
-    """out[:n, :p] = e[:, None] * V (n, p). On its own, since the compiler would fuse a product into what uses it."""
-    grid = -(-V.shape[1] // _THREADS), V.shape[0]
+    """out = e[:, None] * V (n, p), zeros beyond. On its own: the compiler would fuse the product into what uses it."""
+    grid = -(-out.shape[1] // _THREADS), out.shape[0]
     scale_rows_kernel[grid, _THREADS, stream](V, e, out)
 
 

@@ -1,17 +1,20 @@
 """Bits times dense: ``S[c, r] = sum_i M[i, r] e[i] V[i, c]``, with neurons contiguous in S.
 
-Two ways, decided by arithmetic for an H200 (132 SMs at 1.75 GHz; datasheet figures, not measured):
+Three ways, by arithmetic for an H200 (132 SMs at 1.75 GHz; datasheet figures, not measured), in multiply-adds:
     matrix units: V split into three bf16 parts (3 x 8 bits: all of float32), the mask as bf16 zeros and ones, so every
-        product is exact, sums in float32: three products at 495 T multiply-adds a second are 165 T/s. For float32
-        where there is a vendor library (`vendor`).
-    tables (here): shared memory delivers 128 bytes a cycle and SM, 32 floats that stand for 8 samples each: 256
-        multiply-adds a cycle and SM, 59 T/s, a table of 256 rows per 1024 neurons taking a quarter of it away.
-        For float64 it is 29 T/s, what the vendor's product does; so float64 always comes here.
-    float32 units: 128 multiply-adds a cycle and SM at best, 30 T/s, whatever the format of the mask.
-Layout: mask bytes ``[8 samples][neuron]`` read as words of 4 neurons; V (n, p) row-major. A block owns a column tile (32
-    floats, 16 doubles) and 1024 neurons; a thread owns one column and 64 or 32 neurons, its sums in registers. The
+        product is exact, sums in float32: three products at 495 T/s are 165 T/s. The way for float32 where there is a
+        vendor library (`plans`).
+    tables (here): shared memory delivers 128 bytes a cycle and SM, 32 floats that stand for 8 samples each: 256 a cycle
+        and SM, 59 T/s. Of 112 accesses of a thread per table 64 are such (16 read mask bytes, 32 build the table):
+        34 T/s. In float64 17 T/s, what float64 matrix units do on sm_80 and half of that on sm_90, and far above any
+        product where float64 is slow; so float64 always comes here.
+    float32 units: 128 a cycle and SM, 30 T/s at best, whatever the format of the mask.
+Layout: mask bytes ``[8 samples][neuron]`` read as words of 4 neurons; V (n, p) row-major. A block owns a column tile
+    (32 floats, 16 doubles) and 1024 neurons; a thread owns one column and 64 or 32 neurons, its sums in registers. The
     threads of a warp read one row of a table, 128 bytes: all banks once.
-Method: four Russians, one byte of samples at a time: 256 threads' worth of partial sums of eight rows of V.
+Method: four Russians, one byte of samples at a time. A thread sums the subsets of the low samples in registers on top
+    of its own subset of the high ones, and stores that stretch of the table.
+Registers: 128 with 64 sums, all that 512 threads leave; ptxas spills 24 bytes in float32, none in float64.
 Accumulation: working precision, eight samples at a time in sample order, as on the CPU.
 Rejected: nibbles (16 rows, tables for nothing, but twice the loads: no better than multiplying), lanes that own neurons
     (their rows fall into random banks: 3.5 of 32 threads meet on average).
@@ -31,48 +34,49 @@ def _table_kernel(dtype):
     itemsize = np.dtype(dtype).itemsize
     columns = _LINE // itemsize
     words = _WORDS[itemsize]
+    held = 4 * words
     rows = 256 * columns // THREADS  # of a table that a thread fills
     low_bits = rows.bit_length() - 1
     zero = dtype(0)
 
-    @kernel
+    @kernel(threads=THREADS)
     def masked_sums_kernel(words_of_bits, V, e, first, count, out):
         """See `masked_sums`."""
         table = cuda.shared.array((256, columns), dtype)
-        sums = cuda.local.array(4 * words, dtype)
+        sums = cuda.local.array(held, dtype)
         values = cuda.local.array(8, dtype)
+        subsets = cuda.local.array(rows, dtype)
         lane, group = cuda.threadIdx.x % columns, cuda.threadIdx.x // columns
         n, p = V.shape
         column = cuda.blockIdx.x * columns + lane
-        neuron = cuda.blockIdx.y * NEURONS + group * 4 * words  # counted from `first`
+        neuron = cuda.blockIdx.y * NEURONS + group * held  # counted from `first`
         word = (first + neuron) // 4
-        for k in range(4 * words):
+        for k in range(held):
             sums[k] = zero
         for row in range((n + 7) // 8):
             for bit in range(8):
                 i = 8 * row + bit
                 values[bit] = e[i] * V[i, column] if i < n and column < p else zero
-            start = zero
+            subsets[0] = zero
             for bit in range(low_bits, 8):
                 if (group >> (bit - low_bits)) & 1:
-                    start += values[bit]
-            cuda.syncthreads()
-            table[group * rows, lane] = start
+                    subsets[0] += values[bit]
             for bit in range(low_bits):
                 for k in range(1 << bit):
-                    table[group * rows + (1 << bit) + k, lane] = (
-                        table[group * rows + k, lane] + values[bit]
-                    )
+                    subsets[(1 << bit) + k] = subsets[k] + values[bit]
             cuda.syncthreads()
-            for w in range(words):
-                if word + w < words_of_bits.shape[1]:
+            for k in range(rows):
+                table[group * rows + k, lane] = subsets[k]
+            cuda.syncthreads()
+            if word < words_of_bits.shape[1]:
+                for w in range(words):
                     octets = words_of_bits[row, word + w]
                     sums[4 * w] += table[octets & np.uint32(255), lane]
                     sums[4 * w + 1] += table[(octets >> np.uint32(8)) & np.uint32(255), lane]
                     sums[4 * w + 2] += table[(octets >> np.uint32(16)) & np.uint32(255), lane]
                     sums[4 * w + 3] += table[octets >> np.uint32(24), lane]
         if column < p:
-            for k in range(4 * words):
+            for k in range(held):
                 if neuron + k < count:
                     out[column, neuron + k] = sums[k]
 
@@ -86,8 +90,8 @@ masked_sums_float64_kernel = _table_kernel(np.float64)
 def masked_sums(words_of_bits, V, e, first, count, out, stream=0):
     """out[c, k] = sum_i M[i, first + k] e[i] V[i, c] for k < count, by tables; out (p, count or more).
 
-    words_of_bits (rows, width / 4) are the mask bytes seen as uint32; first is a multiple of 4; V (n, p), e (n or more,)
-    and out have one precision.
+    words_of_bits (rows, width / 4) are the mask bytes seen as uint32; first is a multiple of 64; V (n, p), e
+    (n or more,) and out have one precision.
     """
     float32 = np.dtype(out.dtype).itemsize == 4
     launched = masked_sums_float32_kernel if float32 else masked_sums_float64_kernel

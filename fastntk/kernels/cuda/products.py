@@ -42,9 +42,7 @@ def _product_kernel(transposed):
                     right[x, y + _SIDE * a] = B[j, start + x] if j < columns and start + x < depth else zero
                 else:
                     j, k = first + thread % _TILE, thread // _TILE + _EACH * a
-                    right[k, thread % _TILE] = (
-                        B[start + k, j] if j < columns and start + k < depth else zero
-                    )
+                    right[k, thread % _TILE] = B[start + k, j] if j < columns and start + k < depth else zero
             cuda.syncthreads()
             for k in range(_CHUNK):
                 for a in range(_EACH):

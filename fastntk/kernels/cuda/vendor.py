@@ -1,0 +1,88 @@
+"""Dense products by cuBLAS, where it is installed: CuPy, torch, conda and the CUDA toolkit all bring it along.
+
+`cuda.pathfinder`, which the CUDA packages depend on, knows where; the C function is called directly, so neither CuPy
+nor torch is needed. Row-major products are column-major ones of the transposes: ``C = A B`` is ``C^T = B^T A^T``.
+Formats: float32 with float32 sums (never tf32), float64, int8 with int32 sums, bf16 (held as uint16) with float32 sums.
+Alignment: cuBLAS takes matrix units for int8 only if the first factor is transposed and the second is not (here: B
+    transposed, A not), leading dimensions and the sides of the result's rows and the depth are multiples of 4, and
+    pointers of 4 bytes; for full speed 16 bytes. Masks are padded to 16 samples and 64 neurons, so they are.
+Not yet run on a device: arguments are tested against a double that computes what cuBLAS documents.
+"""
+
+import ctypes
+import functools
+import importlib
+
+import numpy as np
+
+from fastntk.jit_cuda import cuda, simulated
+
+_N, _T = 0, 1
+_DEFAULT_ALGORITHM = -1
+# Of each dtype of the factors: their type, that of the result, how to compute, and the dtype of the scalars.
+_FORMATS = {
+    "float32": (0, 0, 68, np.float32),
+    "float64": (1, 1, 70, np.float64),
+    "int8": (3, 10, 72, np.int32),
+    "uint16": (14, 0, 68, np.float32),
+}
+
+
+@functools.cache
+def library():
+    """cuBLAS, or None where it is not installed, and in the simulator."""
+    if simulated():
+        return None
+    pathfinder = importlib.import_module("cuda.pathfinder")
+    try:
+        path = pathfinder.load_nvidia_dynamic_lib("cublas").abs_path
+    except RuntimeError:  # not found, or not for this platform
+        return None
+    cublas = ctypes.CDLL(path)
+    integer, pointer = ctypes.c_int, ctypes.c_void_p
+    cublas.cublasCreate_v2.argtypes = [ctypes.POINTER(pointer)]
+    cublas.cublasDestroy_v2.argtypes = [pointer]
+    cublas.cublasSetStream_v2.argtypes = [pointer, pointer]
+    factor = [pointer, integer, integer]
+    cublas.cublasGemmEx.argtypes = [
+        pointer, integer, integer, integer, integer, integer, pointer, *factor, *factor, pointer, *factor, integer,
+        integer,
+    ]  # fmt: skip
+    return cublas
+
+
+def _check(status, call):
+    if status:
+        raise RuntimeError(f"{call} failed with status {status}")
+
+
+def address(array):
+    """Where a device array starts."""
+    return array.__cuda_array_interface__["data"][0]
+
+
+class Blas:
+    """cuBLAS on one stream of the current device."""
+
+    def __init__(self, stream=0):
+        cuda.current_context()  # cuBLAS takes the current one
+        self._cublas = library()
+        self._handle = ctypes.c_void_p()
+        _check(self._cublas.cublasCreate_v2(ctypes.byref(self._handle)), "cublasCreate")
+        _check(self._cublas.cublasSetStream_v2(self._handle, int(stream)), "cublasSetStream")
+
+    def __del__(self):
+        if getattr(self, "_handle", None):
+            self._cublas.cublasDestroy_v2(self._handle)
+
+    def product(self, A, B, C, shape, transpose_a=False, transpose_b=False, add=False):
+        """C[:M, :N] = op(A) op(B), added to C with ``add``; shape (M, N, K); all row-major, rows may be longer."""
+        rows, columns, depth = shape
+        kind, result, compute, scalar = _FORMATS[np.dtype(A.dtype).name]
+        one, old = scalar(1).tobytes(), scalar(1 if add else 0).tobytes()
+        status = self._cublas.cublasGemmEx(
+            self._handle, _T if transpose_b else _N, _T if transpose_a else _N, columns, rows, depth, one,
+            address(B), kind, B.shape[1], address(A), kind, A.shape[1], old, address(C), result, C.shape[1],
+            compute, _DEFAULT_ALGORITHM,
+        )  # fmt: skip
+        _check(status, "cublasGemmEx")
