@@ -10,8 +10,8 @@ AND of two bits and its count:
     bf16 matrix units: half of that, and exact to m = 2^24 only. One-bit matrix units (and.popc, native on sm_80 to
         sm_90): 8 times int8 on paper, but there is no library for them and none of the packages compiles them.
 Layout: words over neurons ``(samples, width / 32)``, made from the mask bytes by `to_words`. A block owns 64 x 64
-    counts on or below the diagonal and writes them and their mirror image; a thread owns 4 x 4, 16 apart, so that no two
-    threads of a warp meet in a bank. 32 words of 128 samples at a time go through shared memory.
+    counts on or below the diagonal and writes them and their mirror image; a thread owns 4 x 4, 16 apart, so that no
+    two threads of a warp meet in a bank. 32 words of 128 samples at a time go through shared memory.
 Cost: n^2 m / 64 popcounts at 2 cycles a warp; beside each an AND and an addition (half a cycle each) and half a
     load from shared memory: popcount is the bound.
 Accumulation: int32 per pair, exact for m < 2^31.
@@ -27,6 +27,7 @@ _PITCH = _CHUNK + 1
 _SIDE = 16  # threads along the side of a block; a thread has every 16th row and column
 _EACH = _TILE // _SIDE
 _THREADS = 128
+_BLOCK = (32, 4)  # threads of the passes over a matrix of counts
 
 
 @kernel
@@ -97,32 +98,32 @@ def coactivation_counts(words, out, stream=0):
     coactivation_counts_kernel[(blocks, blocks), (_SIDE, _SIDE), stream](words, out)
 
 
+def _grid(out):
+    return -(-out.shape[1] // _BLOCK[0]), -(-out.shape[0] // _BLOCK[1])
+
+
 @kernel
 def mirror_kernel(lower, out):
     """See `mirror`."""
-    j = cuda.blockIdx.x * _THREADS + cuda.threadIdx.x
-    i = cuda.blockIdx.y
-    if j < out.shape[1]:
+    j, i = cuda.grid(2)
+    if i < out.shape[0] and j < out.shape[1]:
         out[i, j] = lower[i, j] if j <= i else lower[j, i]
 
 
 def mirror(lower, out, stream=0):
     """out (n, n) int64, both triangles, from the lower triangle of an int32 matrix with n or more rows and columns."""
-    grid = -(-out.shape[1] // _THREADS), out.shape[0]
-    mirror_kernel[grid, _THREADS, stream](lower, out)
+    mirror_kernel[_grid(out), _BLOCK, stream](lower, out)
 
 
 @kernel
 def gram_from_counts_kernel(K, C, m, out):
     """See `gram_from_counts`."""
-    j = cuda.blockIdx.x * _THREADS + cuda.threadIdx.x
-    i = cuda.blockIdx.y
-    if j < out.shape[1]:
+    j, i = cuda.grid(2)
+    if i < out.shape[0] and j < out.shape[1]:
         product = K[i, j] if j <= i else K[j, i]  # a vendor's K need not be symmetric to the last bit
         out[i, j] = product * np.float64(C[i, j]) / m
 
 
 def gram_from_counts(K, C, m, out, stream=0):
     """out = K * C / m in float64, exactly symmetric; C holds int64 (n, n), m is a float; K's lower half is read."""
-    grid = -(-out.shape[1] // _THREADS), out.shape[0]
-    gram_from_counts_kernel[grid, _THREADS, stream](K, C, m, out)
+    gram_from_counts_kernel[_grid(out), _BLOCK, stream](K, C, m, out)
