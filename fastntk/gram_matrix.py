@@ -7,13 +7,14 @@ import numpy.typing as npt
 
 from fastntk import checks
 from fastntk.backends import kernel_threads
+from fastntk.device_arrays import on_gpu, require_absent, together
 from fastntk.gram_blocks import FiniteGram
 from fastntk.gram_neurons import DrawnNeurons, HeldNeurons, MappedNeurons, Neurons
 from fastntk.gram_passes import Terms
 from fastntk.kernels.cpu.coactivation import gram_from_panels
 from fastntk.kernels.cpu.products import products as _products
 from fastntk.layout import thread_slots
-from fastntk.masks import block_pairs, packed, panels
+from fastntk.masks import Masks, bits_of, block_pairs, packed, panels
 from fastntk.packing import PackedMasks
 from fastntk.progress import Progress
 from fastntk.rows import warn_parallel_rows
@@ -21,8 +22,6 @@ from fastntk.tiled import compute
 
 _ROWS = 128  # of a block of products: a few dozen tasks at n = 1000
 _LAYERS = {"first": (True, False), "second": (False, True), "both": (True, True)}
-
-Masks = PackedMasks | npt.NDArray[np.bool_]
 
 
 def gram(
@@ -71,7 +70,8 @@ def gram(
     Returns
     -------
     ndarray of `dtype`, shape (n, k), or `out`
-        Without Z exactly symmetric and, up to rounding, positive semi-definite.
+        Without Z exactly symmetric and, up to rounding, positive semi-definite.  Of arrays on a GPU an array there; there
+        it is that of the first layer, in float64, from ``W`` or ``masks``, without Z.
 
     Raises
     ------
@@ -112,6 +112,12 @@ def gram(
     array([[0.5 , 0.21],
            [0.21, 0.5 ]])
     """
+    if together(X=X, W=W, a=a, Z=Z, masks=bits_of(masks)):
+        require_absent(Z=Z, width=width, out=out)
+        for name, value, only in (("layers", layers, "first"), ("dtype", np.dtype(dtype).name, "float64")):
+            if value != only:
+                raise ValueError(f"{name} must be {only!r} for arrays on a GPU, got {value!r}")
+        return on_gpu("gram", X, W, a, masks=masks)
     source = gram_source(X, W, a, Z, masks=masks, layers=layers, width=width, seed=seed, dtype=dtype)
     if source.symmetric:
         warn_parallel_rows(source.points, "X", opposite=False)

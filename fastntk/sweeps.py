@@ -218,7 +218,7 @@ def sweep(
     """
     from fastntk import losses, optimizers
     from fastntk.batches import checked_batch_size
-    from fastntk.engines import ENGINES
+    from fastntk.engines import CHOICES
     from fastntk.metrics import chosen
     from fastntk.training import LAYERS
 
@@ -241,7 +241,7 @@ def sweep(
         "batch_size": checked_batch_size(batch_size, len(X)),
         "metrics": list(chosen(metrics)),
         "every": checks.integer(every, "every", 1),
-        "engine": checks.choice(engine, "engine", ("auto", *ENGINES)),
+        "engine": checks.choice(engine, "engine", CHOICES),
         "dtype": checks.floating_dtype(dtype).name,
         "kappa": checks.positive(kappa, "kappa"),
         "paired": bool(paired),

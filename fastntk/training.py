@@ -1,5 +1,6 @@
 """Gradient descent on the first layer, with the quantities of the theory logged along the way."""
 
+import importlib
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -11,10 +12,11 @@ from fastntk import checks, losses, optimizers
 from fastntk.arrays import host_array
 from fastntk.backends import kernel_threads
 from fastntk.batches import Batches, checked_batch_size
-from fastntk.engines import ENGINES, Engine, choose
+from fastntk.device_arrays import give_back, library_of, on_host, together, upload
+from fastntk.engines import CHOICES, Choice, Engine, choose, engine_of
 from fastntk.errors import DivergenceError
 from fastntk.jit import CompileClock
-from fastntk.losses import Loss
+from fastntk.losses import Loss, explosion
 from fastntk.metrics import Recorder, chosen
 from fastntk.network import TwoLayerReLU, initial_network
 from fastntk.optimizers import Optimizer
@@ -24,9 +26,6 @@ from fastntk.spectra import lambda_max
 from fastntk.tangent import TangentKernel
 
 LAYERS = ("first", "second", "both")
-
-_LARGEST = float(np.finfo(np.float64).max)
-_EXPLODED = 1e4  # times the larger of the losses of the initial network and of the zero function
 
 
 def train(
@@ -91,9 +90,10 @@ def train(
         the tangent kernel of the layers that move.  The loss is always logged.
     every : int
         Log every so many steps; the first and the last step are always logged.
-    engine : {"auto", "dual", "primal"}
+    engine : {"auto", "dual", "primal", "cuda"}
         "dual" moves the pre-activations, "primal" the weights: the same gradient descent up to rounding.
-        "auto" takes the one that is expected to be faster and fits in memory (`fastntk.engines.choose`).
+        "auto" takes the one that is expected to be faster and fits in memory (`fastntk.engines.choose`), "cuda" one of
+        both on a GPU: for the first layer by plain gradient descent.
     dtype : {"float32", "float64"}
         Precision of the initial network; that of ``net`` if one is given.
     kappa, paired
@@ -107,7 +107,8 @@ def train(
     Returns
     -------
     Run
-        ``.steps`` and one array of the same length per metric, ``.net`` (trained), ``.provenance``.
+        ``.steps`` and one array of the same length per metric, ``.net`` (trained), ``.provenance``.  If the data are
+        arrays on a GPU, training runs there and the network is given back there; ``net`` must live there too.
 
     Raises
     ------
@@ -116,7 +117,9 @@ def train(
     ValueError, TypeError
         If an argument is out of range, not finite, or shapes disagree.
     MemoryLimitError
-        If the state does not fit in memory; the message says how much is needed.
+        If the state does not fit in memory, that of the GPU with "cuda"; the message says how much is needed.
+    DeviceError
+        If "cuda" is asked for and no GPU can be used; the message says what is missing.
 
     Notes
     -----
@@ -134,6 +137,11 @@ def train(
     True
     """
     checks.choice(layers, "layers", LAYERS)
+    given, there = (X, y), together(**{"X": X, "y": y, "net.W": getattr(net, "W", None)})
+    if there:
+        engine = _engine_there(engine)
+        X, y = on_host(X), on_host(y)
+        net = net and TwoLayerReLU(on_host(net.W), on_host(net.a))
     X, y = host_array(X, "X", 2), host_array(y, "y", 1)  # the record describes the data as they were given
     samples = checks.matrix(X, "X")
     labels = checks.vector(y, "y", len(samples), "X", np.float64)
@@ -145,7 +153,7 @@ def train(
     batch_size = checked_batch_size(batch_size, len(samples))
     batches = Batches(len(samples), batch_size, seed)
     names = chosen(metrics)
-    checks.choice(engine, "engine", ("auto", *ENGINES))
+    checks.choice(engine, "engine", CHOICES)
     start, own = initial_network(samples, width, net, seed, dtype, kappa, paired)
     checks.representable(labels, "y", start.W.dtype)
     objective.check(labels)
@@ -160,14 +168,17 @@ def train(
         kernel = TangentKernel(samples, start, layers)
         recorder = Recorder(kernel, n, names)  # dense linear algebra, before BLAS is limited to one thread
         with kernel_threads(threads) as used, reporter(progress, steps, f"width {start.width}") as report:
-            moving = ENGINES[choice.name](samples, start, layers, method)
-            stopped_at, exploded = _descend(
+            moving = engine_of(choice)(samples, start, layers, method)
+            stopped_at, exploded = _loop(choice, objective, batch_size)(
                 moving, labels, objective, batches, lr, steps, every, recorder, report
             )
             if exploded is None:
                 weights = start.W if own else np.empty_like(start.W)
                 moving.write_weights(weights)
                 trained = TwoLayerReLU(weights, moving.a)
+                if there:
+                    parts = (give_back(upload(part), library_of(given[0])) for part in (weights, moving.a))
+                    trained = TwoLayerReLU(*parts)
     record = provenance.collect(
         X, y, width=start.width, lr=lr, seed=seed if net is None or batch_size is not None else None,
         steps=steps, every=every, metrics=list(names), layers=layers, loss=objective.record(),
@@ -176,11 +187,29 @@ def train(
         engine={"name": choice.name, "reason": choice.reason}, limit=recorder.limit, stopped_at=stopped_at,
         seconds=time.perf_counter() - began - clock.seconds, compile_seconds=clock.seconds,
     )  # fmt: skip
-    run = Run(net=trained, X=samples, y=labels, provenance=record, **recorder.arrays())
+    kept: tuple[Any, Any] = given if there else (samples, labels)
+    run = Run(net=trained, X=kept[0], y=kept[1], provenance=record, **recorder.arrays())
     if exploded is not None:
         largest = float(lambda_max(kernel.initial(moving)))
         raise _divergence(run, stopped_at, exploded, objective, method, largest)
     return run
+
+
+def _engine_there(engine: str) -> str:
+    """The engine for data on a GPU."""
+    if engine not in ("auto", "cuda"):
+        raise ValueError(f"engine must be 'auto' or 'cuda' for data on a GPU, got {engine!r}")
+    return "cuda"
+
+
+def _loop(choice: Choice, objective: Loss, batch_size: int | None) -> Callable[..., tuple[int, float | None]]:
+    """The loop over the steps: on a GPU without transfers, unless batches or losses are made on the host."""
+    if choice.name.startswith("cuda") and batch_size is None and type(objective) in losses.LOSSES.values():
+        descend: Callable[..., tuple[int, float | None]] = importlib.import_module(
+            "fastntk.cuda.training"
+        ).descend
+        return descend
+    return _descend
 
 
 def _descend(
@@ -195,14 +224,12 @@ def _descend(
     report: Callable[[int], object],
 ) -> tuple[int, float | None]:
     """Run all steps; the step reached, and the loss there if it exploded."""
-    ceiling = _LARGEST
+    ceiling = np.inf
     with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss
         for step in range(steps + 1):
             loss, e = objective.evaluate(moving.u, labels)
             if step == 0:
-                ceiling = min(
-                    _EXPLODED * max(loss, objective.evaluate(np.zeros_like(labels), labels)[0]), _LARGEST
-                )
+                ceiling = explosion(objective, loss, labels)
             if not loss <= ceiling:
                 recorder.record_divergence(step, loss)
                 return step, loss

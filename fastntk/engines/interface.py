@@ -4,6 +4,7 @@ import abc
 
 import numpy as np
 
+from fastntk.device_masks import DevicePackedMasks
 from fastntk.engines.second_layer import SecondLayer
 from fastntk.masks import flip_fraction
 from fastntk.network import TwoLayerReLU
@@ -23,8 +24,8 @@ class Engine(abc.ABC):
 
     name: str
     u: np.ndarray
-    masks: PackedMasks
-    initial_masks: PackedMasks
+    masks: PackedMasks | DevicePackedMasks
+    initial_masks: PackedMasks | DevicePackedMasks
 
     def __init__(
         self,

@@ -12,7 +12,8 @@ import numpy as np
 from fastntk.jit_cuda import cuda, kernel
 
 BLOCK = 128
-MOST_BLOCKS = 1024  # enough threads to fill any device; beyond, each takes several entries
+_EACH = 64  # entries of a thread, so that small arrays take few blocks
+_MOST_BLOCKS = 2048  # enough threads to fill any device; beyond, each takes more entries
 
 
 @kernel
@@ -44,6 +45,21 @@ def convert_vector_kernel(source, target, copies, most, flags):
 
 
 @kernel
+def copy_kernel(source, target):
+    """See `copy`."""
+    columns = source.shape[1]
+    for k in range(cuda.grid(1), source.size, cuda.gridsize(1)):
+        target[k // columns, k % columns] = source[k // columns, k % columns]
+
+
+@kernel
+def copy_vector_kernel(source, target):
+    """See `copy`."""
+    for i in range(cuda.grid(1), source.size, cuda.gridsize(1)):
+        target[i] = source[i]
+
+
+@kernel
 def zero_kernel(values):
     """See `zero`."""
     for k in range(cuda.grid(1), values.shape[0], cuda.gridsize(1)):
@@ -72,7 +88,7 @@ def mirror_kernel(values, factor):
 
 
 def _blocks(entries):
-    return min(-(-entries // BLOCK), MOST_BLOCKS)
+    return min(-(-entries // (_EACH * BLOCK)), _MOST_BLOCKS)
 
 
 def convert(source, target, flags, stream=0):
@@ -83,6 +99,12 @@ def convert(source, target, flags, stream=0):
     run = convert_kernel if len(source.shape) == 2 else convert_vector_kernel
     most = float(np.finfo(target.dtype).max)
     run[_blocks(target.size), BLOCK, stream](source, target, target is not source, most, flags)
+
+
+def copy(source, target, stream=0):
+    """target = source, of one or two dimensions."""
+    run = copy_kernel if len(source.shape) == 2 else copy_vector_kernel
+    run[_blocks(target.size), BLOCK, stream](source, target)
 
 
 def zero(values, stream=0):
