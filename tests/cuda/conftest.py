@@ -1,0 +1,43 @@
+"""Where the tests of the CUDA path run: never among the others, since Numba simulates all of CUDA or nothing.
+
+In a process with NUMBA_ENABLE_CUDASIM=1, when this folder is named: everything but what needs the compiler or is marked
+``gpu``.  Without the simulator: ``test_ptx.py``, which needs no GPU, when it is named.  With ``-m gpu``: everything
+that the simulator runs and what is marked ``gpu``, on the device; without a device that fails.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0"
+
+
+def _on_device(config):
+    wanted = config.option.markexpr
+    return not SIMULATED and "gpu" in wanted and "not gpu" not in wanted
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Not even imported unless named."""
+    named = [Path(config.invocation_params.dir, str(arg).partition("::")[0]).resolve() for arg in config.args]
+    return None if any(path == HERE or HERE in path.parents for path in named) else True
+
+
+def _suits(item, config):
+    """Whether a test of this folder runs in this process."""
+    if item.path.name == "test_ptx.py":
+        return not SIMULATED and not _on_device(config)
+    return _on_device(config) or (SIMULATED and not item.get_closest_marker("gpu"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Deselect what does not run in this process; on a device the mark ``gpu`` is on all that does."""
+    left_out = [item for item in items if HERE in item.path.parents and not _suits(item, config)]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+    for item in items:
+        if HERE in item.path.parents and item.path.name != "test_ptx.py" and not SIMULATED:
+            item.add_marker("gpu")
