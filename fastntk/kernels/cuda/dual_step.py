@@ -17,6 +17,8 @@ import numpy as np
 from fastntk.jit_cuda import cuda, kernel
 from fastntk.kernels.cuda.forward import _PARTS_PITCH, _PITCH, NEURONS, share_outputs
 
+_AHEAD = 8  # samples whose operands are on their way at once: a store between loads would make them wait
+
 
 @kernel
 def dual_step_kernel(
@@ -25,35 +27,42 @@ def dual_step_kernel(
     """See `dual_step`."""
     products = cuda.shared.array((16, _PITCH), D.dtype)
     sums = cuda.shared.array((16, _PARTS_PITCH), np.float64)
+    changes = cuda.local.array(_AHEAD, D.dtype)
+    gains = cuda.local.array(_AHEAD, D.dtype)
+    starts = cuda.local.array(_AHEAD, D.dtype)
     zero = D.dtype.type(0)
     thread = cuda.threadIdx.x
-    k = cuda.blockIdx.x * NEURONS + thread
+    inside = cuda.blockIdx.x * NEURONS + thread < count
+    k = min(
+        cuda.blockIdx.x * NEURONS + thread, count - 1
+    )  # beyond the last neuron it is read, and nothing written
     r = first + k
-    inside = k < count
-    step = scale[r] if inside else zero
-    sign = a[r] if inside else zero
+    step, sign = scale[r], a[r]
     tiles = bits.shape[0] // 2
     part, ranges = cuda.blockIdx.y, cuda.gridDim.y
     drift = 0.0
     for tile in range(part * tiles // ranges, (part + 1) * tiles // ranges):
-        old = octets = np.uint32(0)
-        if inside:
-            old = np.uint32(bits[2 * tile, r]) | (np.uint32(bits[2 * tile + 1, r]) << np.uint32(8))
+        old = np.uint32(bits[2 * tile, r]) | (np.uint32(bits[2 * tile + 1, r]) << np.uint32(8))
+        octets = np.uint32(0)
         moved = zero
-        for j in range(16):
-            i = 16 * tile + j
-            active = zero
-            if inside and i < n:
-                before = D[i, r]
-                after = before + step * S[i, k]
-                D[i, r] = after
-                z = Z0[i, r] + after
-                if z >= zero:
-                    octets |= np.uint32(1 << j)
-                if (old >> np.uint32(j)) & np.uint32(1):
-                    moved += e[i] * (before + after)
-                active = zero if z < zero else z
-            products[j, thread] = sign * active
+        for j in range(0, 16, _AHEAD):
+            for q in range(_AHEAD):
+                i = min(16 * tile + j + q, n - 1)
+                changes[q], gains[q], starts[q] = D[i, r], S[i, k], Z0[i, r]
+            for q in range(_AHEAD):
+                i = 16 * tile + j + q
+                active = zero
+                if i < n:
+                    after = changes[q] + step * gains[q]
+                    if inside:
+                        D[i, r] = after
+                    z = starts[q] + after
+                    if z >= zero:
+                        octets |= np.uint32(1 << (j + q))
+                    if (old >> np.uint32(j + q)) & np.uint32(1):
+                        moved += e[i] * (changes[q] + after)
+                    active = zero if z < zero else z
+                products[j + q, thread] = sign * active if inside else zero
         drift += np.float64(moved)
         if inside:
             new_bits[2 * tile, r] = np.uint8(octets & np.uint32(255))

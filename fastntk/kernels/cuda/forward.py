@@ -42,18 +42,21 @@ def forward_kernel(Z, n, m, a, bits, u_shares):
     """See `forward`."""
     products = cuda.shared.array((16, _PITCH), Z.dtype)
     sums = cuda.shared.array((16, _PARTS_PITCH), np.float64)
+    values = cuda.local.array(16, Z.dtype)  # all on their way before the first is used
     zero = Z.dtype.type(0)
     thread = cuda.threadIdx.x
     r = cuda.blockIdx.x * NEURONS + thread
-    sign = a[r] if r < m else zero
     tile = cuda.blockIdx.y
+    for j in range(16):
+        values[j] = Z[min(16 * tile + j, n - 1), min(r, m - 1)]
+    sign = a[min(r, m - 1)]
     octets = np.uint32(0)
     for j in range(16):
-        i = 16 * tile + j
-        z = Z[i, r] if i < n and r < m else zero
-        if i < n and r < m and z >= zero:
+        z = values[j]
+        inside = r < m and 16 * tile + j < n
+        if inside and z >= zero:
             octets |= np.uint32(1 << j)
-        products[j, thread] = sign * (zero if z < zero else z)
+        products[j, thread] = sign * (zero if z < zero else z) if inside else zero
     if r < bits.shape[1]:
         bits[2 * tile, r] = np.uint8(octets & np.uint32(255))
         bits[2 * tile + 1, r] = np.uint8(octets >> np.uint32(8))

@@ -5,16 +5,17 @@ Three ways, by arithmetic for an H200 (132 SMs at 1.75 GHz; datasheet figures, n
         product is exact, sums in float32: three products at 495 T/s are 165 T/s. The way for float32 where there is a
         vendor library (`plans`).
     tables (here): shared memory delivers 128 bytes a cycle and SM, 32 floats that stand for 8 samples each: 256 a cycle
-        and SM, 59 T/s. Of 112 accesses of a thread per table 64 are such (16 read mask bytes, 32 build the table):
-        34 T/s. In float64 17 T/s, what float64 matrix units do on sm_80 and half of that on sm_90, and far above any
+        and SM, 59 T/s. Of 107 accesses of a thread per table 64 are such (16 read mask bytes, 27 build the table):
+        35 T/s. In float64 17 T/s, what float64 matrix units do on sm_80 and half of that on sm_90, and far above any
         product where float64 is slow; so float64 always comes here.
     float32 units: 128 a cycle and SM, 30 T/s at best, whatever the format of the mask.
 Layout: mask bytes ``[8 samples][neuron]`` read as words of 4 neurons; V (n, p) row-major. A block owns a column tile
     (32 floats, 16 doubles) and 1024 neurons; a thread owns one column and 64 or 32 neurons, its sums in registers. The
     threads of a warp read one row of a table, 128 bytes: all banks once.
 Method: four Russians, one byte of samples at a time. A thread sums the subsets of the low samples in registers on top
-    of its own subset of the high ones, and stores that stretch of the table.
-Registers: 128 with 64 sums, all that 512 threads leave; ptxas spills 24 bytes in float32, none in float64.
+    of its own subset of the high ones, and stores that stretch of the table. The terms of the next one are fetched while
+    this one is read.
+Registers: 128 with 64 sums, all that 512 threads leave; ptxas spills 40 bytes in float32, none in float64.
 Accumulation: working precision, eight samples at a time in sample order, as on the CPU.
 Rejected: nibbles (16 rows, tables for nothing, but twice the loads: no better than multiplying), lanes that own neurons
     (their rows fall into random banks: 3.5 of 32 threads meet on average).
@@ -43,8 +44,8 @@ def _table_kernel(dtype):
     def masked_sums_kernel(words_of_bits, V, e, first, count, out):
         """See `masked_sums`."""
         table = cuda.shared.array((256, columns), dtype)
+        terms = cuda.shared.array((8, columns), dtype)
         sums = cuda.local.array(held, dtype)
-        values = cuda.local.array(8, dtype)
         subsets = cuda.local.array(rows, dtype)
         lane, group = cuda.threadIdx.x % columns, cuda.threadIdx.x // columns
         n, p = V.shape
@@ -53,20 +54,28 @@ def _table_kernel(dtype):
         word = (first + neuron) // 4
         for k in range(held):
             sums[k] = zero
+        source = min(
+            column, p - 1
+        )  # nothing beyond p is written, and no bit of a mask asks for samples beyond n
+        term = zero
+        if group < 8:
+            term = e[min(group, n - 1)] * V[min(group, n - 1), source]
         for row in range((n + 7) // 8):
-            for bit in range(8):
-                i = 8 * row + bit
-                values[bit] = e[i] * V[i, column] if i < n and column < p else zero
+            if group < 8:
+                terms[group, lane] = term
+            cuda.syncthreads()
             subsets[0] = zero
             for bit in range(low_bits, 8):
                 if (group >> (bit - low_bits)) & 1:
-                    subsets[0] += values[bit]
+                    subsets[0] += terms[bit, lane]
             for bit in range(low_bits):
                 for k in range(1 << bit):
-                    subsets[(1 << bit) + k] = subsets[k] + values[bit]
-            cuda.syncthreads()
+                    subsets[(1 << bit) + k] = subsets[k] + terms[bit, lane]
             for k in range(rows):
                 table[group * rows + k, lane] = subsets[k]
+            if group < 8:  # of the next table, on its way while this one is read
+                i = min(8 * row + 8 + group, n - 1)
+                term = e[i] * V[i, source]
             cuda.syncthreads()
             if word < words_of_bits.shape[1]:
                 for w in range(words):

@@ -14,22 +14,34 @@ import numpy as np
 from fastntk.jit_cuda import cuda, kernel
 from fastntk.kernels.cuda.forward import NEURONS
 
+_AHEAD = 8  # columns whose operands are on their way at once: a store between loads would make them wait
+
 
 @kernel
 def primal_step_kernel(first, count, S, scale, W0, D, W, drift_shares):
     """See `primal_step`."""
     k = cuda.blockIdx.x * NEURONS + cuda.threadIdx.x
+    changes = cuda.local.array(_AHEAD, D.dtype)
+    gains = cuda.local.array(_AHEAD, D.dtype)
+    starts = cuda.local.array(_AHEAD, D.dtype)
     if k < count:
         r = first + k
         step = scale[r]
         d = D.shape[0]
         part, ranges = cuda.blockIdx.y, cuda.gridDim.y
+        begin, end = part * d // ranges, (part + 1) * d // ranges
         drift = 0.0
-        for c in range(part * d // ranges, (part + 1) * d // ranges):
-            moved = D[c, r] + step * S[c, k]
-            D[c, r] = moved
-            W[c, r] = W0[c, r] + moved
-            drift += np.float64(moved) * np.float64(moved)
+        for column in range(begin, end, _AHEAD):
+            for q in range(_AHEAD):
+                c = min(column + q, end - 1)
+                changes[q], gains[q], starts[q] = D[c, r], S[c, k], W0[c, r]
+            for q in range(_AHEAD):
+                c = column + q
+                if c < end:
+                    moved = changes[q] + step * gains[q]
+                    D[c, r] = moved
+                    W[c, r] = starts[q] + moved
+                    drift += np.float64(moved) * np.float64(moved)
         drift_shares[part, r] = drift
 
 
