@@ -60,7 +60,7 @@ def test_mirror(rng):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-# A column tile is 32 floats or 16 doubles; a group of threads has 64 or 32 neurons.
+# A column tile is 32 floats or 16 doubles; a group of threads has 56 or 28 neurons.
 @pytest.mark.parametrize(("n", "p", "m", "first"), [(1, 1, 1, 0), (17, 33, 129, 64)])
 def test_masked_sums_of_integers_are_exact(rng, n, p, m, first, dtype):
     dense, words_of_bits = packed(rng, n, m)

@@ -18,8 +18,8 @@ from fastntk.jit_cuda import cuda
 
 ARCHITECTURES = [(8, 0), (9, 0)]
 REGISTERS = 65536  # of a multiprocessor, on both
+SPILLED = 16  # bytes a thread: three values of masked_sums on sm_80
 SHARED = 48 * 1024  # that a kernel may have without asking for more
-SPILLED = 40  # bytes a thread, in masked_sums: ten values beside the 64 sums that fill its registers
 
 
 def vector(dtype):

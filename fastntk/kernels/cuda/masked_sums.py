@@ -5,17 +5,18 @@ Three ways, by arithmetic for an H200 (132 SMs at 1.75 GHz; datasheet figures, n
         product is exact, sums in float32: three products at 495 T/s are 165 T/s. The way for float32 where there is a
         vendor library (`plans`).
     tables (here): shared memory delivers 128 bytes a cycle and SM, 32 floats that stand for 8 samples each: 256 a cycle
-        and SM, 59 T/s. Of 107 accesses of a thread per table 64 are such (16 read mask bytes, 27 build the table):
-        35 T/s. In float64 17 T/s, what float64 matrix units do on sm_80 and half of that on sm_90, and far above any
+        and SM, 59 T/s. Of 97 accesses of a thread per table 56 are such (14 read mask bytes, 27 build the table):
+        34 T/s. In float64 17 T/s, what float64 matrix units do on sm_80 and half of that on sm_90, and far above any
         product where float64 is slow; so float64 always comes here.
     float32 units: 128 a cycle and SM, 30 T/s at best, whatever the format of the mask.
 Layout: mask bytes ``[8 samples][neuron]`` read as words of 4 neurons; V (n, p) row-major. A block owns a column tile
-    (32 floats, 16 doubles) and 1024 neurons; a thread owns one column and 64 or 32 neurons, its sums in registers. The
+    (32 floats, 16 doubles) and 896 neurons; a thread owns one column and 56 or 28 neurons, its sums in registers. The
     threads of a warp read one row of a table, 128 bytes: all banks once.
 Method: four Russians, one byte of samples at a time. A thread sums the subsets of the low samples in registers on top
-    of its own subset of the high ones, and stores that stretch of the table. The terms of the next one are fetched while
-    this one is read.
-Registers: 128 with 64 sums, all that 512 threads leave; ptxas spills 40 bytes in float32, none in float64.
+    of its own subset of the high ones, and stores that stretch of the table. The terms of the next one are fetched
+    while this one is read.
+Registers: 128, all that 512 threads leave. With 56 sums ptxas spills 12 bytes on sm_80 and none on sm_90, with 64
+    it spills 72 and 40.
 Accumulation: working precision, eight samples at a time in sample order, as on the CPU.
 Rejected: nibbles (16 rows, tables for nothing, but twice the loads: no better than multiplying), lanes that own neurons
     (their rows fall into random banks: 3.5 of 32 threads meet on average).
@@ -27,8 +28,8 @@ from fastntk.jit_cuda import cuda, kernel
 
 THREADS = 512
 _LINE = 128  # bytes of a row of a table
-_WORDS = {4: 16, 8: 8}  # words of 4 neurons whose sums a thread holds, by the bytes of a float
-NEURONS = 1024  # of a block, in either precision: THREADS / columns of a tile * neurons of a thread
+_WORDS = {4: 14, 8: 7}  # words of 4 neurons whose sums a thread holds, by the bytes of a float
+NEURONS = 896  # of a block, in either precision: THREADS / columns of a tile * neurons of a thread
 
 
 def _table_kernel(dtype):
@@ -50,7 +51,8 @@ def _table_kernel(dtype):
         lane, group = cuda.threadIdx.x % columns, cuda.threadIdx.x // columns
         n, p = V.shape
         column = cuda.blockIdx.x * columns + lane
-        neuron = cuda.blockIdx.y * NEURONS + group * held  # counted from `first`
+        own = cuda.blockIdx.y * NEURONS + group * held  # neurons counted from `first`
+        neuron = min(own, 4 * words_of_bits.shape[1] - first - held)  # the last threads reach back
         word = (first + neuron) // 4
         for k in range(held):
             sums[k] = zero
@@ -77,16 +79,15 @@ def _table_kernel(dtype):
                 i = min(8 * row + 8 + group, n - 1)
                 term = e[i] * V[i, source]
             cuda.syncthreads()
-            if word < words_of_bits.shape[1]:
-                for w in range(words):
-                    octets = words_of_bits[row, word + w]
-                    sums[4 * w] += table[octets & np.uint32(255), lane]
-                    sums[4 * w + 1] += table[(octets >> np.uint32(8)) & np.uint32(255), lane]
-                    sums[4 * w + 2] += table[(octets >> np.uint32(16)) & np.uint32(255), lane]
-                    sums[4 * w + 3] += table[octets >> np.uint32(24), lane]
+            for w in range(words):
+                octets = words_of_bits[row, word + w]
+                sums[4 * w] += table[octets & np.uint32(255), lane]
+                sums[4 * w + 1] += table[(octets >> np.uint32(8)) & np.uint32(255), lane]
+                sums[4 * w + 2] += table[(octets >> np.uint32(16)) & np.uint32(255), lane]
+                sums[4 * w + 3] += table[octets >> np.uint32(24), lane]
         if column < p:
             for k in range(held):
-                if neuron + k < count:
+                if own <= neuron + k < count:
                     out[column, neuron + k] = sums[k]
 
     return masked_sums_kernel
