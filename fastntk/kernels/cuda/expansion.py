@@ -8,7 +8,7 @@ Splitting: x = high + middle + low, each the leading 8 bits of what is left, so 
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, device_function, kernel
+from fastntk.jit_cuda import cuda, device_function, kernel, simulated
 
 _THREADS = 128
 _ONE = 0x3F80  # 1.0 as bf16: the upper half of its float32
@@ -53,10 +53,36 @@ def to_bf16(words_of_bits, first, ones, stream=0):
     to_bf16_kernel[grid, _THREADS, stream](words_of_bits, first, ones)
 
 
+if simulated():  # NumPy's numbers have a view, devices a library
+
+    @device_function
+    def word_of(x):
+        """The bits of a float32."""
+        return x.view(np.int32)
+
+    @device_function
+    def float_of(word):
+        """The float32 with these bits."""
+        return np.int32(word).view(np.float32)
+
+else:
+    libdevice = cuda.libdevice
+
+    @device_function
+    def word_of(x):
+        """The bits of a float32."""
+        return libdevice.float_as_int(x)
+
+    @device_function
+    def float_of(word):
+        """The float32 with these bits."""
+        return libdevice.int_as_float(np.int32(word))
+
+
 @device_function
 def leading(x):
     """The float32 with the upper half of the bits of x: what bf16 keeps of it, cut off."""
-    return np.uint32(x.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
+    return float_of(word_of(x) & np.int32(-65536))
 
 
 @kernel
@@ -84,9 +110,9 @@ def split_kernel(V, parts):
         high = leading(x)
         middle = leading(x - high)
         low = x - high - middle
-        parts[0, i, c] = np.uint16(low.view(np.uint32) >> np.uint32(16))
-        parts[1, i, c] = np.uint16(middle.view(np.uint32) >> np.uint32(16))
-        parts[2, i, c] = np.uint16(high.view(np.uint32) >> np.uint32(16))
+        parts[0, i, c] = np.uint16((word_of(low) >> np.int32(16)) & np.int32(65535))
+        parts[1, i, c] = np.uint16((word_of(middle) >> np.int32(16)) & np.int32(65535))
+        parts[2, i, c] = np.uint16((word_of(high) >> np.int32(16)) & np.int32(65535))
 
 
 def split(V, parts, stream=0):
