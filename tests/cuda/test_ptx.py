@@ -1,7 +1,4 @@
-"""Every kernel compiles for real devices and assembles, without a GPU: the simulator has no types to get wrong.
-
-Compiling a kernel that calls device functions asks for the current device; a stand-in answers.
-"""
+"""Every kernel compiles for real devices and assembles, without a GPU: the simulator has no types to get wrong."""
 
 import importlib
 import pkgutil
@@ -22,69 +19,62 @@ SPILLED = 16  # bytes a thread: three values of masked_sums on sm_80
 SHARED = 48 * 1024  # that a kernel may have without asking for more
 
 
-def vector(dtype):
-    return types.Array(dtype, 1, "C")
+def signatures(types):
+    """Kernels, as module.name, and the types of their arguments, twice for those that exist in two precisions."""
+
+    def vector(dtype):
+        return types.Array(dtype, 1, "C")
+
+    def matrix(dtype):
+        return types.Array(dtype, 2, "C")
+
+    size, real, flags = types.int64, types.float64, vector(types.int32)
+    bits, words, counts = matrix(types.uint8), matrix(types.uint32), matrix(types.int64)
+    values, shares = vector(types.float64), matrix(types.float64)
+    v32, M32 = vector(types.float32), matrix(types.float32)
+    yield from {
+        "coactivation.coactivation_counts_kernel": (words, counts),
+        "coactivation.gram_from_counts_kernel": (shares, counts, real, shares),
+        "coactivation.mirror_kernel": (matrix(types.int32), counts),
+        "coactivation.to_words_kernel": (words, words),
+        "conversion.unpack_kernel": (bits, matrix(types.boolean)),
+        "expansion.scale_rows_kernel": (M32, v32, M32),
+        "expansion.split_kernel": (M32, types.Array(types.uint16, 3, "C")),
+        "expansion.to_bf16_kernel": (words, size, words),
+        "expansion.to_bytes_kernel": (words, words),
+        "flips.flip_count_kernel": (words, words, vector(types.int64), size),
+        "losses.add_scaled_kernel": (values, real, values),
+        "reductions.add_shares_kernel": (shares, values),
+        "reductions.column_sums_kernel": (shares, real, values),
+        "reductions.largest_root_kernel": (values, size, values, size),
+    }.items()
+    for t in (types.float32, types.float64):
+        v, M = vector(t), matrix(t)
+        points = (v, v, values, values, v, v, v, v)
+        yield from {
+            "activation.activation_kernel": (M, size, size, bits),
+            "conversion.convert_kernel": (M, M, types.boolean, real, flags),
+            "conversion.convert_vector_kernel": (v, v, types.boolean, real, flags),
+            "conversion.copy_kernel": (types.Array(t, 2, "A"), M),
+            "conversion.copy_vector_kernel": (types.Array(t, 1, "A"), v),
+            "conversion.mirror_kernel": (M, real),
+            "conversion.zero_kernel": (v,),
+            "dual_step.dual_step_kernel": (*[size] * 4, bits, bits, M, v, v, v, M, M, shares, shares),
+            "dual_step.sample_coefficients_kernel": (size, size, bits, values, M, M),
+            "flips.record_flips_kernel": (bits, bits, values, M),
+            "forward.forward_kernel": (M, size, size, v, bits, shares),
+            f"limit.limit_{t}_kernel": (M, M, M, *points, types.boolean, size, size, t),
+            "losses.loss_terms_kernel": (size, real, values, values, values, v, values, size),
+            f"masked_sums.masked_sums_{t}_kernel": (words, M, v, size, size, M),
+            "primal_step.primal_step_kernel": (size, size, M, v, M, M, M, shares),
+            "products.product_kernel": (M, M, M),
+            "products.product_transposed_kernel": (M, M, M),
+            "rows.row_lengths_kernel": (M, values, values),
+            "transposed.scaled_transpose_kernel": (M, v, M),
+        }.items()
 
 
-def matrix(dtype):
-    return types.Array(dtype, 2, "C")
-
-
-BITS, WORDS, COUNTS = matrix(types.uint8), matrix(types.uint32), matrix(types.int64)
-VALUES, SHARES = vector(types.float64), matrix(types.float64)
-SIZE, REAL = types.int64, types.float64
-
-
-def of_precision(t):
-    """Arguments of the kernels that exist in two precisions."""
-    v, M = vector(t), matrix(t)
-    flags = vector(types.int32)
-    limit = (M, M, M, v, v, VALUES, VALUES, v, v, v, v, types.boolean, SIZE, SIZE, t)
-    sums = (WORDS, M, v, SIZE, SIZE, M)
-    return {
-        "activation.activation_kernel": (M, SIZE, SIZE, BITS),
-        "conversion.convert_kernel": (M, M, types.boolean, REAL, flags),
-        "conversion.convert_vector_kernel": (v, v, types.boolean, REAL, flags),
-        "conversion.copy_kernel": (types.Array(t, 2, "A"), M),
-        "conversion.copy_vector_kernel": (types.Array(t, 1, "A"), v),
-        "conversion.mirror_kernel": (M, REAL),
-        "conversion.zero_kernel": (v,),
-        "dual_step.dual_step_kernel": (SIZE,) * 4 + (BITS, BITS, M, v, v, v, M, M, SHARES, SHARES),
-        "dual_step.sample_coefficients_kernel": (SIZE, SIZE, BITS, VALUES, M, M),
-        "flips.record_flips_kernel": (BITS, BITS, VALUES, M),
-        "forward.forward_kernel": (M, SIZE, SIZE, v, BITS, SHARES),
-        f"limit.limit_{t}_kernel": limit,
-        "losses.loss_terms_kernel": (SIZE, REAL, VALUES, VALUES, VALUES, v, VALUES, SIZE),
-        f"masked_sums.masked_sums_{t}_kernel": sums,
-        "primal_step.primal_step_kernel": (SIZE, SIZE, M, v, M, M, M, SHARES),
-        "products.product_kernel": (M, M, M),
-        "products.product_transposed_kernel": (M, M, M),
-        "rows.row_lengths_kernel": (M, VALUES, VALUES),
-        "transposed.scaled_transpose_kernel": (M, v, M),
-    }
-
-
-OF_INTEGERS = {
-    "conversion.unpack_kernel": (BITS, matrix(types.boolean)),
-    "coactivation.coactivation_counts_kernel": (WORDS, COUNTS),
-    "coactivation.gram_from_counts_kernel": (SHARES, COUNTS, REAL, SHARES),
-    "coactivation.mirror_kernel": (matrix(types.int32), COUNTS),
-    "coactivation.to_words_kernel": (WORDS, WORDS),
-    "expansion.scale_rows_kernel": (matrix(types.float32), vector(types.float32), matrix(types.float32)),
-    "expansion.split_kernel": (matrix(types.float32), types.Array(types.uint16, 3, "C")),
-    "expansion.to_bf16_kernel": (WORDS, SIZE, WORDS),
-    "expansion.to_bytes_kernel": (WORDS, WORDS),
-    "flips.flip_count_kernel": (WORDS, WORDS, vector(types.int64), SIZE),
-    "losses.add_scaled_kernel": (VALUES, REAL, VALUES),
-    "reductions.add_shares_kernel": (SHARES, VALUES),
-    "reductions.column_sums_kernel": (SHARES, REAL, VALUES),
-    "reductions.largest_root_kernel": (VALUES, SIZE, VALUES, SIZE),
-}
-SIGNATURES = [
-    *of_precision(types.float32).items(),
-    *of_precision(types.float64).items(),
-    *OF_INTEGERS.items(),
-]
+SIGNATURES = list(signatures(types))
 # Threads of the blocks that a kernel is launched with: 256 or fewer but for this one.
 THREADS = {"masked_sums_kernel": 512}
 
@@ -107,38 +97,37 @@ def kernels():
 KERNELS = kernels()
 
 
-def compiled(name, arguments, architecture, monkeypatch):
+def compiled(name, arguments, architecture, void=types.void):
+    """The kernel as PTX."""
     kernel = KERNELS[name]
-    device = SimpleNamespace(compute_capability=architecture)
-    monkeypatch.setattr("numba.cuda.dispatcher.get_current_device", lambda: device)
     ptx, _ = cuda.compile(
-        kernel.py_func, types.void(*arguments), cc=architecture, device=False, abi="numba", output="ptx",
+        kernel.py_func, void(*arguments), cc=architecture, device=False, abi="numba", output="ptx",
         launch_bounds=kernel.targetoptions.get("launch_bounds"),
     )  # fmt: skip
     return ptx
 
 
-def test_no_kernel_is_left_out():
-    assert {name for name, _ in SIGNATURES} == set(KERNELS)
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda cc: f"sm_{cc[0]}{cc[1]}")
-@pytest.mark.parametrize(
-    ("name", "arguments"), SIGNATURES, ids=[f"{name}-{args[0]}" for name, args in SIGNATURES]
-)
-def test_kernel_assembles_and_fits(name, arguments, architecture, monkeypatch, tmp_path):
-    source, ptx = tmp_path / "kernel.ptx", compiled(name, arguments, architecture, monkeypatch)
-    assert not re.search(r"(atom|red)[.a-z]*\.add[.a-z]*\.f", ptx)  # only integers may be added in any order
+def assembled(ptx, architecture, folder):
+    """What the assembler reports, without an error."""
+    source = folder / "kernel.ptx"
     source.write_text(ptx)
     done = subprocess.run(
         [pathfinder.find_nvidia_binary_utility("ptxas"), f"-arch=sm_{architecture[0]}{architecture[1]}", "-v", source,
-         "-o", tmp_path / "kernel.cubin"],
+         "-o", folder / "kernel.cubin"],
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    registers = int(re.search(r"Used (\d+) registers", done.stderr)[1])
-    spilled = int(re.search(r"(\d+) bytes spill stores", done.stderr)[1])
-    shared = re.search(r"(\d+) bytes smem", done.stderr)
+    return done.stderr
+
+
+def check(name, arguments, architecture, folder, void=types.void):
+    """Compile and assemble; fail if the kernel does not fit or its result could depend on an order of threads."""
+    ptx = compiled(name, arguments, architecture, void)
+    assert not re.search(r"(atom|red)[.a-z]*\.add[.a-z]*\.f", ptx)  # only integers may be added in any order
+    report = assembled(ptx, architecture, folder)
+    registers = int(re.search(r"Used (\d+) registers", report)[1])
+    spilled = int(re.search(r"(\d+) bytes spill stores", report)[1])
+    shared = re.search(r"(\d+) bytes smem", report)
     threads = THREADS.get(KERNELS[name].py_func.__name__, 256)
     # Registers are handed out to warps in portions of 8 a thread.
     assert -(-registers // 8) * 8 * threads <= REGISTERS
@@ -146,7 +135,58 @@ def test_kernel_assembles_and_fits(name, arguments, architecture, monkeypatch, t
     assert shared is None or int(shared[1]) <= SHARED
 
 
-def test_splitting_is_not_fused(monkeypatch):
+@pytest.fixture
+def device(monkeypatch):
+    """Stands in for the current device, which is asked for when a kernel calls a device function."""
+
+    def use(architecture):
+        found = SimpleNamespace(compute_capability=architecture)
+        monkeypatch.setattr("numba.cuda.dispatcher.get_current_device", lambda: found)
+
+    return use
+
+
+def test_no_kernel_is_left_out():
+    assert {name for name, _ in SIGNATURES} == set(KERNELS)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda cc: f"sm_{cc[0]}{cc[1]}")
+@pytest.mark.parametrize(("name", "arguments"), SIGNATURES, ids=[name for name, _ in SIGNATURES])
+def test_kernel_assembles_and_fits(name, arguments, architecture, device, tmp_path):
+    device(architecture)
+    check(name, arguments, architecture, tmp_path)
+
+
+def test_splitting_is_not_fused(device):
     """x - high - middle in one rounding each, or the three parts would not be the whole."""
-    arguments = OF_INTEGERS["expansion.split_kernel"]
-    assert "fma" not in compiled("expansion.split_kernel", arguments, (9, 0), monkeypatch)
+    device((9, 0))
+    assert "fma" not in compiled("expansion.split_kernel", dict(SIGNATURES)["expansion.split_kernel"], (9, 0))
+
+
+SUCCESSOR = """
+import importlib.util, json, sys
+from pathlib import Path
+from fastntk import jit_cuda
+
+jit_cuda._PACKAGES = jit_cuda._PACKAGES[1:]  # as where only numba-cuda-mlir is installed
+import numba_cuda_mlir.tools
+from numba_cuda_mlir import types
+
+numba_cuda_mlir.tools._cached_cc = (9, 0)  # the device it would ask
+spec = importlib.util.spec_from_file_location("test_ptx", sys.argv[1])
+tests = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tests)
+wrong = {}
+for name, arguments in tests.signatures(types):
+    try:
+        tests.check(name, arguments, (9, 0), Path(sys.argv[2]), types.void)
+    except Exception as error:
+        wrong[name] = repr(error)
+print(json.dumps([jit_cuda.package(), wrong]))
+"""
+
+
+def test_the_successor_of_the_package_compiles_them_all(python, tmp_path):
+    package, wrong = python(SUCCESSOR, __file__, tmp_path)
+    assert package.startswith("numba-cuda-mlir")
+    assert wrong == {}
