@@ -99,6 +99,11 @@ def view(value: Any, name: str) -> Any:
         )
     if getattr(value, "__cuda_ndarray__", False) is True:
         return value
+    gpu, used = gpu_of(value), getattr(cuda.get_current_device(), "id", 0)
+    if gpu not in (used, _UNKNOWN):
+        raise ValueError(
+            f"{name} must live on GPU {used}, the one in use, got GPU {gpu}: select GPU {gpu} first"
+        )
     try:
         memory = _memory(value)
         if jit_cuda.simulated():  # its module has no `as_cuda_array`

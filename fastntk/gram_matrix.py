@@ -117,6 +117,7 @@ def gram(
         for name, value, only in (("layers", layers, "first"), ("dtype", np.dtype(dtype).name, "float64")):
             if value != only:
                 raise ValueError(f"{name} must be {only!r} for arrays on a GPU, got {value!r}")
+        _one_source(W=W, masks=masks, width=width)
         return on_gpu("gram", X, W, a, masks=masks)
     source = gram_source(X, W, a, Z, masks=masks, layers=layers, width=width, seed=seed, dtype=dtype)
     if source.symmetric:
@@ -144,10 +145,7 @@ def gram_source(
     if Z is not None:
         others = checks.matrix(Z, "Z")
         checks.same_columns(points, "X", others, "Z")
-    given = [name for name, value in (("W", W), ("masks", masks), ("width", width)) if value is not None]
-    if len(given) != 1:
-        got = " and ".join(given) or "none"
-        raise ValueError(f"exactly one of W, masks and width must be given, got {got}")
+    given = _one_source(W=W, masks=masks, width=width)
     found: Neurons | tuple[PackedMasks, PackedMasks]
     if masks is not None:
         if second:
@@ -159,8 +157,17 @@ def gram_source(
         for samples, name in ((points, "X"), (others, "Z")):
             checks.representable(samples, name, found.dtype)
         m = found.count
-    weights = np.ones(1) if a is None else checks.vector(a, "a", m, given[0], np.float64)
+    weights = np.ones(1) if a is None else checks.vector(a, "a", m, given, np.float64)
     return FiniteGram(points, others, found, _terms(first, second, weights), kind)
+
+
+def _one_source(**sources: Any) -> str:
+    """The name of the only source of neurons that is given."""
+    given = [name for name, value in sources.items() if value is not None]
+    if len(given) != 1:
+        got = " and ".join(given) or "none"
+        raise ValueError(f"exactly one of W, masks and width must be given, got {got}")
+    return given[0]
 
 
 def _neurons(W: Any, width: int | None, seed: int, points: np.ndarray) -> Neurons:

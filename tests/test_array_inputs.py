@@ -114,10 +114,10 @@ def test_arrays_on_a_device_that_cannot_be_used(monkeypatch, problem):
         TypeError, match=r"^X must be readable .* a device \(DLPack type 2\), move it to the host first$"
     ):
         fastntk.gram_operator(there)
-    with pytest.raises(fastntk.DeviceError, match="^CUDA cannot be used: no NVIDIA driver was found$"):
+    with pytest.raises(fastntk.DeviceError, match=r"^CUDA cannot be used: no NVIDIA driver was found$"):
         fastntk.limit_gram(there)
     with pytest.raises(
-        TypeError, match="^X and W must live in the same memory, got X on GPU 0 and W on the CPU"
+        TypeError, match=r"^X and W must live in the same memory, got X on GPU 0 and W on the CPU"
     ):
         fastntk.gram(there, p.W)
     with pytest.raises(

@@ -78,7 +78,7 @@ class CudaDualEngine(CudaEngine):
         transposed = upload(np.ascontiguousarray(self.X.T, dtype=dtype))
         scale, products = self._signed_step(1.0), Products()
         block = min(_WEIGHT_BLOCK, self.width)
-        coefficients, change = empty((n, block), dtype), empty((d, block), dtype)
+        coefficients, change = zeros((n, block), dtype), empty((d, block), dtype)
         for first in range(0, self.m, block):
             last = min(first + block, self.m)
             sample_coefficients(

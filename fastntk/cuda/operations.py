@@ -144,8 +144,8 @@ def gram(X: Any, W: Any = None, a: Any = None, *, masks: Any = None) -> Any:
         if (squares != squares[0]).any():
             raise ValueError("a must have entries of one absolute value for arrays on the GPU, got several")
         scale = float(squares[0])
-    H = sample_products(points, scale)
-    gram_from_counts(H, _counts(masks), float(m), H)
+    H = empty((n, n), np.float64)
+    gram_from_counts(sample_products(points, scale), _counts(masks), float(m), H)
     return give_back(H, library_of(X))
 
 
@@ -173,7 +173,7 @@ def limit_gram(
     source = limit_source(
         samples.copy_to_host(), None if Z is None else others.copy_to_host(), layers, depth, scale, dtype
     )
-    source.warn_if_singular(stacklevel=7)
+    source.warn_if_singular(stacklevel=6)
     n, k = source.shape
     require_memory(n * k * source.dtype.itemsize, f"the limit for n={n} and k={k} samples")
     points = _upload(source.points, samples)

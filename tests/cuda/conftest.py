@@ -6,12 +6,52 @@ that the simulator runs and what is marked ``gpu``, on the device; without a dev
 """
 
 import os
+import random
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 HERE = Path(__file__).resolve().parent
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0"
+
+
+def _quicken():
+    """Run simulated threads as greenlets instead of threads of the system: five times as fast.
+
+    Between two barriers they run one after the other, in an order that is drawn anew, so that a kernel that lacks a
+    barrier shows.
+    """
+    from greenlet import getcurrent, greenlet
+    from numba.cuda.simulator import kernel, kernelapi
+
+    class Thread(greenlet):
+        def syncthreads(self):
+            self.parent.switch(True)
+
+    order = random.Random(0)
+
+    def run(block, grid_point, *args):
+        width, height, _ = block._block_dim
+        threads = []
+        for x, y, z in np.ndindex(*block._block_dim):
+            thread = Thread(block._f)
+            thread.blockIdx, thread.threadIdx = kernelapi.Dim3(*grid_point), kernelapi.Dim3(x, y, z)
+            thread.thread_id = x + width * (y + height * z)
+            threads.append(thread)
+        order.shuffle(threads)
+        threads = [thread for thread in threads if thread.switch(*args)]
+        while threads:
+            order.shuffle(threads)
+            threads = [thread for thread in threads if thread.switch()]
+
+    kernel.BlockManager.run = run
+    kernelapi.threading = SimpleNamespace(current_thread=getcurrent)
+
+
+if SIMULATED:
+    _quicken()
 
 
 def _on_device(config):
@@ -41,3 +81,11 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if HERE in item.path.parents and item.path.name != "test_ptx.py" and not SIMULATED:
             item.add_marker("gpu")
+
+
+@pytest.fixture
+def there():
+    """Put an array on the GPU."""
+    from fastntk.jit_cuda import cuda
+
+    return lambda values: cuda.to_device(np.ascontiguousarray(values))

@@ -22,7 +22,7 @@ def convert_kernel(source, target, copies, most, flags):
     rows, columns = source.shape
     for k in range(cuda.grid(1), rows * columns, cuda.gridsize(1)):
         i, j = k // columns, k % columns
-        value = source[i, j]
+        value = np.float64(source[i, j])
         if not math.isfinite(value):
             flags[0] = 1
         elif abs(value) > most:
@@ -35,7 +35,7 @@ def convert_kernel(source, target, copies, most, flags):
 def convert_vector_kernel(source, target, copies, most, flags):
     """See `convert`."""
     for i in range(cuda.grid(1), source.shape[0], cuda.gridsize(1)):
-        value = source[i]
+        value = np.float64(source[i])
         if not math.isfinite(value):
             flags[0] = 1
         elif abs(value) > most:
