@@ -32,10 +32,15 @@ def machine(report: Mapping[str, Any]) -> str:
         if report["load"]
         else "unknown",
         "torch": "measured" if report["torch"] else "not measured",
-        "CUDA": "not measured",
+        "CUDA": cuda(report),
         "made": f"{environment['created']}, {report['mode']} mode, {report['took'] / 60:.1f} minutes",
     }
     return "\n".join(f"- {name}: {text}" for name, text in lines.items())
+
+
+def cuda(report: Mapping[str, Any]) -> str:
+    """The device that was measured, if one was."""
+    return f"measured on {report['gpu']['device']['name']}" if report["gpu"] else "not measured"
 
 
 def full(report: Mapping[str, Any]) -> str:
@@ -61,6 +66,10 @@ def full(report: Mapping[str, Any]) -> str:
         ]
     if report["job"]:
         parts += ["## The whole experiment", tables.job_note(report["job"]), tables.job(report["job"])]
+    parts += [
+        "## On a GPU",
+        tables.gpu(report["gpu"]) if report["gpu"] else "Not measured: see `scripts/gpu`.",
+    ]
     if report["growth"]:
         parts += ["## Growth of cost", *map(tables.growth, report["growth"])]
     if report["first_calls"]:
@@ -102,7 +111,7 @@ def short(report: Mapping[str, Any]) -> str:
         "Times faster than plain NumPy (`fastntk.reference`), the fastest NumPy (all it can in one BLAS call), torch, "
         "and the one BLAS product that the work cannot do without, taken alone (there 1 is perfect): "
         f"median (smallest–largest) over interleaved rounds, {report['threads']} threads on each side, "
-        f"{environment['cpu']}, {environment['created'][:10]}. CUDA: not measured.{scaled} "
+        f"{environment['cpu']}, {environment['created'][:10]}. CUDA: {cuda(report)}.{scaled} "
         "Made by `fastntk bench --readme`."
     )
     return f"{table(headings, lines)}\n\n{note}"

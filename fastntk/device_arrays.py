@@ -208,10 +208,19 @@ def guard() -> Iterator[None]:
     except BaseException as error:
         # What the frames of the failed work hold would live as long as the error does.
         traceback.clear_frames(error.__traceback__)
+        _free_pending()
         typed = _typed(error)
         if typed is None:
             raise
         raise typed from error
+
+
+def _free_pending() -> None:
+    """Numba frees memory some time after its last use; other libraries may want it now."""
+    if require.cache_info().currsize:
+        pending = getattr(require().current_context(), "deallocations", None)
+        if pending is not None:
+            pending.clear()
 
 
 def _typed(error: BaseException) -> Exception | None:
