@@ -13,8 +13,8 @@ from fastntk.kernels.cuda.forward import NEURONS
 @kernel
 def activation_kernel(Z, n, m, bits):
     """See `activation`."""
-    r = cuda.blockIdx.x * NEURONS + cuda.threadIdx.x
-    group = cuda.blockIdx.y
+    r = cuda.blockIdx.y * NEURONS + cuda.threadIdx.x
+    group = cuda.blockIdx.x
     if r < bits.shape[1]:
         octet = np.uint32(0)
         for j in range(8):
@@ -26,5 +26,5 @@ def activation_kernel(Z, n, m, bits):
 
 def activation(Z, n, m, bits, stream=0):
     """Overwrite bits (2 tiles, width), padding included, from Z (n, m or more)."""
-    grid = -(-bits.shape[1] // NEURONS), bits.shape[0]
+    grid = bits.shape[0], -(-bits.shape[1] // NEURONS)
     activation_kernel[grid, NEURONS, stream](Z, n, m, bits)

@@ -89,8 +89,8 @@ def dual_step(
 @kernel
 def sample_coefficients_kernel(n, m, bits, total_residual, offsets, out):
     """See `sample_coefficients`."""
-    r = cuda.blockIdx.x * NEURONS + cuda.threadIdx.x
-    i = cuda.blockIdx.y
+    r = cuda.blockIdx.y * NEURONS + cuda.threadIdx.x
+    i = cuda.blockIdx.x
     if r < m:
         value = offsets[i, r]
         if (np.uint32(bits[i // 8, r]) >> np.uint32(i % 8)) & np.uint32(1):
@@ -103,6 +103,6 @@ def sample_coefficients(n, m, bits, total_residual, offsets, out, stream=0):
 
     ``X^T out``, times the neuron's scale, is the change of the transposed weights. out may be offsets.
     """
-    sample_coefficients_kernel[(-(-m // NEURONS), n), NEURONS, stream](
+    sample_coefficients_kernel[(n, -(-m // NEURONS)), NEURONS, stream](
         n, m, bits, total_residual, offsets, out
     )

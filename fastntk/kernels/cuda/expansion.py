@@ -17,8 +17,8 @@ _ONE = 0x3F80  # 1.0 as bf16: the upper half of its float32
 @kernel
 def to_bytes_kernel(words_of_bits, ones):
     """See `to_bytes`."""
-    w = cuda.blockIdx.x * _THREADS + cuda.threadIdx.x
-    group = cuda.blockIdx.y
+    w = cuda.blockIdx.y * _THREADS + cuda.threadIdx.x
+    group = cuda.blockIdx.x
     if w < ones.shape[1]:
         octets = words_of_bits[group, w]
         for j in range(8):
@@ -27,15 +27,15 @@ def to_bytes_kernel(words_of_bits, ones):
 
 def to_bytes(words_of_bits, ones, stream=0):
     """ones (16 tiles, width / 4): bytes of zeros and ones, four a word, from the mask bytes (rows, width / 4)."""
-    grid = -(-ones.shape[1] // _THREADS), words_of_bits.shape[0]
+    grid = words_of_bits.shape[0], -(-ones.shape[1] // _THREADS)
     to_bytes_kernel[grid, _THREADS, stream](words_of_bits, ones)
 
 
 @kernel
 def to_bf16_kernel(words_of_bits, first, ones):
     """See `to_bf16`."""
-    w = cuda.blockIdx.x * _THREADS + cuda.threadIdx.x
-    group = cuda.blockIdx.y
+    w = cuda.blockIdx.y * _THREADS + cuda.threadIdx.x
+    group = cuda.blockIdx.x
     if 2 * w + 1 < ones.shape[1]:
         inside = first // 4 + w < words_of_bits.shape[1]
         octets = words_of_bits[group, first // 4 + w] if inside else np.uint32(0)
@@ -49,7 +49,7 @@ def to_bf16_kernel(words_of_bits, first, ones):
 
 def to_bf16(words_of_bits, first, ones, stream=0):
     """ones (16 tiles, count / 2): bf16 zeros and ones, two a word, of `count` neurons from `first`, multiples of 4."""
-    grid = -(-ones.shape[1] // (2 * _THREADS)), words_of_bits.shape[0]
+    grid = words_of_bits.shape[0], -(-ones.shape[1] // (2 * _THREADS))
     to_bf16_kernel[grid, _THREADS, stream](words_of_bits, first, ones)
 
 
@@ -88,23 +88,23 @@ def leading(x):
 @kernel
 def scale_rows_kernel(V, e, out):
     """See `scale_rows`."""
-    c = cuda.blockIdx.x * _THREADS + cuda.threadIdx.x
-    i = cuda.blockIdx.y
+    c = cuda.blockIdx.y * _THREADS + cuda.threadIdx.x
+    i = cuda.blockIdx.x
     if c < out.shape[1]:
         out[i, c] = e[i] * V[i, c] if i < V.shape[0] and c < V.shape[1] else np.float32(0)
 
 
 def scale_rows(V, e, out, stream=0):
     """out = e[:, None] * V (n, p), zeros beyond. On its own: the compiler would fuse the product into what uses it."""
-    grid = -(-out.shape[1] // _THREADS), out.shape[0]
+    grid = out.shape[0], -(-out.shape[1] // _THREADS)
     scale_rows_kernel[grid, _THREADS, stream](V, e, out)
 
 
 @kernel
 def split_kernel(V, parts):
     """See `split`."""
-    c = cuda.blockIdx.x * _THREADS + cuda.threadIdx.x
-    i = cuda.blockIdx.y
+    c = cuda.blockIdx.y * _THREADS + cuda.threadIdx.x
+    i = cuda.blockIdx.x
     if c < parts.shape[2]:
         x = V[i, c]
         high = leading(x)
@@ -117,5 +117,5 @@ def split_kernel(V, parts):
 
 def split(V, parts, stream=0):
     """parts (3, rows, columns) of bf16, smallest first, with ``sum_q parts[q] = V`` (rows, columns), exactly."""
-    grid = -(-parts.shape[2] // _THREADS), parts.shape[1]
+    grid = parts.shape[1], -(-parts.shape[2] // _THREADS)
     split_kernel[grid, _THREADS, stream](V, parts)

@@ -21,9 +21,9 @@ def flip_count_kernel(before, after, out, k):
     """See `flip_count`."""
     counts = cuda.shared.array(_THREADS, np.int32)
     thread = cuda.threadIdx.x
-    row = cuda.blockIdx.y
+    row = cuda.blockIdx.x
     count = 0
-    start = cuda.blockIdx.x * _WORDS
+    start = cuda.blockIdx.y * _WORDS
     for w in range(start + thread, min(start + _WORDS, before.shape[1]), _THREADS):
         count += cuda.popc(before[row, w] ^ after[row, w])
     counts[thread] = count
@@ -37,15 +37,15 @@ def flip_count_kernel(before, after, out, k):
 
 def flip_count(before, after, out, k, stream=0):
     """out[k] += differing bits of two masks (rows, width / 4) of uint32, their bytes seen as words; out is int64."""
-    grid = -(-before.shape[1] // _WORDS), before.shape[0]
+    grid = before.shape[0], -(-before.shape[1] // _WORDS)
     flip_count_kernel[grid, _THREADS, stream](before, after, out, k)
 
 
 @kernel
 def record_flips_kernel(before, after, total_residual, offsets):
     """See `record_flips`."""
-    r = cuda.blockIdx.x * NEURONS + cuda.threadIdx.x
-    group = cuda.blockIdx.y
+    r = cuda.blockIdx.y * NEURONS + cuda.threadIdx.x
+    group = cuda.blockIdx.x
     if r < before.shape[1]:
         now = np.uint32(after[group, r])
         changed = np.uint32(before[group, r]) ^ now
@@ -62,5 +62,5 @@ def record_flips(before, after, total_residual, offsets, stream=0):
 
     An entry that turns off leaves its S_i behind in O; one that turns on owes it. Only flips touch O. Masks are bytes.
     """
-    grid = -(-before.shape[1] // NEURONS), before.shape[0]
+    grid = before.shape[0], -(-before.shape[1] // NEURONS)
     record_flips_kernel[grid, NEURONS, stream](before, after, total_residual, offsets)

@@ -11,15 +11,18 @@ from fastntk.kernels.cuda import coactivation, expansion, masked_sums, products,
 from fastntk.packing import TILE, padded_width, tiles_of
 
 _PANEL = 1024  # rows of a panel of counts: of 8 panels 9/16 of the matrix is computed
-_SUMS_BYTES = (
-    2**25
-)  # sums of one range of neurons: they stay in the second-level cache until the step reads them
-_GROUP = masked_sums.NEURONS
+_SUMS_BYTES = 2**25  # of one range of neurons, which stay in the second-level cache until the step reads them
+_VENDOR_NEURONS = 1024  # a range is a multiple, for whole rounds of cuBLAS's tiles
 _EIGHT = 8  # bf16 numbers in 16 bytes
 
 
 def _blas(stream):
     return None if vendor.library() is None else vendor.Blas(stream)
+
+
+def _splits(dtype):
+    """Whether masked sums go to matrix units, in parts."""
+    return np.dtype(dtype) == np.float32 and vendor.library() is not None
 
 
 class Products:
@@ -85,8 +88,8 @@ class MaskedSums:
 
     def __init__(self, n, p, m, dtype, stream=0):
         self._stream, self._m = stream, m
-        self._blas = _blas(stream) if np.dtype(dtype) == np.float32 else None
-        self.neurons = self._neurons(p, m, np.dtype(dtype).itemsize)
+        self._blas = _blas(stream) if _splits(dtype) else None
+        self.neurons = self._neurons(p, m, dtype)
         self._sums = cuda.device_array((p, self.neurons), dtype, stream=stream)
         if self._blas is not None:
             samples, columns = TILE * tiles_of(n), -(-p // _EIGHT) * _EIGHT
@@ -96,18 +99,18 @@ class MaskedSums:
             self._ones = self._pairs.view(np.uint16)
 
     @staticmethod
-    def _neurons(p, m, itemsize):
-        """Neurons of a range."""
-        fitting = max(1, _SUMS_BYTES // (p * itemsize * _GROUP)) * _GROUP
+    def _neurons(p, m, dtype):
+        """Neurons of a range: a multiple of 128, or all of them."""
+        group = _VENDOR_NEURONS if _splits(dtype) else masked_sums.NEURONS
+        fitting = max(1, _SUMS_BYTES // (p * np.dtype(dtype).itemsize * group)) * group
         return min(fitting, padded_width(m))
 
     @staticmethod
     def bytes_needed(n, p, m, dtype):
         """Device memory of the scratch."""
-        itemsize = np.dtype(dtype).itemsize
-        neurons = MaskedSums._neurons(p, m, itemsize)
-        needed = p * neurons * itemsize
-        if itemsize == 4 and vendor.library() is not None:
+        neurons = MaskedSums._neurons(p, m, dtype)
+        needed = p * neurons * np.dtype(dtype).itemsize
+        if _splits(dtype):
             samples, columns = TILE * tiles_of(n), -(-p // _EIGHT) * _EIGHT
             needed += (4 + 3 * 2) * samples * columns + 2 * samples * neurons
         return needed

@@ -3,15 +3,16 @@
 `cuda.pathfinder`, which the CUDA packages depend on, knows where; the C function is called directly, so neither CuPy
 nor torch is needed. Row-major products are column-major ones of the transposes: ``C = A B`` is ``C^T = B^T A^T``.
 Formats: float32 with float32 sums (never tf32), float64, int8 with int32 sums, bf16 (held as uint16) with float32 sums.
-Alignment: cuBLAS takes matrix units for int8 only if the first factor is transposed and the second is not (here: B
-    transposed, A not), leading dimensions and the sides of the result's rows and the depth are multiples of 4, and
-    pointers of 4 bytes; for full speed 16 bytes. Masks are padded to 16 samples and 64 neurons, so they are.
+Alignment: for int8 cuBLAS takes matrix units only if its first factor is transposed and the second is not (here: B
+    transposed, A not), if the columns of C, the depth and all row lengths are multiples of 4, and pointers of 4 bytes;
+    for full speed of 16 bytes. Masks are padded to 16 samples and 64 neurons, so they are.
 Not yet run on a device: arguments are tested against a double that computes what cuBLAS documents.
 """
 
 import ctypes
 import functools
 import importlib
+import threading
 
 import numpy as np
 
@@ -41,7 +42,6 @@ def library():
     cublas = ctypes.CDLL(path)
     integer, pointer = ctypes.c_int, ctypes.c_void_p
     cublas.cublasCreate_v2.argtypes = [ctypes.POINTER(pointer)]
-    cublas.cublasDestroy_v2.argtypes = [pointer]
     cublas.cublasSetStream_v2.argtypes = [pointer, pointer]
     factor = [pointer, integer, integer]
     cublas.cublasGemmEx.argtypes = [
@@ -61,19 +61,22 @@ def address(array):
     return array.__cuda_array_interface__["data"][0]
 
 
+@functools.cache
+def _handle(cublas, thread, device, stream):
+    """A handle is tied to a device and a stream and takes milliseconds to make: one for each, and for each thread."""
+    handle = ctypes.c_void_p()
+    _check(cublas.cublasCreate_v2(ctypes.byref(handle)), "cublasCreate")
+    _check(cublas.cublasSetStream_v2(handle, stream), "cublasSetStream")
+    return handle
+
+
 class Blas:
     """cuBLAS on one stream of the current device."""
 
     def __init__(self, stream=0):
-        cuda.current_context()  # cuBLAS takes the current one
+        device = cuda.get_current_device().uuid  # cuBLAS takes what is current, and this makes it so
         self._cublas = library()
-        self._handle = ctypes.c_void_p()
-        _check(self._cublas.cublasCreate_v2(ctypes.byref(self._handle)), "cublasCreate")
-        _check(self._cublas.cublasSetStream_v2(self._handle, int(stream)), "cublasSetStream")
-
-    def __del__(self):
-        if getattr(self, "_handle", None):
-            self._cublas.cublasDestroy_v2(self._handle)
+        self._handle = _handle(self._cublas, threading.get_ident(), device, int(stream))
 
     def product(self, A, B, C, shape, transpose_a=False, transpose_b=False, add=False):
         """C[:M, :N] = op(A) op(B), added to C with ``add``; shape (M, N, K); all row-major, rows may be longer."""
