@@ -110,6 +110,14 @@ def test_dense_products(rng, library, dtype):
     assert np.isnan(out.copy_to_host()[:, 3]).all()
 
 
+def test_dense_products_with_a_range_of_columns(rng, library):
+    A, B = rng.integers(-3, 4, (5, 7)).astype(np.float32), rng.integers(-3, 4, (7, 9)).astype(np.float32)
+    out = cuda.to_device(np.full((5, 4), np.nan, np.float32))
+    plans.Products().nn(cuda.to_device(A), cuda.to_device(B)[:, 4:7], out[:, 1:])
+    assert np.array_equal(out.copy_to_host()[:, 1:], A @ B[:, 4:7])
+    assert np.isnan(out.copy_to_host()[:, 0]).all()
+
+
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (37, 200)])
 def test_counts(rng, library, monkeypatch, n, m):
     monkeypatch.setattr(plans, "_PANEL", 16)  # three panels for 37 samples

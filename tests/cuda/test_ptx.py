@@ -32,6 +32,7 @@ def signatures(types):
     bits, words, counts = matrix(types.uint8), matrix(types.uint32), matrix(types.int64)
     values, shares = vector(types.float64), matrix(types.float64)
     v32, M32 = vector(types.float32), matrix(types.float32)
+    some_bits, some = types.Array(types.uint8, 2, "A"), types.Array(types.float32, 2, "A")
     yield from {
         "coactivation.coactivation_counts_kernel": (words, counts),
         "coactivation.gram_from_counts_kernel": (shares, counts, real, shares),
@@ -47,6 +48,12 @@ def signatures(types):
         "reductions.add_shares_kernel": (shares, values),
         "reductions.column_sums_kernel": (shares, real, values),
         "reductions.largest_root_kernel": (values, size, values, size),
+    }.items()
+    yield from {  # ranges of neurons
+        "activation.activation_kernel": (M32, size, size, some_bits),
+        "dual_step.sample_coefficients_kernel": (size, size, some_bits, values, some, M32),
+        "forward.forward_kernel": (M32, size, size, v32, some_bits, shares),
+        "products.product_kernel": (M32, some, M32),
     }.items()
     for t in (types.float32, types.float64):
         v, M = vector(t), matrix(t)

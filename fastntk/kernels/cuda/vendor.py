@@ -61,6 +61,12 @@ def address(array):
     return array.__cuda_array_interface__["data"][0]
 
 
+def _operand(array):
+    """Address and row length, of a range of the columns of a wider matrix too."""
+    itemsize = np.dtype(array.dtype).itemsize
+    return address(array), max(array.strides[0] // itemsize, array.shape[1])
+
+
 @functools.cache
 def _handle(cublas, thread, device, stream):
     """A handle is tied to a device and a stream and takes milliseconds to make: one for each, and for each thread."""
@@ -79,13 +85,13 @@ class Blas:
         self._handle = _handle(self._cublas, threading.get_ident(), device, int(stream))
 
     def product(self, A, B, C, shape, transpose_a=False, transpose_b=False, add=False):
-        """C[:M, :N] = op(A) op(B), added to C with ``add``; shape (M, N, K); all row-major, rows may be longer."""
+        """C[:M, :N] = op(A) op(B), added to C with ``add``; shape (M, N, K); contiguous rows, which may be longer."""
         rows, columns, depth = shape
         kind, result, compute, scalar = _FORMATS[np.dtype(A.dtype).name]
         one, old = scalar(1).tobytes(), scalar(1 if add else 0).tobytes()
+        (a, lda), (b, ldb), (c, ldc) = map(_operand, (A, B, C))
         status = self._cublas.cublasGemmEx(
             self._handle, _T if transpose_b else _N, _T if transpose_a else _N, columns, rows, depth, one,
-            address(B), kind, B.shape[1], address(A), kind, A.shape[1], old, address(C), result, C.shape[1],
-            compute, _DEFAULT_ALGORITHM,
+            b, kind, ldb, a, kind, lda, old, c, result, ldc, compute, _DEFAULT_ALGORITHM,
         )  # fmt: skip
         _check(status, "cublasGemmEx")
