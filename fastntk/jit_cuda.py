@@ -10,10 +10,13 @@ import importlib
 import importlib.metadata
 import importlib.util
 import os
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 INSTALL = 'pip install "fastntk[cuda]"'
+
+_SMALL_GRID = "Grid size .* will likely result in GPU under-utilization"
 
 # Package, module that says it is there, module with the CUDA names.
 _PACKAGES = (
@@ -85,6 +88,8 @@ def _load() -> Any:
     found = _installed()
     if found is None:
         raise ImportError(f"CUDA cannot be used: {problem()}")
+    # Every launch of fewer than 128 blocks would warn, and the last step of a sum is one block.
+    warnings.filterwarnings("ignore", _SMALL_GRID)
     return importlib.import_module(found[1])
 
 

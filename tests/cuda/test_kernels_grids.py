@@ -1,10 +1,12 @@
-"""Grids of large problems: a device takes 65535 blocks along y, the simulator any number."""
+"""Grids: a device takes 65535 blocks along y and warns of few, the simulator takes any number."""
 
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from fastntk import jit_cuda
 from fastntk.kernels.cuda import (
     activation,
     coactivation,
@@ -81,3 +83,13 @@ def test_grids_of_large_problems_fit(monkeypatch, module, name, arguments):
     across, down = grid if isinstance(grid, tuple) else (grid, 1)
     assert 0 < across < 2**31
     assert 0 < down <= 65535
+
+
+def test_small_grids_are_no_reason_to_warn():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        jit_cuda._load()
+        warnings.warn(
+            "Grid size 1 will likely result in GPU under-utilization due to low occupancy.", stacklevel=1
+        )
+    assert caught == []
