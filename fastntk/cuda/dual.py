@@ -27,17 +27,17 @@ class CudaDualEngine(CudaEngine):
     def bytes_needed(
         n: int, d: int, m: int, itemsize: int, layers: str = "first", momentum: bool = False
     ) -> int:
-        """Z(0), its change, corrections; K; three patterns; shares; and the weights while Z(0) is computed."""
+        """Z(0), its change, corrections; K; three patterns; sums; shares; and what Z(0) and K are computed from."""
         width = padded_width(m)
         state = 3 * n * width * itemsize + 3 * n * width // 8
         shares = 8 * width * (MAX_RANGES + 2) + 8 * -(-m // NEURONS) * TILE * tiles_of(n)
-        return state + shares + n * n * (itemsize + 8) + (m + n) * d * itemsize
+        sums = MaskedSums.bytes_needed(n, n, m, np.dtype(f"f{itemsize}"))
+        return state + shares + sums + n * n * (itemsize + 8) + (m * itemsize + n * (itemsize + 8)) * d
 
     def _start(self) -> None:
         (n, d), m, dtype, width = self.X.shape, self.m, self.dtype, self.width
-        sums = MaskedSums.bytes_needed(n, n, m, dtype)
         require_memory(
-            self.bytes_needed(n, d, m, dtype.itemsize) + sums,
+            self.bytes_needed(n, d, m, dtype.itemsize),
             f"the dual engine for n={n} samples and m={m} neurons",
         )
         samples = upload(self.X.astype(dtype, copy=False))

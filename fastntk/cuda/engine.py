@@ -59,11 +59,7 @@ class CudaEngine(Engine):
         """What both engines keep beside their state."""
         n, m, samples = self.n, self.m, TILE * tiles_of(self.n)
         self.width = padded_width(m)
-        self._u, self._derivatives, self._loss = (
-            empty(n, np.float64),
-            zeros(n, np.float64),
-            zeros(1, np.float64),
-        )
+        self._u, self._derivatives = empty(n, np.float64), zeros(n, np.float64)
         self._e = zeros(samples, self.dtype)
         self._a = upload(self.net.a)
         self._bits = zeros((byte_rows(n), self.width), np.uint8)

@@ -10,6 +10,7 @@ from fastntk.kernels.cuda.activation import activation
 from fastntk.kernels.cuda.forward import NEURONS, forward
 from fastntk.kernels.cuda.plans import Products
 from fastntk.kernels.cuda.reductions import column_sums
+from fastntk.kernels.cuda.views import columns
 from fastntk.packing import TILE, padded_width, tiles_of
 
 _BLOCK_BYTES = 2**28  # of pre-activations: far more than a device needs to be busy
@@ -42,7 +43,8 @@ class Forward:
         for first in range(0, self._m, self._block):
             count = min(self._block, self._m - first)
             self._products.nt(X, W[first : first + count], self._Z)
-            activation(self._Z, self._n, count, bits[:, first : first + padded_width(count)])
+            here = columns(bits, first, first + padded_width(count))
+            activation(self._Z, self._n, count, here)
 
     def __call__(self, X: Any, W: Any, a: Any, bits: Any, u: Any, transposed: bool = False) -> None:
         """Write the bits and outputs u (n,) of W (m, d), or of W (d, m or more) if transposed."""
@@ -50,9 +52,10 @@ class Forward:
             count = min(self._block, self._m - first)
             here = slice(first, first + count)
             if transposed:
-                self._products.nn(X, W[:, here], self._Z)
+                self._products.nn(X, columns(W, first, first + count), self._Z)
             else:
                 self._products.nt(X, W[here], self._Z)
             shares = self._u_shares[first // NEURONS : -(-(first + count) // NEURONS)]
-            forward(self._Z, self._n, count, a[here], bits[:, first : first + padded_width(count)], shares)
+            some_bits = columns(bits, first, first + padded_width(count))
+            forward(self._Z, self._n, count, a[here], some_bits, shares)
         column_sums(self._u_shares, 1.0 / math.sqrt(self._m), u)

@@ -21,17 +21,15 @@ class CudaPrimalEngine(CudaEngine):
     def bytes_needed(
         n: int, d: int, m: int, itemsize: int, layers: str = "first", momentum: bool = False
     ) -> int:
-        """W(0), its change, W; X; two patterns; shares; a block of pre-activations."""
-        width = padded_width(m)
-        shares = 8 * width * (MAX_RANGES + 2)
-        dtype = np.dtype(np.float32 if itemsize == 4 else np.float64)
-        return (3 * d * width + n * d) * itemsize + 2 * n * width // 8 + shares + product_bytes(n, m, dtype)
+        """W(0), its change, W; X; two patterns; sums; shares; a block of pre-activations."""
+        width, dtype = padded_width(m), np.dtype(f"f{itemsize}")
+        scratch = 8 * width * (MAX_RANGES + 2) + MaskedSums.bytes_needed(n, d, m, dtype)
+        return (3 * d * width + n * d) * itemsize + 2 * n * width // 8 + scratch + product_bytes(n, m, dtype)
 
     def _start(self) -> None:
         (n, d), m, dtype, width = self.X.shape, self.m, self.dtype, self.width
-        sums = MaskedSums.bytes_needed(n, d, m, dtype)
         require_memory(
-            self.bytes_needed(n, d, m, dtype.itemsize) + sums,
+            self.bytes_needed(n, d, m, dtype.itemsize),
             f"the primal engine for n={n} samples, d={d} columns and m={m} neurons",
         )
         self._samples = upload(self.X.astype(dtype, copy=False))
