@@ -13,6 +13,8 @@ from fastntk.kernels.cuda.forward import NEURONS, forward
 from fastntk.kernels.cuda.losses import add_scaled
 from fastntk.kernels.cuda.plans import MaskedSums, Products
 from fastntk.kernels.cuda.reductions import add_shares
+from fastntk.kernels.cuda.views import columns
+from fastntk.kernels.cuda.views import columns
 from fastntk.packing import TILE, padded_width, tiles_of
 
 _WEIGHT_BLOCK = 2**14  # neurons whose weights are recovered by one product
@@ -84,9 +86,9 @@ class CudaDualEngine(CudaEngine):
             sample_coefficients(
                 n,
                 last - first,
-                self._bits[:, first:last],
+                columns(self._bits, first, last),
                 self._total,
-                self._offsets[:, first:last],
+                columns(self._offsets, first, last),
                 coefficients,
             )
             products.nn(transposed, coefficients, change)
