@@ -14,7 +14,6 @@ from fastntk.kernels.cuda.losses import add_scaled
 from fastntk.kernels.cuda.plans import MaskedSums, Products
 from fastntk.kernels.cuda.reductions import add_shares
 from fastntk.kernels.cuda.views import columns
-from fastntk.kernels.cuda.views import columns
 from fastntk.packing import TILE, padded_width, tiles_of
 
 _WEIGHT_BLOCK = 2**14  # neurons whose weights are recovered by one product
