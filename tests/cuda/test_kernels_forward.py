@@ -96,7 +96,13 @@ def test_largest_root(rng, place):
 
 
 @pytest.mark.parametrize(
-    ("squares", "root"), [([-1e-20], 0.0), ([4.0, np.nan, 9.0], np.nan), ([np.inf], np.inf)]
+    ("squares", "root"),
+    [
+        ([-1e-20], 0.0),
+        ([np.inf], np.inf),
+        ([4.0, np.nan, 9.0], np.nan),
+        ([np.nan, *[9.0] * 600], np.nan),  # a thread sees it first, then numbers
+    ],
 )
 def test_largest_root_of_odd_squares(squares, root):
     out = cuda.to_device(np.zeros(1))

@@ -3,7 +3,7 @@
 Layout: Z (n, m or more) neurons contiguous. A block owns 128 neurons, a thread one of them: it reads 16 samples,
     neighbours of its neighbours', and writes the two mask bytes. The product itself is `products.product_nt`.
 Cost: one pass over Z, 4 n m bytes in float32 and n m / 8 written: bound by memory. The shares of u take one write and
-    one read of shared memory per pre-activation, a tenth of what shared memory moves in that time.
+    one read of shared memory per pre-activation, a third of what shared memory could do in that time.
 Accumulation: u in working precision over 16 neurons, then float64 over 8 such parts, one share per block of
     neurons; `reductions.column_sums` adds the shares in block order. No float atomics: same numbers on every run.
 """

@@ -3,7 +3,7 @@
 Three ways, by arithmetic for an H200 (132 SMs at 1.75 GHz; datasheet figures, not measured), in multiply-adds:
     matrix units: V split into three bf16 parts (3 x 8 bits: all of float32), the mask as bf16 zeros and ones, so every
         product is exact, sums in float32: three products at 495 T/s are 165 T/s. The way for float32 where there is a
-        vendor library (`plans`).
+        vendor library (`plans`). The units may cut sums off instead of rounding them: twice the error bound.
     tables (here): shared memory delivers 128 bytes a cycle and SM, 32 floats that stand for 8 samples each: 256 a cycle
         and SM, 59 T/s. Of 97 accesses of a thread per table 56 are such (14 read mask bytes, 27 build the table):
         34 T/s. In float64 17 T/s, what float64 matrix units do on sm_80 and half of that on sm_90, and far above any

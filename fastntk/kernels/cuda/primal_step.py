@@ -5,7 +5,7 @@ Layout: W0, D, W (d, m or more) and S (d, count or more) transposed, neurons con
     owns 128 neurons and a range of columns. D is kept apart from W0 because it is small, and because the drift is then
     a plain norm.
 Cost: S, W0 and D read, D and W written, 20 d m bytes in float32, bound by memory; the forward product n d m that
-    follows takes n / 10 times as long.
+    follows takes n / 125 times as long.
 Accumulation: squared drift in float64 over a range of columns; ranges are added in order.
 """
 

@@ -3,8 +3,8 @@
 Layout: row-major, out may have longer rows than the product. A block owns 64 x 64 elements, a thread 4 x 4 of them, 16
     apart; 16 columns of A and B at a time go through shared memory, transposed, rows padded so that no two threads of
     a warp meet in a bank.
-Cost: one multiply-add each, and half a load from shared memory: a third to a half of what a vendor's library does.
-    Nothing here is worth tuning: where speed counts, install the library.
+Cost: one multiply-add each, and half a load from shared memory, which is the bound: half of what the multipliers could
+    do. Not worth tuning: where speed counts there is the vendor's library.
 Accumulation: working precision, in the order of the columns.
 """
 

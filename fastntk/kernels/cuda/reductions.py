@@ -1,8 +1,8 @@
 """What is left of the sums over blocks, in a fixed order: outputs, squared lengths, the largest of them.
 
 Layout: shares (blocks, columns) row-major; a thread owns a column, neighbours read neighbours.
-Cost: the shares are read once, 8 bytes each; one share stands for 128 neurons, so this is a sixtieth of a pass over
-    the pre-activations.
+Cost: the shares are read once, 8 bytes each; one share stands for 128 neurons, so this is at most a sixtieth of a
+    pass over the pre-activations.
 Accumulation: float64; in `column_sums` eight interleaved sums per column, added in order.
 """
 
@@ -63,7 +63,7 @@ def largest_root_kernel(squares, count, out, k):
     thread = cuda.threadIdx.x
     peak = 0.0
     for r in range(thread, count, THREADS):
-        if not squares[r] <= peak:  # a NaN takes over
+        if not squares[r] <= peak and peak == peak:  # a NaN takes over, and stays
             peak = squares[r]
     peaks[thread] = peak
     cuda.syncthreads()
