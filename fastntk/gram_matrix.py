@@ -70,8 +70,8 @@ def gram(
     Returns
     -------
     ndarray of `dtype`, shape (n, k), or `out`
-        Without Z exactly symmetric and, up to rounding, positive semi-definite.  Of arrays on a GPU an array there; there
-        it is that of the first layer, in float64, from ``W`` or ``masks``, without Z.
+        Without Z exactly symmetric and, up to rounding, positive semi-definite.  Of arrays on a GPU an array there:
+        that of the first layer, in float64, from ``W`` or ``masks``, without Z.
 
     Raises
     ------
