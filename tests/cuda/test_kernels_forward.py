@@ -11,7 +11,12 @@ from fastntk.kernels.cuda import activation, forward, losses, reductions
 from fastntk.losses import Huber, Logistic, Squared
 from fastntk.packing import TILE, PackedMasks, tiles_of
 
-SIZES = [(1, 1), (15, 127), (17, 129)]  # below, at and above a tile of samples and a block of neurons
+SIZES = [
+    (1, 1),
+    (15, 127),
+    (16, 128),
+    (17, 129),
+]  # below, at and above a tile of samples and a block of neurons
 
 
 def pre_activations(rng, n, m, dtype):

@@ -21,7 +21,7 @@ def garbage(shape, dtype):
 
 
 # One block and its edges; two blocks each way and a chunk of words that is not whole.
-@pytest.mark.parametrize(("n", "m"), [(1, 1), (64, 65), (65, 1090)])
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (63, 1024), (64, 65), (65, 1090)])
 def test_counts_are_exact(rng, n, m):
     dense, words_of_bits = packed(rng, n, m)
     words = garbage((TILE * tiles_of(n), words_of_bits.shape[1] // 8), np.uint32)
@@ -61,7 +61,9 @@ def test_mirror(rng):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 # A column tile is 32 floats or 16 doubles; a group of threads has 56 or 28 neurons.
-@pytest.mark.parametrize(("n", "p", "m", "first"), [(1, 1, 1, 0), (17, 33, 129, 64)])
+@pytest.mark.parametrize(
+    ("n", "p", "m", "first"), [(1, 1, 1, 0), (8, 16, 56, 0), (16, 32, 960, 64), (17, 33, 129, 64)]
+)
 def test_masked_sums_of_integers_are_exact(rng, n, p, m, first, dtype):
     dense, words_of_bits = packed(rng, n, m)
     V = rng.integers(-3, 4, (n, p)).astype(dtype)
@@ -87,7 +89,7 @@ def test_masked_sums_reach_a_second_block_of_neurons(rng):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("rows", "columns", "depth"), [(1, 1, 1), (63, 65, 17)])
+@pytest.mark.parametrize(("rows", "columns", "depth"), [(1, 1, 1), (64, 64, 16), (63, 65, 17)])
 def test_dense_products_of_integers_are_exact(rng, rows, columns, depth, dtype):
     A = rng.integers(-3, 4, (rows, depth)).astype(dtype)
     B = rng.integers(-3, 4, (depth, columns)).astype(dtype)

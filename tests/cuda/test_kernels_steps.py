@@ -11,8 +11,8 @@ from fastntk.jit_cuda import cuda
 from fastntk.kernels.cuda import dual_step, flips, primal_step, reductions
 from fastntk.packing import TILE, PackedMasks, padded_width, tiles_of
 
-# Below and above a tile of samples and a block of neurons.
-SIZES = [(1, 1, 1), (17, 5, 129)]
+# Below, at and above a tile of samples and a block of neurons.
+SIZES = [(1, 1, 1), (15, 2, 127), (16, 2, 128), (17, 5, 129)]
 
 
 def padded(values, size, axis=-1):
@@ -76,7 +76,7 @@ def test_dual_step_keeps_nan(problem):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("d", "m"), [(1, 1), (3, 129)])
+@pytest.mark.parametrize(("d", "m"), [(1, 1), (16, 128), (19, 129)])
 def test_primal_step_of_integers_is_exact(rng, d, m, dtype):
     width, ranges = padded_width(m), min(2, d)
     S, W0, D = (rng.integers(-3, 4, (d, m)).astype(dtype) for _ in range(3))
