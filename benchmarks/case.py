@@ -9,6 +9,7 @@ OURS = "fastntk"
 NUMPY = "numpy"  # the plain reference, fastntk.reference
 BLAS = "blas"  # the fastest NumPy: the whole work in one BLAS call, inputs expanded beforehand
 TORCH = "torch"
+PLAIN = "plain"  # the same step of training without the extra
 PRODUCT = "product"  # a part of the work that no method can do without, in one BLAS call
 
 

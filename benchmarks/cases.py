@@ -1,11 +1,12 @@
 """The registry: every comparison, in the order of the report."""
 
-from benchmarks import limit_kernels, masks, matrices, steps
+from benchmarks import limit_kernels, masks, matrices, steps, variants
 from benchmarks.case import Case
 
 CASES: tuple[Case, ...] = (
     masks.COUNTS,
     masks.FLIPS,
+    masks.MARGINALS,
     masks.SUMS,
     matrices.MASKS,
     matrices.GRAM,
@@ -16,4 +17,5 @@ CASES: tuple[Case, ...] = (
     limit_kernels.OPERATOR,
     steps.DUAL,
     steps.PRIMAL,
+    *variants.VARIANTS,
 )

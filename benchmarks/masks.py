@@ -63,6 +63,23 @@ def flips(size: Size) -> Work:
     return Work(sides, check, (Measure(size.n * size.m / 4, "n m / 4 bytes read", "memory"),))
 
 
+def marginals(size: Size) -> Work:
+    """Differing entries of two patterns of fair coins for each sample and each neuron; many or few cost the same."""
+    before, after = pattern(size), pattern(size, 1)
+    dense_before, dense_after = before.to_dense(), after.to_dense()
+    sides = {
+        OURS: Side(lambda: fastntk.flip_marginals(before, after)),
+        NUMPY: Side(lambda: reference.flip_marginals(dense_before, dense_after)),
+    }
+
+    def check() -> None:
+        expected = reference.flip_marginals(dense_before, dense_after)
+        for found, wanted in zip(fastntk.flip_marginals(before, after), expected, strict=True):
+            same(found, wanted, "marginals")
+
+    return Work(sides, check, (Measure(size.n * size.m / 4, "n m / 4 bytes read", "memory"),))
+
+
 def sums(size: Size) -> Work:
     """``M^T diag(e) V`` with V (n, d): from packed bits, and from zeros and ones that are expanded already."""
     masks = pattern(size)
@@ -131,6 +148,15 @@ FLIPS = Case(
     {},
     _sizes_in_n(8192),
     _sizes_in_m(1000),
+)
+
+MARGINALS = Case(
+    "flip marginals",
+    "entries in which two packed patterns differ, for each sample and each neuron",
+    {NUMPY: "on boolean patterns"},
+    marginals,
+    Size(200, 2000),
+    (Size(1000, 8000), Size(1000, 131072)),
 )
 
 SUMS = Case(

@@ -8,7 +8,7 @@ from benchmarks import with_torch
 from benchmarks.case import NUMPY, OURS, TORCH, Case, Measure, Side, Size, Work
 from benchmarks.inputs import close, data, network
 from benchmarks.masks import GROWTH_IN_M, GROWTH_IN_N
-from fastntk import reference
+from fastntk import losses, optimizers, reference
 from fastntk.backends import kernel_threads
 from fastntk.engines import ENGINES
 from fastntk.reference.network import descend
@@ -42,16 +42,27 @@ class NumpyTraining:
 class EngineTraining:
     """What `fastntk.train` does in each step."""
 
-    def __init__(self, engine: str, X: np.ndarray, y: np.ndarray, net: Any) -> None:
-        self.y = y.astype(np.float64)
+    def __init__(
+        self,
+        engine: str,
+        X: np.ndarray,
+        y: np.ndarray,
+        net: Any,
+        layers: str = "first",
+        loss: str = "squared",
+        optimizer: str = "gd",
+        lr: float = LR,
+    ) -> None:
+        self.y, self.lr = y.astype(np.float64), lr
+        self.loss = losses.resolve(loss)
         with kernel_threads():
-            self.engine = ENGINES[engine](X, net)
+            self.engine = ENGINES[engine](X, net, layers, optimizers.resolve(optimizer))
 
     def step(self) -> tuple[float, float, float]:
         """Loss, pattern changes and drift, then the step."""
-        e = self.engine.u - self.y
-        logged = (0.5 * float(e @ e), self.engine.flip_fraction(), self.engine.drift())
-        self.engine.step(e, LR)
+        loss, e = self.loss.evaluate(self.engine.u, self.y)
+        logged = (loss, self.engine.flip_fraction(), self.engine.drift())
+        self.engine.step(e, self.lr)
         return logged
 
 
@@ -77,10 +88,11 @@ def _training(engine: str, size: Size) -> Work:
             if TORCH in sides:
                 close(loss, sides[TORCH].call(), "losses of torch", tolerance)
 
-    return Work(sides, check, _measures(engine, size))
+    return Work(sides, check, measures(engine, size))
 
 
-def _measures(engine: str, size: Size) -> tuple[Measure, ...]:
+def measures(engine: str, size: Size) -> tuple[Measure, ...]:
+    """Work of a plain step, and of every step that has the same bound."""
     n, d, m = size.n, size.d, size.m
     itemsize = np.dtype(size.dtype).itemsize
     if engine == "dual":

@@ -3,11 +3,17 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from benchmarks.case import BLAS, NUMPY, OURS, PRODUCT, TORCH
+from benchmarks.case import BLAS, NUMPY, OURS, PLAIN, PRODUCT, TORCH
 from benchmarks.cases import CASES
 
-BASELINES = (NUMPY, BLAS, TORCH, PRODUCT)
-HEADINGS = {NUMPY: "reference", BLAS: "strong NumPy", TORCH: "torch", PRODUCT: "product alone"}
+BASELINES = (NUMPY, BLAS, TORCH, PRODUCT, PLAIN)
+HEADINGS = {
+    NUMPY: "reference",
+    BLAS: "strong NumPy",
+    TORCH: "torch",
+    PRODUCT: "product alone",
+    PLAIN: "plain step",
+}
 
 
 def table(headings: Iterable[str], lines: Iterable[Iterable[str]]) -> str:

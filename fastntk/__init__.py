@@ -15,20 +15,22 @@ if TYPE_CHECKING:
         DivergenceError,
         MemoryLimitError,
         SingularGramWarning,
+        ToleranceError,
     )
     from fastntk.gradient import loss_gradient
     from fastntk.gram_confidence import GramInterval, gram_interval
     from fastntk.gram_matrix import gram
     from fastntk.limit import limit_gram, limit_profile
     from fastntk.loading import load
-    from fastntk.masks import activation_masks, coactivation_counts, flip_count, flip_fraction
+    from fastntk.masks import activation_masks, coactivation_counts, flip_count, flip_fraction, flip_marginals
     from fastntk.network import TwoLayerReLU
     from fastntk.operators import GramOperator, gram_operator
     from fastntk.packing import PackedMasks
     from fastntk.planning import Plan, plan
     from fastntk.predictions import Prediction, predict
+    from fastntk.rates import Rates, convergence_rates
     from fastntk.regression import KernelRegression, kernel_regression
-    from fastntk.results import Run
+    from fastntk.results import Diagnostics, Run
     from fastntk.spectra import Eigenvalue, Enclosed, Spectrum, condition_number, lambda_min, spectrum
     from fastntk.sweeps import Sweep, sweep
     from fastntk.training import train
@@ -39,6 +41,7 @@ __version__ = "0.1.0"
 _HOME = {
     "ConvergenceWarning": "errors",
     "DeviceError": "errors",
+    "Diagnostics": "results",
     "DivergenceError": "errors",
     "Eigenvalue": "spectra",
     "Enclosed": "spectra",
@@ -50,17 +53,21 @@ _HOME = {
     "PackedMasks": "packing",
     "Plan": "planning",
     "Prediction": "predictions",
+    "Rates": "rates",
     "Run": "results",
     "SingularGramWarning": "errors",
     "Spectrum": "spectra",
     "Sweep": "sweeps",
+    "ToleranceError": "errors",
     "TwoLayerReLU": "network",
     "Verification": "verification",
     "activation_masks": "masks",
     "coactivation_counts": "masks",
     "condition_number": "spectra",
+    "convergence_rates": "rates",
     "flip_count": "masks",
     "flip_fraction": "masks",
+    "flip_marginals": "masks",
     "generalization_complexity": "alignment",
     "gram": "gram_matrix",
     "gram_interval": "gram_confidence",
@@ -83,6 +90,7 @@ _HOME = {
 __all__ = [
     "ConvergenceWarning",
     "DeviceError",
+    "Diagnostics",
     "DivergenceError",
     "Eigenvalue",
     "Enclosed",
@@ -94,18 +102,22 @@ __all__ = [
     "PackedMasks",
     "Plan",
     "Prediction",
+    "Rates",
     "Run",
     "SingularGramWarning",
     "Spectrum",
     "Sweep",
+    "ToleranceError",
     "TwoLayerReLU",
     "Verification",
     "activation_masks",
     "coactivation_counts",
     "condition_number",
+    "convergence_rates",
     "datasets",
     "flip_count",
     "flip_fraction",
+    "flip_marginals",
     "generalization_complexity",
     "gram",
     "gram_interval",

@@ -46,3 +46,8 @@ class DevicePackedMasks:
 
     def __repr__(self) -> str:
         return f"DevicePackedMasks(n={self.shape[0]}, m={self.shape[1]}, {self.nbytes} bytes)"
+
+
+def on_host(masks: PackedMasks | DevicePackedMasks) -> PackedMasks:
+    """The pattern, or a copy in host memory if it lives on a GPU."""
+    return masks.to_host() if isinstance(masks, DevicePackedMasks) else masks

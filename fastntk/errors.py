@@ -36,5 +36,22 @@ class DivergenceError(ArithmeticError):
         self.largest_stable_step = largest_stable_step
 
 
+class ToleranceError(ArithmeticError):
+    """Gradient flow could not be followed with the accuracy that was asked for.
+
+    Attributes
+    ----------
+    run : fastntk.Run
+        Everything that was logged, and the network at the time that was reached.
+    time : float
+        That time.
+    """
+
+    def __init__(self, message: str, run: Any, time: float) -> None:
+        super().__init__(message)
+        self.run = run
+        self.time = time
+
+
 class SingularGramWarning(UserWarning):
     """Some samples are zero, multiples of each other or opposite, so that a smallest eigenvalue is (or may be) zero."""

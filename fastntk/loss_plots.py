@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastntk.plotting import width_color, write_figure
+import numpy as np
+import numpy.typing as npt
+
+from fastntk.plotting import LINES, MARKERS, width_color, write_figure
 from fastntk.results import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["contraction", "plot_losses"]
+__all__ = ["contraction", "draw_losses", "plot_losses"]
 
 
 def contraction(run: Run) -> float:
@@ -84,26 +87,51 @@ def plot_losses(runs: Mapping[str, Run], path: str | os.PathLike[str], dpi: int 
     if not runs:
         raise ValueError("runs: got none, expected at least one")
     factors = {name: contraction(run) for name, run in runs.items()}
-    return write_figure(lambda: _draw(runs, factors), path, dpi)
+    labels = {name: f"{name}: {factor:.4f} per step" for name, factor in factors.items()}
+    return write_figure(lambda: draw_losses(runs, labels), path, dpi)
 
 
-def _draw(runs: Mapping[str, Run], factors: Mapping[str, float]) -> Figure:
-    """Build the figure without writing it."""
+def draw_losses(
+    runs: Mapping[str, Run],
+    labels: Mapping[str, str],
+    linearised: Mapping[str, npt.NDArray[np.float64]] | None = None,
+) -> Figure:
+    """Build the figure of `plot_losses` without writing it; curves of a linearised network are dotted over the runs."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(4.5, 3.2), layout="constrained")
+    figure = Figure(figsize=(4.8, 3.9), layout="constrained")
     axes = figure.subplots()
     for index, (name, run) in enumerate(runs.items()):
-        assert run.loss is not None
-        axes.semilogy(
+        loss = run.series["loss"]
+        (line,) = axes.semilogy(
             run.steps,
-            run.loss,
+            loss,
             color=width_color(index, len(runs)),
-            linestyle=("-", "--", ":", "-.")[index % 4],
-            linewidth=1.2,
-            label=f"{name}: {factors[name]:.4f} per step",
+            linestyle=LINES[index % len(LINES)] if linearised is None else "-",
+            linewidth=1.2 if linearised is None else 2.6,
+            alpha=1.0 if linearised is None else 0.6,
+            marker=MARKERS[index % len(MARKERS)],
+            markersize=4.0,
+            markerfacecolor="white",
+            markeredgewidth=0.9,
+            markevery=max(1, loss.size // 8),
+            label=labels[name],
         )
+        if linearised is not None:
+            line.set_solid_capstyle("butt")
+            label = "linearised network" if index == len(runs) - 1 else None
+            axes.plot(run.steps, linearised[name], "k:", linewidth=0.9, zorder=3, label=label)
     axes.set_xlabel("step $k$")
     axes.set_ylabel("training loss $L(k)$")
-    axes.legend(frameon=False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    axes.grid(True, linewidth=0.4, color="0.9")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    measured = np.concatenate([run.series["loss"] for run in runs.values()])
+    positive = measured[measured > 0.0]
+    if linearised is not None and positive.size:
+        # The linearised curves go on where rounding ends those of the runs.
+        axes.set_ylim(0.3 * positive.min(), 3.0 * positive.max())
+    figure.legend(loc="outside upper left", frameon=False)
     return figure

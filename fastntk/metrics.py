@@ -1,11 +1,14 @@
 """What a run logs: loss, pattern changes, drift, and the spectrum of the Gram matrix."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from fastntk import checks
 from fastntk.engines import Engine
+from fastntk.memory import require_memory
+from fastntk.pattern_history import PatternHistory
 from fastntk.results import METRICS
 from fastntk.spectra import SmallestEigenvalue, SpectralNorm, lambda_max, lambda_min
 from fastntk.tangent import TangentKernel
@@ -27,17 +30,38 @@ def chosen(metrics: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in METRICS if name in names)
 
 
+def chosen_snapshots(snapshots: Iterable[int], steps: int) -> list[int]:
+    """Distinct steps from 0 to ``steps``, ascending; there may be none."""
+    if isinstance(snapshots, str) or not isinstance(snapshots, Iterable):
+        raise TypeError(f"snapshots must be a list of steps, got {snapshots!r}")
+    found = sorted({checks.integer(step, "snapshots", 0) for step in snapshots})
+    if found and found[-1] > steps:
+        raise ValueError(f"snapshots must be at most the number of steps ({steps}), got {found[-1]}")
+    return found
+
+
 class Recorder:
     """Collects the metrics of one run; the loss is always among them, since it costs nothing."""
 
-    def __init__(self, kernel: TangentKernel, n: int, metrics: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        kernel: TangentKernel,
+        n: int,
+        metrics: tuple[str, ...],
+        history: PatternHistory | None = None,
+        snapshots: Sequence[int] = (),
+    ) -> None:
+        if snapshots:
+            require_memory(8 * n * n * len(snapshots), f"{len(snapshots)} snapshots of H for n={n} samples")
         self.limit: dict[str, float] | None = None
+        self._kernel = kernel
         self._metrics = metrics
+        self._history = history
+        self._snapshots: dict[int, np.ndarray | None] = dict.fromkeys(snapshots)
         self._steps: list[int] = []
         self._series: dict[str, list[float]] = {"loss": []}
         self._wants_gram = any(name in metrics for name in _GRAM_METRICS)
         if self._wants_gram:
-            self._kernel = kernel
             self._H = np.empty((n, n))
             self._H_initial: np.ndarray | None = None
             self._H_limit = kernel.limit()
@@ -53,10 +77,9 @@ class Recorder:
         """Names of the metrics that are logged beside the loss."""
         return self._metrics
 
-    @property
-    def wants_gram(self) -> bool:
-        """Whether a logged step needs the pattern of that step, not numbers alone."""
-        return self._wants_gram
+    def wants_state(self, step: int, logged: bool) -> bool:
+        """Whether a step needs the state of the engine then, not numbers alone."""
+        return step in self._snapshots or (logged and (self._wants_gram or self._history is not None))
 
     def record_divergence(self, step: int, loss: float) -> None:
         """Log the step at which the loss exploded: nothing else is meaningful there."""
@@ -88,10 +111,23 @@ class Recorder:
                 self._append("lambda_min", float(smallest))
                 self._append("lambda_min_bound", smallest.residual_bound)
 
+        if self._history is not None:
+            self._history.observe(step, engine)
+
+    def take_snapshot(self, step: int, engine: Engine) -> None:
+        """Keep H of a step that was asked for."""
+        if step in self._snapshots:
+            self._snapshots[step] = self._kernel(engine).copy()
+
     def _append(self, name: str, value: float) -> None:
         self._series.setdefault(name, []).append(value)
 
     def arrays(self) -> dict[str, Any]:
-        """The series logged so far, as the fields of a `Run`."""
+        """What was logged so far, as the fields of a `Run`."""
         series = {name: np.array(values, dtype=np.float64) for name, values in self._series.items()}
-        return {"steps": np.array(self._steps, dtype=np.int64), **series}
+        return {
+            "steps": np.array(self._steps, dtype=np.int64),
+            **series,
+            "diagnostics": self._history.result() if self._history is not None else None,
+            "snapshots": {step: H for step, H in self._snapshots.items() if H is not None},
+        }

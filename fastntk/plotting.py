@@ -33,8 +33,8 @@ PANELS: dict[str, tuple[str, str, float]] = {
 }
 """Series, title, axis label, factor."""
 
-_LINES = ["-", (0, (5, 1.5)), (0, (3, 1.2, 1, 1.2)), (0, (1, 1.1)), (0, (6, 1.2, 1, 1.2, 1, 1.2))]
-_MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+LINES = ["-", (0, (5, 1.5)), (0, (3, 1.2, 1, 1.2)), (0, (1, 1.1)), (0, (6, 1.2, 1, 1.2, 1, 1.2))]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 _SUFFIXES = (".png", ".pdf", ".svg")
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -147,7 +147,8 @@ def draw_runs(runs: Sequence[Run], limit: dict[str, Any] | None = None) -> Figur
     -----
     Reference lines, Du, Zhai, Poczos and Singh, arXiv 1810.02054: lambda_0 of the limit and the lambda_0/2
     above which the proof keeps H(k) (section 3); the rate ``(1 - lr lambda_0/2)^k L(0)`` of their theorem on
-    gradient descent, drawn from the largest L(0) and only where it applies (first layer trained, unit rows).
+    gradient descent, or ``exp(-lambda_0 t) L(0)`` of that on gradient flow, drawn from the largest L(0) and only where
+    it applies (first layer trained, unit rows).
 
     Examples
     --------
@@ -168,7 +169,7 @@ def draw_runs(runs: Sequence[Run], limit: dict[str, Any] | None = None) -> Figur
         axes.remove()
     widths = sorted({run.width for run in runs})
     for letter, name, axes in zip("abcd", panels, grid.flat, strict=False):
-        _frame(axes, name, letter)
+        _frame(axes, name, letter, flow=runs[0].times is not None)
         for index, width in enumerate(widths):
             group = [run for run in runs if run.width == width and name in run.series]
             if group:
@@ -180,25 +181,25 @@ def draw_runs(runs: Sequence[Run], limit: dict[str, Any] | None = None) -> Figur
     return figure
 
 
-def _frame(axes: Axes, name: str, letter: str) -> None:
+def _frame(axes: Axes, name: str, letter: str, flow: bool) -> None:
     """Title, labels, scales and grid of one panel."""
     from matplotlib.ticker import MaxNLocator
 
     title, label, _ = PANELS[name]
     axes.set_title(f"({letter}) {title}", loc="left")
-    axes.set_xlabel(r"gradient descent step $k$")
-    axes.set_ylabel(label)
+    axes.set_xlabel(r"time $t$ of gradient flow" if flow else r"gradient descent step $k$")
+    axes.set_ylabel(label.replace("(k)", "(t)") if flow else label)
     axes.grid(True, linewidth=0.4, color="0.9")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     if name == "loss":
         axes.set_yscale("log")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=not flow, steps=[1, 2, 5, 10]))
 
 
 def _curve(axes: Axes, group: list[Run], name: str, index: int, count: int) -> None:
     """Draw one width: its only seed, or the median of its seeds and their range."""
-    steps = group[0].steps
+    steps = group[0].places
     values = np.array([run.series[name] for run in group]) * PANELS[name][2]
     color = width_color(index, count)
     gap = max(1, len(steps) // 8)
@@ -206,9 +207,9 @@ def _curve(axes: Axes, group: list[Run], name: str, index: int, count: int) -> N
         steps,
         np.median(values, axis=0),
         color=color,
-        linestyle=_LINES[index % len(_LINES)],
+        linestyle=LINES[index % len(LINES)],
         linewidth=1.2,
-        marker=_MARKERS[index % len(_MARKERS)],
+        marker=MARKERS[index % len(MARKERS)],
         markersize=3.4,
         markerfacecolor="white",
         markeredgewidth=0.9,
@@ -234,19 +235,30 @@ def _reference(axes: Axes, name: str, runs: Sequence[Run], limit: dict[str, Any]
         _limit_lines(axes, lambda_0)
     losses = [run.loss[0] for run in runs if run.loss is not None]
     applies = limit.get("unit_rows") and all(run.provenance.get("layers", "first") == "first" for run in runs)
-    if name == "loss" and applies and len({run.lr for run in runs}) == 1 and 0 < runs[0].lr * lambda_0 < 2:
-        steps = np.arange(runs[0].steps[-1] + 1)
-        bound = max(losses) * (1 - runs[0].lr * lambda_0 / 2) ** steps
-        axes.plot(steps, bound, color="0.45", linewidth=0.9, linestyle=(0, (1.5, 2)))
+    if name == "loss" and applies and (rate := _rate(runs, lambda_0)) is not None:
+        places, factors, text = rate
+        bound = max(losses) * factors
+        axes.plot(places, bound, color="0.45", linewidth=0.9, linestyle=(0, (1.5, 2)))
         axes.annotate(
-            r"bound $(1-\eta\lambda_0/2)^k\,L(0)$",
-            (steps[-1], bound[-1]),
+            text,
+            (places[-1], bound[-1]),
             # Below the line: a falling line leaves room under its right end, not above it.
             xytext=(0, -3),
             textcoords="offset points",
             ha="right",
             va="top",
         )
+
+
+def _rate(runs: Sequence[Run], lambda_0: float) -> tuple[Any, Any, str] | None:
+    """Where, what and the name of the factor by which the theory bounds the loss; None where there is none."""
+    if runs[0].times is not None:
+        return runs[0].times, np.exp(-lambda_0 * runs[0].times), r"bound $e^{-\lambda_0 t}\,L(0)$"
+    lr = runs[0].lr
+    if lr is None or len({run.lr for run in runs}) > 1 or not 0 < lr * lambda_0 < 2:
+        return None
+    steps = np.arange(runs[0].steps[-1] + 1)
+    return steps, (1 - lr * lambda_0 / 2) ** steps, r"bound $(1-\eta\lambda_0/2)^k\,L(0)$"
 
 
 def _limit_lines(axes: Axes, lambda_0: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +58,13 @@ class Prediction:
     projections: npt.NDArray[np.float64]
     settings: dict[str, Any] = field(default_factory=dict)
 
+    _MEANT: ClassVar[dict[str, Any]] = {
+        "layers": "first",
+        "loss": {"name": "squared"},
+        "optimizer": {"name": "gd"},
+        "batch_size": None,
+    }
+
     def __repr__(self) -> str:
         kernel, dynamics, width = (self.settings.get(key) for key in ("kernel", "dynamics", "width"))
         return (
@@ -66,32 +73,38 @@ class Prediction:
         )
 
     def compare(self, run: Run) -> list[dict[str, Any]]:
-        """How far a run of gradient descent is from the prediction.
+        """How far a run is from the prediction.
 
         Parameters
         ----------
         run : Run
-            With the same step size; its logged steps may be some of the predicted ones, or the other way round.
+            Of gradient descent with the same step size, or of gradient flow like the prediction; its logged steps or
+            times may be some of the predicted ones, or the other way round.
 
         Returns
         -------
         list of dict
             For each of loss, drift and flips that the run carries: ``series``; ``relative``, the largest deviation
-            divided by the largest predicted value; the ``step`` where that is, with ``predicted`` and ``measured``
-            there; and ``final``, the measured value over the predicted one at the last common step.
+            divided by the largest predicted value; the ``step`` (or ``time``) where that is, with ``predicted`` and
+            ``measured`` there; and ``final``, the measured value over the predicted one at the last common step.
 
         Raises
         ------
         ValueError
-            If the prediction is one of gradient flow, the step sizes differ, or no step is common.
+            If one is of gradient descent and the other of flow, no step or time is common, or the run is not what was
+            predicted: another width, step size, loss or optimizer, mini-batches, or layers other than the first.
         """
-        if self.steps is None:
-            raise ValueError("run: a prediction of gradient flow has times and no steps to compare")
-        if not np.isclose(run.lr, self.settings["lr"], rtol=1e-12):
+        self._check_dynamics(run)
+        if run.lr is not None and not np.isclose(run.lr, self.settings["lr"], rtol=1e-12):
             raise ValueError(f"run: got step size {run.lr:g}, the prediction is for {self.settings['lr']:g}")
-        common, mine, its = np.intersect1d(self.steps, run.steps, return_indices=True)
+        for key, expected in (self._MEANT | {"width": self.settings["width"]}).items():
+            got = run.provenance.get(key, expected)
+            if got != expected:
+                raise ValueError(f"run: got {key}={got!r}, the prediction is for {expected!r}")
+        name_of_place = "step" if run.times is None else "time"
+        common, mine, its = np.intersect1d(self._places, run.places, return_indices=True)
         if not common.size:
-            raise ValueError("run: none of its logged steps is predicted")
+            raise ValueError(f"run: none of its logged {name_of_place}s is predicted")
         rows = []
         for name in SERIES:
             if name not in run.series:
@@ -103,7 +116,7 @@ class Prediction:
                 {
                     "series": name,
                     "relative": float(difference[worst]) / scale if scale else float(difference[worst]),
-                    "step": int(common[worst]),
+                    name_of_place: common[worst].item(),
                     "predicted": float(predicted[worst]),
                     "measured": float(measured[worst]),
                     "final": float(measured[-1] / predicted[-1]) if predicted[-1] else None,
@@ -112,12 +125,12 @@ class Prediction:
         return rows
 
     def plot(self, run: Run, path: str | os.PathLike[str]) -> Path:
-        """Draw the run with the prediction over it, to a .png, .pdf or .svg file."""
+        """Draw the run with the prediction over it and the deviations of `compare`, to a .png, .pdf or .svg file."""
         from fastntk.plotting import PANELS, draw_runs, write_figure
 
-        steps = self.steps
-        if steps is None:
-            raise ValueError("run: a prediction of gradient flow has times and no steps to draw over")
+        self._check_dynamics(run)
+
+        deviations = {row["series"]: row for row in self.compare(run)}
 
         def draw() -> Any:
             figure = draw_runs([run])
@@ -125,11 +138,31 @@ class Prediction:
             for name, axes in zip(shown, figure.axes, strict=False):
                 if name in SERIES:
                     curve = getattr(self, name) * PANELS[name][2]
-                    axes.plot(steps, curve, color="black", linewidth=0.9, linestyle="--", label="predicted")
-                    axes.legend(handles=[axes.lines[-1]], frameon=False)
+                    label = _deviation_text(deviations[name])
+                    axes.plot(self._places, curve, color="black", linewidth=0.9, linestyle="--", label=label)
+                    axes.legend(handles=[axes.lines[-1]], frameon=False, fontsize=7)
             return figure
 
         return write_figure(draw, path, 300)
+
+    @property
+    def _places(self) -> npt.NDArray[Any]:
+        """Steps of gradient descent, times of gradient flow."""
+        return self.times if self.steps is None else self.steps
+
+    def _check_dynamics(self, run: Run) -> None:
+        """Descent goes with descent, flow with flow."""
+        its = "descent" if run.times is None else "flow"
+        if its != self.settings["dynamics"]:
+            raise ValueError(
+                f"run: got gradient {its}, the prediction is for gradient {self.settings['dynamics']}"
+            )
+
+
+def _deviation_text(row: dict[str, Any]) -> str:
+    """A row of `Prediction.compare` in the words of a legend."""
+    final = "" if row["final"] is None else f"\nrun / predicted at end: {row['final']:.3g}"
+    return f"predicted\nlargest error {100 * row['relative']:.2g} % of peak{final}"
 
 
 def predict(
@@ -163,7 +196,8 @@ def predict(
     kernel : {"initial", "limit"}
         ``H(0)`` of the network, for which the prediction is exact as long as no pattern changes; or ``H_inf``.
     times : array_like, optional
-        Ascending, not negative: predict gradient flow at these times, ``e(t) = exp(-H t) e(0)``, instead.
+        Ascending, not negative: predict gradient flow at these times, ``e(t) = exp(-H t) e(0)``, instead; those of a
+        run are ``run.times``.
 
     Returns
     -------

@@ -39,8 +39,9 @@ class Sweep:
         ``lambda_0`` and ``lambda_max`` (smallest and largest eigenvalue of the infinite-width Gram matrix)
         and ``unit_rows`` (whether all ``|x_i| = 1``); empty when no metric of the runs needed that matrix.
     settings : dict
-        What the runs share: data, steps, lr, layers, loss, optimizer, batch_size, metrics, every, engine,
-        dtype, kappa, paired.
+        What the runs share: data, layers, loss, metrics, diagnostics, engine, dtype, kappa, paired; steps, lr,
+        optimizer, batch_size, every and snapshots of gradient descent, or dynamics, t_final, times and tolerance of
+        gradient flow.
 
     Examples
     --------
@@ -160,8 +161,14 @@ def sweep(
     loss: str | Loss = "squared",
     optimizer: str | Optimizer = "gd",
     batch_size: int | None = None,
+    dynamics: str = "descent",
+    t_final: float | None = None,
+    times: ArrayLike | None = None,
+    tolerance: float = 1e-3,
     metrics: str | Sequence[str] = ("loss", "flips", "drift"),
     every: int = 1,
+    diagnostics: bool = False,
+    snapshots: Iterable[int] = (),
     engine: str = "auto",
     dtype: str = "float32",
     kappa: float = 1.0,
@@ -170,7 +177,7 @@ def sweep(
     out: str | os.PathLike[str] | None = None,
     progress: Progress = False,
 ) -> Sweep:
-    """Train at every width and seed: ``w_r <- w_r - lr * dL/dw_r`` for each network of ``(widths, seeds)``.
+    """Train at every width and seed: ``w_r <- w_r - lr * dL/dw_r``, or its flow, for each of ``(widths, seeds)``.
 
     Parameters
     ----------
@@ -179,7 +186,8 @@ def sweep(
     widths, seeds : iterable of int
         Every pair is one run. Widths share their randomness: the narrower network is a prefix of the wider
         one.
-    steps, lr, layers, loss, optimizer, batch_size, metrics, every, engine, dtype, kappa, paired, threads
+    steps, lr, layers, loss, optimizer, batch_size, metrics, every, diagnostics, snapshots, engine, dtype : optional
+    dynamics, t_final, times, tolerance, kappa, paired, threads : optional
         As in `fastntk.train`.
     out : str or path-like, optional
         A folder where each run is saved the moment it ends. Called again with the same data and settings, the
@@ -187,7 +195,7 @@ def sweep(
         widths or seeds adds to it.
     progress : bool or callable
         True draws a bar on a terminal; a callable gets ``(done, total)`` in neuron updates (width times
-        steps).
+        steps, or logged times of a flow).
 
     Returns
     -------
@@ -200,8 +208,8 @@ def sweep(
         For a bad argument, or when `out` holds a run of other data or settings; nothing is trained then.
     OSError
         When `out` cannot be written; found out before the work.
-    DivergenceError
-        From the first run that diverges; the runs before it are kept in `out`.
+    DivergenceError, ToleranceError
+        From the first run that diverges or misses its tolerance; the runs before it are kept in `out`.
 
     Notes
     -----
@@ -219,7 +227,8 @@ def sweep(
     from fastntk import losses, optimizers
     from fastntk.batches import checked_batch_size
     from fastntk.engines import CHOICES
-    from fastntk.metrics import chosen
+    from fastntk.flow import scheduled
+    from fastntk.metrics import chosen, chosen_snapshots
     from fastntk.training import LAYERS
 
     X = checks.matrix(X, "X")
@@ -231,22 +240,31 @@ def sweep(
         for w in checks.distinct_integers(widths, "widths", 1)
         for s in checks.distinct_integers(seeds, "seeds", 0)
     ]
-    shared: dict[str, Any] = {
-        "data": provenance.data_hash(X, y),
+    odd = [width for width, _ in pairs if paired and width % 2]
+    if odd:
+        raise ValueError(f"widths must be even with paired=True, got {odd[0]}")
+    descent: dict[str, Any] = {
         "steps": checks.integer(steps, "steps", 0),
         "lr": checks.positive(lr, "lr"),
-        "layers": checks.choice(layers, "layers", LAYERS),
-        "loss": objective.record(),
         "optimizer": method.record(),
         "batch_size": checked_batch_size(batch_size, len(X)),
-        "metrics": list(chosen(metrics)),
         "every": checks.integer(every, "every", 1),
+        "snapshots": chosen_snapshots(snapshots, steps),
+    }
+    schedule = scheduled(dynamics, t_final, times, tolerance, **descent | {"optimizer": method.name})
+    shared: dict[str, Any] = {
+        "data": provenance.data_hash(X, y),
+        **(descent if schedule is None else schedule.record()),
+        "layers": checks.choice(layers, "layers", LAYERS),
+        "loss": objective.record(),
+        "metrics": list(chosen(metrics)),
+        "diagnostics": bool(diagnostics),
         "engine": checks.choice(engine, "engine", CHOICES),
         "dtype": checks.floating_dtype(dtype).name,
         "kappa": checks.positive(kappa, "kappa"),
         "paired": bool(paired),
     }
-    objects = {"loss": objective, "optimizer": method}
+    objects: dict[str, Any] = {"loss": objective} | ({"optimizer": method} if schedule is None else {})
     done: dict[tuple[int, int], Run] = {}
     folder = None
     if out is not None:
@@ -254,7 +272,7 @@ def sweep(
         remove_leftovers(folder)
         done = finished_runs(folder, pairs, shared)
     todo = [pair for pair in pairs if pair not in done]
-    with SweepBar(todo, shared["steps"], progress) as bar:
+    with SweepBar(todo, descent["steps"] if schedule is None else len(schedule.times) - 1, progress) as bar:
         for width, seed in todo:
             bar.start(width, seed)
             run = _train_one(X, y, width, seed, shared, objects, threads, bar.step if progress else False)

@@ -1,4 +1,4 @@
-"""Gradient descent on the first layer, with the quantities of the theory logged along the way."""
+"""Gradient descent and gradient flow, with the quantities of the theory logged along the way."""
 
 import importlib
 import time
@@ -14,12 +14,14 @@ from fastntk.backends import kernel_threads
 from fastntk.batches import Batches, checked_batch_size
 from fastntk.device_arrays import give_back, library_of, on_host, together, upload
 from fastntk.engines import CHOICES, Choice, Engine, choose, engine_of
-from fastntk.errors import DivergenceError
+from fastntk.errors import DivergenceError, ToleranceError
+from fastntk.flow import TOLERANCE, integrate, scheduled
 from fastntk.jit import CompileClock
 from fastntk.losses import Loss, explosion
-from fastntk.metrics import Recorder, chosen
+from fastntk.metrics import Recorder, chosen, chosen_snapshots
 from fastntk.network import TwoLayerReLU, initial_network
 from fastntk.optimizers import Optimizer
+from fastntk.pattern_history import PatternHistory
 from fastntk.progress import reporter
 from fastntk.results import Run, provenance
 from fastntk.spectra import lambda_max
@@ -41,8 +43,14 @@ def train(
     loss: str | Loss = "squared",
     optimizer: str | Optimizer = "gd",
     batch_size: int | None = None,
+    dynamics: str = "descent",
+    t_final: float | None = None,
+    times: npt.ArrayLike | None = None,
+    tolerance: float = TOLERANCE,
     metrics: str | Iterable[str] = ("loss", "flips", "drift"),
     every: int = 1,
+    diagnostics: bool = False,
+    snapshots: Iterable[int] = (),
     engine: str = "auto",
     dtype: npt.DTypeLike = "float32",
     kappa: float = 1.0,
@@ -85,11 +93,26 @@ def train(
     batch_size : int, optional
         Samples of a step, at most n: drawn without replacement in every epoch, from the seed; their gradient is
         scaled by n / batch_size.  The loss logged is that of all samples.
+    dynamics : {"descent", "flow"}
+        Gradient descent, or gradient flow ``dw/dt = -dL/dw`` from time 0 to ``t_final``; descent follows it at
+        ``t = lr k``.  The arguments of descent (steps, lr, optimizer, batch_size, every) are errors with flow.
+    t_final : float
+        Of the flow, above 0.
+    times : array_like, optional
+        Ascending, at most ``t_final``: when the flow is logged, beside 0 and ``t_final``.  By default 101 even times.
+    tolerance : float
+        Of the flow: the estimated error of the outputs in a step, ``|.|_2``, is at most this part of ``|e|_2``, or
+        of a few roundings of the outputs where that is more.
     metrics : "all" or iterable of {"loss", "flips", "drift", "gram", "lambda_min"}
         What is logged.  "gram" is ``|H(k) - H(0)|_2`` and ``|H(k) - H_inf|_2``; "lambda_min" is that of ``H(k)``,
         the tangent kernel of the layers that move.  The loss is always logged.
     every : int
         Log every so many steps; the first and the last step are always logged.
+    diagnostics : bool
+        Also watch which samples and neurons flip, when first and how often, and quantiles of the drift, at the logged
+        steps: ``run.diagnostics``.
+    snapshots : iterable of int
+        Steps at which H is kept, 8 n^2 bytes each: ``run.snapshots``.
     engine : {"auto", "dual", "primal", "cuda"}
         "dual" moves the pre-activations, "primal" the weights: the same gradient descent up to rounding.
         "auto" takes the one that is expected to be faster and fits in memory (`fastntk.engines.choose`), "cuda" one of
@@ -114,6 +137,8 @@ def train(
     ------
     DivergenceError
         At the first non-finite or exploding loss; carries the log so far and the largest stable step.
+    ToleranceError
+        If a flow takes too many or too small steps for its tolerance; carries the log and the network so far.
     ValueError, TypeError
         If an argument is out of range, not finite, or shapes disagree.
     MemoryLimitError
@@ -124,9 +149,12 @@ def train(
     Notes
     -----
     Cost of a step: ``n^2 m / 8`` additions (dual), or ``2 n d m`` flops of BLAS and ``n d m / 8`` additions (primal);
-    "gram" and "lambda_min" add ``n^2 m / 2`` bit products and a few products with H.  Memory: 12 n m bytes
-    (dual) or 4 d m (primal) beside the weights, in float32.  Outputs are accumulated in float64 over
-    neurons, relative error near 1e-6 in float32.  Source: Du et al. (arXiv 1810.02054), Section 4 and Section 5.
+    "gram" and "lambda_min" add ``n^2 m / 2`` bit products and a few products with H, diagnostics about 2 % of a dual
+    step at n = d = 1000, m = 8000.  Memory: 12 n m bytes (dual) or 4 d m (primal) beside the weights, in float32;
+    diagnostics n m / 8.  A step of the flow costs four of these and an average and needs one more copy of the state
+    (`fastntk.flow`); where it pushes a neuron onto its kink from both sides, the neuron stays there and alternates
+    between the two patterns.  Outputs are accumulated in float64 over neurons, relative error near 1e-6 in float32.
+    Source: Du et al. (arXiv 1810.02054), Sections 3 to 5.
 
     Examples
     --------
@@ -151,6 +179,11 @@ def train(
     objective = losses.resolve(loss)
     method = optimizers.resolve(optimizer)
     batch_size = checked_batch_size(batch_size, len(samples))
+    kept = chosen_snapshots(snapshots, steps)
+    schedule = scheduled(
+        dynamics, t_final, times, tolerance,
+        steps=steps, lr=lr, optimizer=method.name, batch_size=batch_size, every=every, snapshots=kept,
+    )  # fmt: skip
     batches = Batches(len(samples), batch_size, seed)
     names = chosen(metrics)
     checks.choice(engine, "engine", CHOICES)
@@ -161,17 +194,38 @@ def train(
         squares = np.einsum("ij,ij->i", samples, samples, dtype=np.float64)  # the engines work with X X^T
     checks.representable(squares, "the squared norms of the rows of X", start.W.dtype)
     n, d = samples.shape
-    choice = choose(n, d, start.width, start.W.dtype, engine, layers, method.momentum > 0.0)
+    choice = choose(
+        n, d, start.width, start.W.dtype, engine, layers, method.momentum > 0.0, schedule is not None
+    )
     began = time.perf_counter()
-    trained = None
+    trained = solution = exploded = None
     with CompileClock.running() as clock:
         kernel = TangentKernel(samples, start, layers)
-        recorder = Recorder(kernel, n, names)  # dense linear algebra, before BLAS is limited to one thread
-        with kernel_threads(threads) as used, reporter(progress, steps, f"width {start.width}") as report:
-            moving = engine_of(choice)(samples, start, layers, method)
-            stopped_at, exploded = _loop(choice, objective, batch_size)(
-                moving, labels, objective, batches, lr, steps, every, recorder, report
-            )
+        history = PatternHistory(n, start.width) if diagnostics else None
+        # Dense linear algebra, before BLAS is limited to one thread.
+        recorder = Recorder(kernel, n, names, history, kept)
+        goal = steps if schedule is None else len(schedule.times) - 1
+        with kernel_threads(threads) as used, reporter(progress, goal, f"width {start.width}") as report:
+            moving = engine_of(choice)(samples, start, layers, method, schedule is not None)
+            if schedule is None:
+                stopped_at, exploded = _loop(choice, objective, batch_size)(
+                    moving, labels, objective, batches, lr, steps, every, recorder, report
+                )
+                how = {
+                    "lr": lr, "steps": steps, "every": every, "optimizer": method.record(),
+                    "batch_size": batch_size, "stopped_at": stopped_at,
+                }  # fmt: skip
+            else:
+                solution = integrate(
+                    moving, labels, objective, schedule,
+                    lambda step, loss: recorder.record(step, loss, moving), report,
+                )  # fmt: skip
+                how = {
+                    "lr": None,
+                    "t_final": schedule.end,
+                    "tolerance": tolerance,
+                    "solver": solution.record(),
+                }
             if exploded is None:
                 weights = start.W if own else np.empty_like(start.W)
                 moving.write_weights(weights)
@@ -180,18 +234,24 @@ def train(
                     parts = (give_back(upload(part), library_of(given[0])) for part in (weights, moving.a))
                     trained = TwoLayerReLU(*parts)
     record = provenance.collect(
-        X, y, width=start.width, lr=lr, seed=seed if net is None or batch_size is not None else None,
-        steps=steps, every=every, metrics=list(names), layers=layers, loss=objective.record(),
-        optimizer=method.record(), batch_size=batch_size, dtype=start.W.dtype.name, threads=used,
+        X, y, width=start.width, seed=seed if net is None or batch_size is not None else None,
+        dynamics=dynamics, **how, metrics=list(names), layers=layers, loss=objective.record(),
+        dtype=start.W.dtype.name, threads=used,
         kappa=None if net is not None else kappa, paired=None if net is not None else paired,
-        engine={"name": choice.name, "reason": choice.reason}, limit=recorder.limit, stopped_at=stopped_at,
+        engine={"name": choice.name, "reason": choice.reason}, limit=recorder.limit,
         seconds=time.perf_counter() - began - clock.seconds, compile_seconds=clock.seconds,
     )  # fmt: skip
-    kept: tuple[Any, Any] = given if there else (samples, labels)
-    run = Run(net=trained, X=kept[0], y=kept[1], provenance=record, **recorder.arrays())
+    series = recorder.arrays()
+    reached = None if schedule is None else schedule.times[: len(series["steps"])]
+    data: tuple[Any, Any] = given if there else (samples, labels)
+    run = Run(net=trained, X=data[0], y=data[1], times=reached, provenance=record, **series)
     if exploded is not None:
         largest = float(lambda_max(kernel.initial(moving)))
         raise _divergence(run, stopped_at, exploded, objective, method, largest)
+    if solution is not None and solution.failure is not None:
+        raise ToleranceError(
+            f"{solution.failure}: tolerance={tolerance:g} was not reached", run, solution.time
+        )
     return run
 
 
@@ -235,6 +295,7 @@ def _descend(
                 return step, loss
             if step % every == 0 or step == steps:
                 recorder.record(step, loss, moving)
+            recorder.take_snapshot(step, moving)
             if step < steps:
                 moving.step(batches(e), lr)
                 report(step + 1)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastntk import checks
-from fastntk.errors import DivergenceError, MemoryLimitError
+from fastntk.errors import DivergenceError, MemoryLimitError, ToleranceError
 from fastntk.memory import aligned_zeros, require_memory
 
 
@@ -160,3 +160,9 @@ def test_divergence_error_carries_its_run():
     error = DivergenceError("message", "run", 3, 0.5)
     assert isinstance(error, ArithmeticError)
     assert (str(error), error.run, error.step, error.largest_stable_step) == ("message", "run", 3, 0.5)
+
+
+def test_tolerance_error_carries_its_run():
+    error = ToleranceError("message", "run", 0.5)
+    assert isinstance(error, ArithmeticError)
+    assert (str(error), error.run, error.time) == ("message", "run", 0.5)

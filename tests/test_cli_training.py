@@ -60,6 +60,77 @@ def test_sweep_passes_them_on_and_records_them(data, tmp_path):
         assert part in record
 
 
+METHODS = ("--loss", "huber", "--huber-delta", 0.5, "--optimizer", "heavy_ball", "--momentum", 0.7)
+
+
+def test_momentum_and_the_threshold_of_huber_reach_the_run(data, tmp_path):
+    X, y = fastntk.datasets.load_csv(data)
+    methods = {"loss": fastntk.losses.Huber(0.5), "optimizer": fastntk.optimizers.HeavyBall(0.7)}
+    alone = fastntk.train(X, y, width=8, steps=4, **methods)
+    assert not np.array_equal(
+        alone.loss, fastntk.train(X, y, width=8, steps=4, loss="huber", optimizer="heavy_ball").loss
+    )
+    assert (
+        run(
+            "train", "--data", data, "--width", 8, "--steps", 4, *METHODS, "--out", tmp_path / "r.npz"
+        ).exit_code
+        == 0
+    )
+    assert np.array_equal(fastntk.load(tmp_path / "r.npz").loss, alone.loss)
+    out = tmp_path / "out"
+    assert run("sweep", "--data", data, "--widths", 8, "--steps", 4, *METHODS, "--out", out).exit_code == 0
+    found = fastntk.load(out / "sweep.npz")
+    assert np.array_equal(found.runs[0].loss, alone.loss)
+    assert found.settings["loss"] == {"name": "huber", "delta": 0.5}
+    assert found.settings["optimizer"] == {"name": "heavy_ball", "momentum": 0.7}
+
+
+def test_pairs_start_at_zero_and_kappa_scales_the_start(data, tmp_path):
+    X, y = fastntk.datasets.load_csv(data)
+    assert run("train", "--data", data, "--width", 8, "--paired", "--out", tmp_path / "a.npz").exit_code == 0
+    assert fastntk.load(tmp_path / "a.npz").loss[0] == 0.5 * (y @ y)
+    result = run(
+        "train", "--data", data, "--width", 8, "--kappa", 0.25, "--steps", 0, "--out", tmp_path / "b.npz"
+    )
+    assert result.exit_code == 0
+    assert np.array_equal(fastntk.load(tmp_path / "b.npz").net.W, 0.25 * fastntk.TwoLayerReLU.init(6, 8).W)
+
+
+@pytest.mark.parametrize("labels", ["sign", "eigenvector"])
+def test_labels_of_a_data_set(labels, tmp_path):
+    index = ("--index", "-1") if labels == "eigenvector" else ()
+    result = run(
+        "data",
+        "sphere",
+        "--n",
+        9,
+        "--d",
+        4,
+        "--seed",
+        3,
+        "--labels",
+        labels,
+        *index,
+        "--out",
+        tmp_path / "d.csv",
+    )
+    assert result.exit_code == 0, result.output
+    X, y = fastntk.datasets.load_csv(tmp_path / "d.csv")
+    assert np.array_equal(X, fastntk.datasets.sphere(9, 4, seed=3)[0])
+    if labels == "sign":
+        assert set(y) == {-1.0, 1.0}
+    else:
+        H = fastntk.limit_gram(X)
+        np.testing.assert_allclose(H @ y, np.linalg.eigvalsh(H)[-1] * y, atol=1e-12)
+
+
+def test_an_index_without_eigenvectors(tmp_path):
+    result = run("data", "sphere", "--labels", "sign", "--index", 1, "--out", tmp_path / "d.csv")
+    assert result.exit_code == 2
+    assert "--index is for --labels eigenvector, got --labels sign" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
@@ -69,6 +140,12 @@ def test_sweep_passes_them_on_and_records_them(data, tmp_path):
         ("--layers", "third", "'first', 'second', 'both'"),
         ("--batch-size", "13", "batch_size must be at most the number of samples (12), got 13"),
         ("--batch-size", "0", "0 is not in the range x>=1"),
+        ("--momentum", "0.5", "--momentum is for --optimizer heavy_ball or nesterov, got --optimizer gd"),
+        ("--optimizer=nesterov", "--momentum=1", "--momentum must be from 0 to below 1, got 1"),
+        ("--optimizer=nesterov", "--momentum=nan", "--momentum must be from 0 to below 1, got nan"),
+        ("--huber-delta", "2", "--huber-delta is for --loss huber, got --loss squared"),
+        ("--loss=huber", "--huber-delta=0", "--huber-delta must be finite and above 0, got 0"),
+        ("--kappa", "0", "--kappa must be finite and above 0, got 0"),
     ],
 )
 def test_bad_options_are_named(data, tmp_path, option, value, message):
@@ -76,3 +153,11 @@ def test_bad_options_are_named(data, tmp_path, option, value, message):
         result = run(*command, "--data", data, option, value)
         assert result.exit_code == 2, result.output
         assert message in " ".join(result.stderr.split())
+        assert not list((tmp_path / "out").glob("*.npz"))
+
+
+def test_pairs_of_an_odd_width_are_refused_before_any_run(data, tmp_path):
+    result = run("sweep", "--data", data, "--widths", "4,5", "--paired", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "widths must be even with paired=True, got 5" in result.stderr
+    assert not list((tmp_path / "out").rglob("*.npz"))

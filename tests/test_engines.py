@@ -161,15 +161,16 @@ def test_state_beyond_memory(name, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("flow", [False, True])
 @pytest.mark.parametrize("shape", [(500, 100, 2000), (64, 640, 4000)])
-def test_promised_memory_is_about_what_is_taken(name, shape):
+def test_promised_memory_is_about_what_is_taken(shape, flow, name):
     n, d, m = shape
     X, _ = fastntk.datasets.sphere(n, d)
     with kernel_threads():
-        engine = ENGINES[name](X.astype(np.float32), TwoLayerReLU.init(d, m))
+        engine = ENGINES[name](X.astype(np.float32), TwoLayerReLU.init(d, m), flow=flow)
     taken = sum(
         value.nbytes for key, value in vars(engine).items() if isinstance(value, np.ndarray) and key != "X"
     )
-    promised = engine.bytes_needed(n, d, m, 4)
+    promised = engine.bytes_needed(n, d, m, 4, flow=flow)
     assert promised >= 0.75 * (taken - engine._tables.nbytes - engine._sums.nbytes)
     assert promised <= 1.5 * taken

@@ -30,6 +30,22 @@ def test_exact(n, rng):
         assert fastntk.flip_count(a, ~a) == n * m
 
 
+@pytest.mark.parametrize("n", [*SIZES, 250, 513])
+def test_marginals_are_exact(n, rng):
+    """513 samples are more rows of bytes than a byte can count changes of; 2049 neurons more than one block."""
+    for m in (*SIZES, 2049):
+        a, b = rng.integers(0, 2, (2, n, m)).astype(bool)
+        packed = PackedMasks.from_dense(a), PackedMasks.from_dense(b)
+        for found, expected in zip(
+            fastntk.flip_marginals(*packed), reference.flip_marginals(a, b), strict=True
+        ):
+            assert found.dtype == np.int64
+            assert np.array_equal(found, expected)
+        samples, neurons = fastntk.flip_marginals(a, ~a)
+        assert (samples == m).all()
+        assert (neurons == n).all()
+
+
 @given(triples)
 def test_is_a_metric(masks):
     a, b, c = masks
@@ -82,7 +98,7 @@ def test_recorded_flips_keep_the_sum(n, m, dtype, rng):
         assert np.array_equal(found, expected.T[first:])
 
 
-@pytest.mark.parametrize("function", [fastntk.flip_count, fastntk.flip_fraction])
+@pytest.mark.parametrize("function", [fastntk.flip_count, fastntk.flip_fraction, fastntk.flip_marginals])
 @pytest.mark.parametrize(
     ("a", "b", "error", "message"),
     [

@@ -32,6 +32,8 @@ for n, d, m in ((1, 1, 1), (17, 5, 64), (33, 17, 256)):
             expected = reference.train(X.astype(float), y, W.astype(float), a, steps=2, lr=0.125)
             agree += [np.array_equal(run.flips, expected["flips"])]
             agree += [np.allclose(run.net.W, expected["W"], rtol=0, atol=1e-5)]
+            run = fastntk.train(X, y, net=net, dynamics="flow", t_final=0.25, times=[0.0], tolerance=1e9, engine=name)
+            parts += [run.loss, run.flips, run.drift, run.net.W]
         digests[f"{n} {dtype}"] = hashlib.sha256(b"".join(np.ascontiguousarray(p).tobytes() for p in parts)).hexdigest()
 X, Z = rng.standard_normal((70, 6)), rng.standard_normal((40, 6))
 Z[:9] = X[:9] + 1e-5

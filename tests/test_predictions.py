@@ -1,11 +1,15 @@
 """predict: exact where no pattern changes, a dense twin where some do, and its comparison with runs."""
 
+import re
+
 import numpy as np
 import pytest
 import scipy.linalg
+from click.testing import CliRunner
 
 import fastntk
 from fastntk import TwoLayerReLU, reference
+from fastntk.cli import main
 
 
 def linearised(p, lr, steps):
@@ -76,8 +80,27 @@ def test_flow(problem):
     small = fastntk.predict(p.X, p.y, net=net, steps=20000, lr=1e-4, every=20000)
     np.testing.assert_allclose(found.drift[2], small.drift[-1], rtol=1e-4)
     assert found.steps is None
-    with pytest.raises(ValueError, match="run: a prediction of gradient flow has times"):
+    with pytest.raises(ValueError, match="run: got gradient descent, the prediction is for gradient flow"):
         found.compare(fastntk.train(p.X, p.y, net=net, steps=1))
+
+
+def test_prediction_beside_a_flow(problem, tmp_path):
+    """Neurons far from their kinks: the linearised network is the network."""
+    p = problem(6, 5, 300)
+    net = TwoLayerReLU(1e4 * p.W, p.a)
+    y = net(p.X) + p.y
+    run = fastntk.train(p.X, y, net=net, dynamics="flow", t_final=5.0, times=[1.0, 3.0], tolerance=1e-6)
+    found = fastntk.predict(p.X, y, net=net, times=run.times)
+    rows = found.compare(run)
+    assert [row["series"] for row in rows] == ["loss", "drift", "flips"]
+    for row in rows:
+        assert row["relative"] < 1e-5, row
+        assert row["time"] in run.times
+    assert found.plot(run, tmp_path / "beside.svg").stat().st_size > 0
+    with pytest.raises(ValueError, match="run: none of its logged times is predicted"):
+        fastntk.predict(p.X, y, net=net, times=[0.5]).compare(run)
+    with pytest.raises(ValueError, match="run: got gradient flow, the prediction is for gradient descent"):
+        fastntk.predict(p.X, y, net=net).plot(run, tmp_path / "beside.png")
 
 
 def test_limit_kernel():
@@ -103,8 +126,11 @@ def test_wide_networks_follow_it(tmp_path):
         assert abs(rows["drift"]["final"] - 1) < 0.2
     assert deviations[1] < 0.01
     assert deviations[1] < 0.5 * deviations[0]
-    path = prediction.plot(run, tmp_path / "overlay.svg")
-    assert path.read_text().count("predicted") >= 3
+    figure = prediction.plot(run, tmp_path / "overlay.svg").read_text()
+    assert figure.count(">predicted<") == 3
+    for row in rows.values():
+        assert f"largest error {100 * row['relative']:.2g} % of peak" in figure
+        assert f"run / predicted at end: {row['final']:.3g}" in figure
 
 
 @pytest.mark.parametrize(
@@ -128,3 +154,45 @@ def test_comparison_with_another_run():
     found = fastntk.predict(X, y, width=5, steps=2, lr=0.1)
     with pytest.raises(ValueError, match=r"run: got step size 0.2, the prediction is for 0.1"):
         found.compare(fastntk.train(X, y, width=5, steps=2, lr=0.2))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"width": 6}, "run: got width=6, the prediction is for 5"),
+        ({"optimizer": "nesterov"}, "run: got optimizer={'name': 'nesterov', 'momentum': 0.9}"),
+        ({"loss": "huber"}, "run: got loss={'name': 'huber', 'delta': 1.0}"),
+        ({"layers": "both"}, "run: got layers='both', the prediction is for 'first'"),
+        ({"batch_size": 3}, "run: got batch_size=3, the prediction is for None"),
+    ],
+)
+def test_comparison_with_another_kind_of_run(settings, message, tmp_path):
+    X, y = fastntk.datasets.sphere(4, 3)
+    found = fastntk.predict(X, y, width=5, steps=2, lr=0.1)
+    run = fastntk.train(X, y, **{"width": 5, "steps": 2, "lr": 0.1, **settings})
+    with pytest.raises(ValueError, match=re.escape(message)):
+        found.compare(run)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        found.plot(run, tmp_path / "f.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_draws_the_prediction_over_the_run(tmp_path):
+    X, y = fastntk.datasets.sphere(6, 4)
+    fastntk.datasets.save_csv(tmp_path / "d.csv", X, y)
+    settings = {"width": 20, "steps": 5, "kappa": 0.5, "seed": 3}
+    options = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
+    command = ["train", "--data", str(tmp_path / "d.csv"), *options, "--prediction", str(tmp_path / "f.svg")]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    expected = fastntk.predict(X, y, **settings).compare(fastntk.train(X, y, **settings))
+    for row in expected:
+        assert f"run / predicted at end: {row['final']:.3g}" in (tmp_path / "f.svg").read_text()
+    for more, message in (
+        (("--optimizer", "nesterov"), "squared loss of the first layer, got --optimizer nesterov"),
+        (("--batch-size", "2"), "squared loss of the first layer, got --batch-size 2"),
+        (("--prediction", str(tmp_path / "f.gif")), "--prediction: got"),
+    ):
+        refused = CliRunner().invoke(main, [*command, *more])
+        assert refused.exit_code == 2
+        assert message in refused.stderr

@@ -70,25 +70,27 @@ def test_every_number_is_that_of_numpy(result):
                     row["final_ratio"], log["loss"][-1] / log["loss"][0], rtol=1e-5, atol=1e-9
                 )
                 assert row["held"] == (slack >= 1)
-            lr = 0.25 * 2 / np.linalg.eigvalsh(H + reference.limit_gram(X, layers="second"))[-1]
-            log = reference.train(X, y, net.W, net.a, steps=24, lr=lr, every=4, layers="both")
-            slack = (np.exp(-lambda_0 * lr * log["steps"]) * log["loss"][0] / log["loss"])[1:].min()
-            np.testing.assert_allclose(joint[width, seed]["slack"], slack, rtol=1e-4)
-            lr = 0.05 * 2 / values[-1]
-            log = reference.train(X, y, net.W, net.a, steps=24, lr=lr, every=4, metrics="all", limit=H)
-            slack = (np.exp(-lambda_0 * lr * log["steps"]) * log["loss"][0] / log["loss"])[1:].min()
-            np.testing.assert_allclose(flows[width, seed]["slack"], slack, rtol=1e-5)
+            both = np.linalg.eigvalsh(H + reference.limit_gram(X, layers="second"))[-1]
+            for rows_of, layers, end in (
+                (joint, "both", 0.5 * 12 * 2 / both),
+                (flows, "first", 0.1 * 12 * 2 / values[-1]),
+            ):
+                log = reference.flow(X, y, net.W, net.a, np.linspace(0.0, end, 51), layers, rtol=1e-4)
+                slack = (np.exp(-lambda_0 * log["times"]) * log["loss"][0] / log["loss"])[1:].min()
+                row = rows_of[width, seed]
+                np.testing.assert_allclose(row["slack"], slack, rtol=2e-3)
+                np.testing.assert_allclose(row["final_ratio"], log["loss"][-1] / log["loss"][0], rtol=5e-3)
+                np.testing.assert_allclose(row["last_time"], end)
             row = last[width, seed]
             np.testing.assert_allclose(
-                (row["R_prime"], row["R"], row["drift"], row["lambda_min"]),
-                (travel, radius, log["drift"].max(), log["lambda_min"].min()),
-                rtol=1e-5,
+                (row["R_prime"], row["R"], row["drift"]), (travel, radius, log["drift"].max()), rtol=2e-3
             )
+            # A pattern that changes a little earlier or later changes H by |x_i|^2 / m at the times between.
+            np.testing.assert_allclose(row["lambda_min"], log["lambda_min"].min(), rtol=0, atol=2 / width)
             if (log["lambda_min"] >= lambda_0 / 2).all():
-                np.testing.assert_allclose(
-                    conditional[width, seed]["drift_slack"], travel / log["drift"][-1], rtol=1e-5
-                )
-                assert conditional[width, seed]["last_step"] == 24
+                row = conditional[width, seed]
+                np.testing.assert_allclose(row["drift_slack"], travel / log["drift"].max(), rtol=2e-3)
+                np.testing.assert_allclose(row["last_time"], end)
 
 
 def test_certified_radius_is_certain(result):
@@ -236,7 +238,7 @@ def test_command(tmp_path):
     record = json.loads((tmp_path / "out" / "report.json").read_text())
     assert [len(runs) for runs in record["runs"].values()] == [4] * 7
     page = (tmp_path / "out" / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 5
+    assert page.count("data:image/png;base64,") == 6
     assert "http" not in page  # nothing is loaded from elsewhere
     for statement in record["statements"]:
         assert f"<h2>{statement['name']}" in page

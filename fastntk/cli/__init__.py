@@ -1,4 +1,4 @@
-"""The command line: ``fastntk reproduce | train | sweep | gram | limit | verify | data | bench | info``.
+"""The command line: ``fastntk reproduce | train | sweep | rates | gram | limit | verify | data | bench | info``.
 
 Command modules import click and the standard library; NumPy, Numba and Matplotlib wait until a command runs.
 """
@@ -14,6 +14,7 @@ from fastntk.cli.errors import CommandLine
 from fastntk.cli.experiment import reproduce, sweep
 from fastntk.cli.info import info
 from fastntk.cli.matrices import gram, limit
+from fastntk.cli.rates import rates
 from fastntk.cli.train import train
 from fastntk.cli.verify import verify
 
@@ -29,5 +30,5 @@ def main() -> None:
     """Two-layer ReLU networks wide enough to see neural tangent kernel theory."""
 
 
-for _command in (reproduce, train, sweep, gram, limit, verify, data, bench, info):
+for _command in (reproduce, train, sweep, rates, gram, limit, verify, data, bench, info):
     main.add_command(_command)

@@ -1,7 +1,8 @@
 """How the command line fails: one line on stderr and a status, never a traceback for what a user can mend.
 
 Status 2: bad input, unreadable data, a folder that cannot be written, too little memory, a missing library or GPU.
-Status 3: training diverged. Status 130: interrupted. Status 1 with a traceback is left for bugs.
+Status 3: training diverged or a flow missed its tolerance. Status 130: interrupted. Status 1 with a traceback is left
+for bugs.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ __all__ = ["CommandLine", "Diverged", "Interrupted"]
 
 
 class Diverged(click.ClickException):
-    """Training left the stable range."""
+    """Training left the stable range, or a flow missed its tolerance."""
 
     exit_code = 3
 

@@ -16,9 +16,11 @@ from fastntk.cli.options import (
     data_option,
     data_source,
     engine_option,
+    flow_options,
     load_data,
     network_options,
     progress_option,
+    resolve_methods,
     threads_option,
     training_options,
 )
@@ -76,7 +78,20 @@ def reproduce(data: Path | None, out: Path, progress: bool, **settings: Any) -> 
 @click.option("--seeds", type=IntList(0), default="0", show_default=True)
 @training_options(metrics="loss,flips,drift")
 @network_options
+@flow_options
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR")
+@click.option(
+    "--diagnostics",
+    is_flag=True,
+    help="Keep in sweep.npz which patterns flip, when and how often, for each run.",
+)
+@click.option(
+    "--snapshots",
+    type=IntList(0),
+    default=[],
+    metavar="LIST",
+    help="Steps such as 0,10,100 at which H(k) of each run is kept in sweep.npz.",
+)
 @click.option("--figure", is_flag=True, help="Also draw figure.png and figure.pdf.")
 @threads_option
 @progress_option
@@ -87,6 +102,7 @@ def sweep(data: Path | None, out: Path, figure: bool, progress: bool, **settings
     finished run. Interrupted, the same command goes on where it stopped; more widths or seeds add to the
     folder.
     """
+    resolve_methods(settings)
     with _kept_in(out, settings):
         result = _run(data, out, progress, settings)
         result.save(out / "sweep.npz")
@@ -120,11 +136,11 @@ def _run(data: Path | None, out: Path, progress: bool, settings: dict[str, Any])
 @contextmanager
 def _kept_in(out: Path, settings: dict[str, Any]) -> Iterator[None]:
     """Say in one line what is kept when the command does not end."""
-    from fastntk.errors import DivergenceError
+    from fastntk.errors import DivergenceError, ToleranceError
 
     try:
         yield
-    except DivergenceError as error:
+    except (DivergenceError, ToleranceError) as error:
         log = error.run.to_csv(out / "diverged.csv")
         raise Diverged(f"{error} (log so far: {log})") from None
     except KeyboardInterrupt:

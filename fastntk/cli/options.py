@@ -19,9 +19,11 @@ __all__ = [
     "data_option",
     "data_source",
     "engine_option",
+    "flow_options",
     "load_data",
     "network_options",
     "progress_option",
+    "resolve_methods",
     "threads_option",
     "training_options",
     "use_threads",
@@ -143,30 +145,40 @@ def engine_option(command: Command) -> Command:
 
 
 def network_options(command: Command) -> Command:
-    """Add layers, loss, optimizer, batch size, engine and dtype."""
+    """Add layers, loss, optimizer, batch size, initial network, engine and dtype; see `resolve_methods`."""
     for option in (
         click.option(
             "--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True
         ),
         engine_option,
+        click.option("--paired", is_flag=True, help="Neurons in pairs that cancel: all outputs start at 0."),
+        click.option(
+            "--kappa", type=float, default=1.0, show_default=True, help="Scale of the initial first layer."
+        ),
         click.option(
             "--batch-size",
             type=click.IntRange(min=1),
             help="Samples of a step, drawn anew every epoch. Default: all.",
         ),
         click.option(
+            "--momentum", type=float, help="Of heavy_ball and nesterov, from 0 to below 1. Default: 0.9."
+        ),
+        click.option(
             "--optimizer",
             type=click.Choice(["gd", "heavy_ball", "nesterov"]),
             default="gd",
             show_default=True,
-            help="Plain gradient descent, or with momentum 0.9.",
+            help="Plain gradient descent, or with momentum.",
+        ),
+        click.option(
+            "--huber-delta", type=float, help="Residual beyond which the huber loss is linear. Default: 1."
         ),
         click.option(
             "--loss",
             type=click.Choice(["squared", "logistic", "huber"]),
             default="squared",
             show_default=True,
-            help="logistic takes labels -1 and +1; huber is linear beyond a residual of 1.",
+            help="logistic takes labels -1 and +1; huber is quadratic, then linear.",
         ),
         click.option(
             "--layers",
@@ -174,6 +186,51 @@ def network_options(command: Command) -> Command:
             default="first",
             show_default=True,
             help="Layers that are trained.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def resolve_methods(settings: dict[str, Any]) -> None:
+    """Put the loss and the optimizer that ``--huber-delta`` and ``--momentum`` describe in place of their names."""
+    from fastntk import checks
+
+    checks.positive(settings["kappa"], "--kappa")
+    momentum, delta = settings.pop("momentum"), settings.pop("huber_delta")
+    if delta is not None:
+        from fastntk.losses import Huber
+
+        if settings["loss"] != "huber":
+            raise ValueError(f"--huber-delta is for --loss huber, got --loss {settings['loss']}")
+        settings["loss"] = Huber(checks.positive(delta, "--huber-delta"))
+    if momentum is not None:
+        from fastntk.optimizers import OPTIMIZERS
+
+        if settings["optimizer"] == "gd":
+            raise ValueError("--momentum is for --optimizer heavy_ball or nesterov, got --optimizer gd")
+        if not 0.0 <= momentum < 1.0:
+            raise ValueError(f"--momentum must be from 0 to below 1, got {momentum:g}")
+        settings["optimizer"] = OPTIMIZERS[settings["optimizer"]](momentum)
+
+
+def flow_options(command: Command) -> Command:
+    """Add dynamics, t-final and tolerance."""
+    for option in (
+        click.option(
+            "--tolerance",
+            type=float,
+            default=1e-3,
+            show_default=True,
+            help="Of gradient flow: error of the outputs in a step, relative to the residual.",
+        ),
+        click.option("--t-final", type=float, help="Of gradient flow: where it ends."),
+        click.option(
+            "--dynamics",
+            type=click.Choice(["descent", "flow"]),
+            default="descent",
+            show_default=True,
+            help="Gradient descent, or gradient flow up to --t-final, logged at 101 times.",
         ),
     ):
         command = option(command)

@@ -9,22 +9,28 @@ import click
 
 from fastntk.cli.errors import Diverged, Interrupted
 from fastntk.cli.options import (
+    IntList,
     check_threads,
     data_option,
+    flow_options,
     load_data,
     network_options,
     progress_option,
+    resolve_methods,
     threads_option,
     training_options,
 )
 from fastntk.cli.output import print_summary
-from fastntk.storage import ensure_parent
+from fastntk.storage import ensure_folder, ensure_parent
 
 __all__ = ["train"]
 
+_PREDICTED = {"layers": "first", "loss": "squared", "optimizer": "gd", "batch_size": None}
+
 
 @click.command(
-    epilog="Exit status: 2 bad input, 3 training diverged (its log is in the --csv file), 130 interrupted.",
+    epilog="Exit status: 2 bad input, 3 training diverged or a flow missed its tolerance (the log is in the "
+    "--csv file), 130 interrupted.",
     short_help="One network; its log and weights as .npz, its log as CSV.",
 )
 @data_option
@@ -32,6 +38,7 @@ __all__ = ["train"]
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @training_options(metrics="loss,flips,drift")
 @network_options
+@flow_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -39,24 +46,58 @@ __all__ = ["train"]
     help="Log, trained network, data and provenance, for fastntk.load.",
 )
 @click.option("--csv", type=click.Path(path_type=Path), metavar="FILE.csv", help="The log, one row per step.")
+@click.option(
+    "--prediction",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A figure (.png, .pdf, .svg) of the run with what its constant initial kernel predicts, deviations included.",
+)
+@click.option(
+    "--diagnostics",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Which patterns flip, when and how often, and quantiles of the drift: diagnostics.png and "
+    "diagnostics.pdf, steps.csv, samples.csv, neurons.csv.",
+)
+@click.option(
+    "--snapshots",
+    type=IntList(0),
+    default=[],
+    metavar="LIST",
+    help="Steps such as 0,10,100 at which H(k) is kept in the --out file.",
+)
 @threads_option
 @progress_option
-def train(data: Path | None, out: Path | None, csv: Path | None, **settings: Any) -> None:
-    """Train one two-layer ReLU network by gradient descent and print where it ended."""
+def train(
+    data: Path | None,
+    out: Path | None,
+    csv: Path | None,
+    prediction: Path | None,
+    diagnostics: Path | None,
+    **settings: Any,
+) -> None:
+    """Train one two-layer ReLU network by gradient descent or flow and print where it ended."""
     from fastntk import checks
-    from fastntk.errors import DivergenceError
+    from fastntk.errors import DivergenceError, ToleranceError
     from fastntk.sweeps import Sweep
     from fastntk.training import train as run_training
 
     checks.positive(settings["lr"], "--lr")
+    resolve_methods(settings)
     check_threads(settings["threads"])
+    if prediction is not None:
+        _check_prediction(prediction, settings)
+    if settings["snapshots"] and out is None:
+        raise ValueError("--snapshots are kept in the file of --out, which is not given")
     X, y = load_data(data)
-    for name, path in (("--out", out), ("--csv", csv)):
+    if diagnostics is not None:
+        ensure_folder(diagnostics, "--diagnostics")
+    for name, path in (("--out", out), ("--csv", csv), ("--prediction", prediction)):
         if path is not None:
             ensure_parent(path, name)
     try:
-        run = run_training(X, y, **settings)
-    except DivergenceError as error:
+        run = run_training(X, y, diagnostics=diagnostics is not None, **settings)
+    except (DivergenceError, ToleranceError) as error:
         kept = f" (log so far: {error.run.to_csv(csv)})" if csv is not None else ""
         raise Diverged(f"{error}{kept}") from None
     except KeyboardInterrupt:
@@ -65,4 +106,27 @@ def train(data: Path | None, out: Path | None, csv: Path | None, **settings: Any
         run.save(out)
     if csv is not None:
         run.to_csv(csv)
+    if prediction is not None:
+        from fastntk.predictions import predict
+
+        shared = ("width", "steps", "lr", "seed", "every", "dtype", "kappa", "paired")
+        predict(X, y, times=run.times, **{name: settings[name] for name in shared}).plot(run, prediction)
+    if diagnostics is not None and run.diagnostics is not None:
+        for figure in ("diagnostics.png", "diagnostics.pdf"):
+            run.diagnostics.plot(diagnostics / figure)
+        run.diagnostics.to_csv(diagnostics)
     print_summary(Sweep([run], run.provenance.get("limit") or {}))
+
+
+def _check_prediction(path: Path, settings: dict[str, Any]) -> None:
+    """Refuse, before the work, a figure of another kind and a run that is not what is predicted."""
+    from fastntk.plotting import figure_suffix
+
+    figure_suffix(path, "--prediction")
+    for name, expected in _PREDICTED.items():
+        if settings[name] != expected:
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(
+                "--prediction is for full gradient descent on the squared loss of the first layer, "
+                f"got {option} {settings[name]}"
+            )

@@ -26,7 +26,13 @@ class CudaDualEngine(CudaEngine):
 
     @staticmethod
     def bytes_needed(
-        n: int, d: int, m: int, itemsize: int, layers: str = "first", momentum: bool = False
+        n: int,
+        d: int,
+        m: int,
+        itemsize: int,
+        layers: str = "first",
+        momentum: bool = False,
+        flow: bool = False,
     ) -> int:
         """Z(0), its change, corrections; K; three patterns; sums; shares; and what Z(0) and K are computed from."""
         width = padded_width(m)

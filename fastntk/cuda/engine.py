@@ -28,6 +28,7 @@ class CudaEngine(Engine):
     """An engine that can be driven from the host, like the others, or without any transfer by `cuda.training`."""
 
     _initial_bits: Any
+    _D: Any
 
     def __init__(
         self,
@@ -35,7 +36,10 @@ class CudaEngine(Engine):
         net: TwoLayerReLU,
         layers: str = "first",
         optimizer: Optimizer = GradientDescent(),  # noqa: B008 - immutable
+        flow: bool = False,
     ) -> None:
+        if flow:
+            raise ValueError("dynamics must be 'descent' with engine='cuda', got 'flow'")
         if layers != "first":
             raise ValueError(f"layers must be 'first' with engine='cuda', got {layers!r}")
         if optimizer.momentum > 0.0:
@@ -124,7 +128,9 @@ class CudaEngine(Engine):
         """log[k] = the drift."""
         largest_root(self._squares, self.m, log, k)
 
-    def drift(self) -> float:
-        log = empty(1, np.float64)
-        self.log_drift(log, 0)
-        return float(log.copy_to_host()[0])
+    def drifts(self) -> np.ndarray:
+        squares = self._squares.copy_to_host()[: self.m]
+        return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
+
+    def _blend(self, share: float) -> None:
+        raise NotImplementedError("a flow, which alone blends states, is refused at the start")

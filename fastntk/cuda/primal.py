@@ -19,7 +19,13 @@ class CudaPrimalEngine(CudaEngine):
 
     @staticmethod
     def bytes_needed(
-        n: int, d: int, m: int, itemsize: int, layers: str = "first", momentum: bool = False
+        n: int,
+        d: int,
+        m: int,
+        itemsize: int,
+        layers: str = "first",
+        momentum: bool = False,
+        flow: bool = False,
     ) -> int:
         """W(0), its change, W; X; two patterns; sums; shares; a block of pre-activations."""
         width, dtype = padded_width(m), np.dtype(f"f{itemsize}")

@@ -35,10 +35,11 @@ def descend(
         for step in range(steps + 1):
             logged = step % every == 0 or step == steps
             log.write(logged)
-            if log.full or step in (0, steps) or (logged and recorder.wants_gram):
+            if log.full or step in (0, steps) or recorder.wants_state(step, logged):
                 exploded = log.read()
                 if exploded is not None:
                     return exploded
+            recorder.take_snapshot(step, moving)
             if step < steps:
                 moving.advance(lr)
                 report(step + 1)

@@ -41,6 +41,7 @@ def choose(
     engine: str = "auto",
     layers: str = "first",
     momentum: bool = False,
+    flow: bool = False,
 ) -> Choice:
     """Choose an engine for n samples of dimension d and the given width.
 
@@ -54,7 +55,7 @@ def choose(
         "dual" and "primal" are taken as they are; "cuda" is the one of them that "auto" would take if the memory were
         that of the GPU, there.
     layers : {"first", "second", "both"}
-    momentum : bool
+    momentum, flow : bool
         What is trained and how, which decides the memory.
 
     Returns
@@ -86,7 +87,7 @@ def choose(
     ratio = n / (d * (1.0 + TABLES_PER_BLAS))
     dual, primal = kinds
     faster, other = (dual.name, primal.name) if ratio <= 1.0 else (primal.name, dual.name)
-    needed = {kind.name: kind.bytes_needed(n, d, width, itemsize, layers, momentum) for kind in kinds}
+    needed = {kind.name: kind.bytes_needed(n, d, width, itemsize, layers, momentum, flow) for kind in kinds}
     relation = "<=" if ratio <= 1.0 else ">"
     reason = f"n = {n} {relation} {1 + TABLES_PER_BLAS:g} d = {(1 + TABLES_PER_BLAS) * d:g}"
     if needed[faster] > available and needed[other] <= available:

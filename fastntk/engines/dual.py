@@ -12,6 +12,7 @@ from fastntk.engines.coefficients import CoastingCoefficients
 from fastntk.engines.interface import MAX_RANGES, Engine
 from fastntk.engines.norms import MovingNorms
 from fastntk.gram_matrix import products
+from fastntk.kernels.cpu.dual_flow import change_norms, dual_mean
 from fastntk.kernels.cpu.dual_momentum import dual_momentum
 from fastntk.kernels.cpu.dual_second import (
     add_coefficients,
@@ -40,12 +41,21 @@ class DualEngine(Engine):
 
     @staticmethod
     def bytes_needed(
-        n: int, d: int, m: int, itemsize: int, layers: str = "first", momentum: bool = False
+        n: int,
+        d: int,
+        m: int,
+        itemsize: int,
+        layers: str = "first",
+        momentum: bool = False,
+        flow: bool = False,
     ) -> int:
         """Z(0), its change, coefficients or corrections, both with velocities; K; three patterns; shares."""
-        arrays = 2 if layers == "second" else 5 if momentum else 3
+        arrays = 2 if layers == "second" else 5 if momentum else 4 if flow else 3
         shares = 3 if layers != "first" or momentum else 1
-        return arrays * n * m * itemsize + n * n * itemsize + 3 * n * m // 8 + 8 * MAX_RANGES * m * shares
+        patterns = 7 if flow else 3  # those of the stages are kept until their step is judged
+        return (
+            arrays * n * m * itemsize + n * n * itemsize + patterns * n * m // 8 + 8 * MAX_RANGES * m * shares
+        )
 
     def __init__(
         self,
@@ -53,18 +63,19 @@ class DualEngine(Engine):
         net: TwoLayerReLU,
         layers: str = "first",
         optimizer: Optimizer = GradientDescent(),  # noqa: B008 - immutable
+        flow: bool = False,
     ) -> None:
-        super().__init__(X, net, layers, optimizer)
+        super().__init__(X, net, layers, optimizer, flow)
         n, m, dtype = self.n, self.m, self.dtype
         require_memory(
-            self.bytes_needed(n, X.shape[1], m, dtype.itemsize, layers, optimizer.momentum > 0.0),
+            self.bytes_needed(n, X.shape[1], m, dtype.itemsize, layers, optimizer.momentum > 0.0, flow),
             f"the dual engine for n={n} samples and m={m} neurons",
         )
         self.masks = PackedMasks.empty(n, m)
         tiles, width = tiles_of(n), self.masks.bits.shape[1]
         shape = (tiles, width, TILE)
         self._Z0 = aligned_zeros(shape, dtype)
-        self._D = aligned_zeros(shape, dtype)
+        self._state(shape)
         scratch = ForwardScratch(n, m, dtype)
         forward(
             net.W, padded_rows(X, dtype), n, net.a, self.masks.bits,
@@ -79,7 +90,7 @@ class DualEngine(Engine):
         self._tables, self._sums = table_scratch(m, dtype)
         self._u_shares = np.zeros((-(-m // self._sums.shape[1]), TILE * tiles))
         self._drift_shares = np.zeros((min(tiles, MAX_RANGES), width))
-        self._squared_drift = np.zeros(width)
+        self._squared_drift, self._norms_known = np.zeros(width), True
         self._moving = optimizer.momentum > 0.0 and layers != "second"
         self._offsets = aligned_zeros(shape if layers == "both" or not self._moving else (0, 0, TILE), dtype)
         if self._moving:
@@ -91,51 +102,121 @@ class DualEngine(Engine):
                 self._damped = aligned_zeros(shape, dtype)
 
     def step(self, e: np.ndarray, lr: float) -> None:
+        before, a = self.masks, self.a
+        self._move(e, lr, self._next)
+        if self.layers == "second":
+            return
+        if self._moving:
+            self._squared_drift = self._norms.step()
+            if self._second is None:
+                self._coasting.step(e, lr, before, self.masks)
+        else:
+            self._squared_drift += self._drift_shares.sum(axis=0)
+            self._record(before, e, a, lr, self.masks)
+        self._next = before if before is not self.initial_masks else PackedMasks.empty(self.n, self.m)
+
+    def _move(self, e: np.ndarray, lr: float, after: PackedMasks) -> None:
+        """Move pre-activations and second layer; the pattern before is left alone, the one after is given to fill."""
         padded = padded_vector(e, self._total.size, self.dtype)
         scale = self._signed_step(lr)
         if self._second is not None:
             self._move_second(padded, scale, lr)
             if self.layers == "second":
                 return
-        before, after = self.masks, self._next
+        before = self.masks
         if self._moving:
             dual_momentum(
                 self.n, self.m, before.bits, after.bits, self._K, padded, scale, self.a, self._coefficients,
                 self._Z0, self._D, self._V, self._tables, self._sums, self._u_shares,
                 self._norms.base_shares, self._norms.step_shares,
             )  # fmt: skip
-            self._squared_drift = self._norms.step()
         else:
             dual_step(
                 self.n, self.m, before.bits, after.bits, self._K, padded, scale, self.a,
                 self._Z0, self._D, self._tables, self._sums, self._u_shares, self._drift_shares,
             )  # fmt: skip
-            self._squared_drift += self._drift_shares.sum(axis=0)
-        self.u = self._u_shares.sum(axis=0)[: self.n] / np.sqrt(self.m)
-        if self._second is None and self._moving:
-            self._coasting.step(e, lr, before, after)
-        elif self._second is None:
-            self._total[: self.n] += lr * e
-            record_flips(before.words, after.words, self._total, self._offsets)
-        spare = before if before is not self.initial_masks else PackedMasks.empty(self.n, self.m)
-        self.masks, self._next = after, spare
+        self.masks = after
+        self.u = self._outputs()
 
     def _move_second(self, e: np.ndarray, scale: np.ndarray, lr: float) -> None:
-        """Move the second layer, and account for what the first one is about to do with the old one."""
+        """Move the second layer, and account for what a first one with momentum is about to do with the old one."""
         assert self._second is not None
-        bits = self.masks.bits
         positive_products(self.m, e, self._Z0, self._D, self._drift_shares)
         self._second.step(self._drift_shares.sum(axis=0)[: self.m], lr)
         if self.layers == "second":
-            tile_outputs(self.m, self.a, self._Z0, self._D, self._u_shares, self._sums)
-            self.u = self._u_shares.sum(axis=0)[: self.n] / np.sqrt(self.m)
+            self._second_outputs()
         elif self._moving:
-            add_damped_coefficients(self.m, bits, e, scale, self._coefficients, self._offsets, self._damped)
-        else:
-            add_coefficients(self.m, bits, e, scale, self._offsets)
+            add_damped_coefficients(
+                self.m, self.masks.bits, e, scale, self._coefficients, self._offsets, self._damped
+            )
 
-    def drift(self) -> float:
-        return float(np.sqrt(max(0.0, self._squared_drift.max())))
+    def _second_outputs(self) -> None:
+        """Outputs of fixed pre-activations."""
+        tile_outputs(self.m, self.a, self._Z0, self._D, self._u_shares, self._sums)
+        self.u = self._outputs()
+
+    def _outputs(self) -> np.ndarray:
+        """``u / sqrt(m)`` from the shares."""
+        return self._u_shares.sum(axis=0)[: self.n] / np.sqrt(self.m)
+
+    def _record(
+        self, before: PackedMasks, e: np.ndarray, a: np.ndarray, lr: float, after: PackedMasks
+    ) -> None:
+        """Account for a plain step in the coefficients of the samples, its pattern being followed by another."""
+        if self._second is None:
+            self._total[: self.n] += lr * e
+            record_flips(before.words, after.words, self._total, self._offsets)
+        else:
+            padded = padded_vector(e, self._total.size, self.dtype)
+            add_coefficients(self.m, before.bits, padded, self._signed_step(lr, a), self._offsets)
+
+    def keep(self) -> None:
+        super().keep()
+        self._stages: list[tuple[PackedMasks, np.ndarray, np.ndarray]] = []
+
+    def stage(self, e: np.ndarray, lr: float) -> None:
+        self._stages.append((self.masks, e, self.a))
+        self._move(e, lr, PackedMasks.empty(self.n, self.m))  # all patterns stay until the step is judged
+
+    def _blend(self, share: float) -> None:
+        if self.layers == "second":
+            self._second_outputs()
+            return
+        self.masks = PackedMasks.empty(self.n, self.m)
+        parts = np.array([share, 1.0 - share], dtype=self.dtype)
+        dual_mean(
+            self.n, self.m, parts, self.a, self._Z0, self._kept, self._D, self.masks.bits,
+            self._u_shares, self._sums,
+        )  # fmt: skip
+        self.u = self._outputs()
+
+    def accept(self, weights: tuple[float, ...]) -> None:
+        if self.layers == "second":
+            return
+        following = [*(masks for masks, _, _ in self._stages[1:]), self.masks]
+        for (masks, e, a), weight, after in zip(self._stages, weights, following, strict=True):
+            self._record(masks, e, a, weight, after)
+        self._norms_known = False
+
+    def drifts(self) -> np.ndarray:
+        if not self._norms_known:
+            self._measure_change()
+        return np.sqrt(np.maximum(self._squared_drift[: self.m], 0.0))
+
+    def _measure_change(self) -> None:
+        """Squared drift from the coefficients of the samples: Runge-Kutta steps do not follow it."""
+        change_norms(
+            self.m,
+            self.masks.bits,
+            self._total.astype(self.dtype),
+            self._offsets,
+            self._D,
+            self._drift_shares,
+        )
+        self._squared_drift = self._drift_shares.sum(axis=0)
+        if self._second is None:
+            self._squared_drift *= self._signed_step(1.0)
+        self._norms_known = True
 
     def write_weights(self, out: np.ndarray) -> None:
         if self.layers == "second":

@@ -7,6 +7,7 @@ import numpy as np
 from fastntk.device_masks import DevicePackedMasks
 from fastntk.engines.second_layer import SecondLayer
 from fastntk.masks import flip_fraction
+from fastntk.memory import aligned_zeros
 from fastntk.network import TwoLayerReLU
 from fastntk.optimizers import GradientDescent, Optimizer
 from fastntk.packing import PackedMasks, padded_width
@@ -20,12 +21,18 @@ class Engine(abc.ABC):
 
     After construction and after each `step`, ``u`` holds the outputs (float64), ``masks`` the activation pattern,
     and ``initial_masks`` the pattern at the start.
+
+    A Runge-Kutta step of gradient flow is provisional until it is judged: it begins with `keep`, consists of any
+    `stage` and `blend`, and ends with `accept` or `undo`.
     """
 
     name: str
     u: np.ndarray
     masks: PackedMasks | DevicePackedMasks
     initial_masks: PackedMasks | DevicePackedMasks
+    _D: np.ndarray
+    _kept: np.ndarray
+    _before: tuple[np.ndarray, PackedMasks | DevicePackedMasks, np.ndarray | None]
 
     def __init__(
         self,
@@ -33,9 +40,10 @@ class Engine(abc.ABC):
         net: TwoLayerReLU,
         layers: str = "first",
         optimizer: Optimizer = GradientDescent(),  # noqa: B008 - immutable
+        flow: bool = False,
     ) -> None:
         self.X = X
-        self.layers, self.optimizer = layers, optimizer
+        self.layers, self.optimizer, self.flow = layers, optimizer, flow
         self._second = SecondLayer(net.a, optimizer) if layers != "first" else None
         *forward, look = optimizer.coefficients()
         self._coefficients = np.array([*forward, -look], dtype=net.W.dtype)
@@ -47,17 +55,58 @@ class Engine(abc.ABC):
     @staticmethod
     @abc.abstractmethod
     def bytes_needed(
-        n: int, d: int, m: int, itemsize: int, layers: str = "first", momentum: bool = False
+        n: int,
+        d: int,
+        m: int,
+        itemsize: int,
+        layers: str = "first",
+        momentum: bool = False,
+        flow: bool = False,
     ) -> int:
-        """Memory of the state, the given weights not counted."""
+        """Memory of the state, the given weights not counted; of two states for gradient flow."""
 
     @abc.abstractmethod
     def step(self, e: np.ndarray, lr: float) -> None:
         """Move by one step of size ``lr`` from the derivatives ``e`` of the loss by the outputs."""
 
+    def keep(self) -> None:
+        """Keep the present state, to return to it or to average with it."""
+        np.copyto(self._kept, self._D[: len(self._kept)])
+        self._before = (self.u, self.masks, None if self._second is None else self._second.change)
+
+    def stage(self, e: np.ndarray, lr: float) -> None:
+        """Move like `step`, provisionally."""
+        self.step(e, lr)
+
+    def blend(self, share: float) -> None:
+        """Go to the weights ``share * kept + (1 - share) * present``."""
+        *_, change = self._before
+        if self._second is not None and change is not None:
+            self._second.change = share * change + (1.0 - share) * self._second.change
+        self._blend(share)
+
     @abc.abstractmethod
+    def _blend(self, share: float) -> None:
+        """The same for the first layer, then the outputs and the pattern of the network."""
+
+    def accept(self, weights: tuple[float, ...]) -> None:  # noqa: B027 - not all engines keep a record of their steps
+        """Make all since `keep` final: a step along the gradients of the stages with these weights in all."""
+
+    def undo(self) -> None:
+        """Return to the state that was kept."""
+        if self.layers != "second":
+            self._D, self._kept = self._kept, self._D
+        self.u, self.masks, change = self._before
+        if self._second is not None and change is not None:
+            self._second.change = change
+
+    @abc.abstractmethod
+    def drifts(self) -> np.ndarray:
+        """``|w_r - w_r(0)|_2`` now, (m,) float64."""
+
     def drift(self) -> float:
         """``max_r |w_r - w_r(0)|_2`` now."""
+        return float(self.drifts().max())
 
     @abc.abstractmethod
     def write_weights(self, out: np.ndarray) -> None:
@@ -76,7 +125,15 @@ class Engine(abc.ABC):
         """Fraction of the entries of the pattern that differ from the start."""
         return flip_fraction(self.initial_masks, self.masks)
 
-    def _signed_step(self, lr: float) -> np.ndarray:
-        """``-(lr / sqrt(m)) a``, padded."""
-        np.multiply(self.a, -lr / np.sqrt(self.m), out=self._scale[: self.m], casting="unsafe")
+    def _state(self, shape: tuple[int, ...]) -> None:
+        """Make room for the change of the first layer since the start, twice for gradient flow."""
+        self._D = aligned_zeros(shape, self.dtype)
+        twice = self.flow and self.layers != "second"
+        self._kept = aligned_zeros(shape if twice else (0, *shape[1:]), self.dtype)
+
+    def _signed_step(self, lr: float, a: np.ndarray | None = None) -> np.ndarray:
+        """``-(lr / sqrt(m)) a``, padded, of the present second layer if no other is given."""
+        np.multiply(
+            self.a if a is None else a, -lr / np.sqrt(self.m), out=self._scale[: self.m], casting="unsafe"
+        )
         return self._scale

@@ -29,11 +29,18 @@ class PrimalEngine(Engine):
 
     @staticmethod
     def bytes_needed(
-        n: int, d: int, m: int, itemsize: int, layers: str = "first", momentum: bool = False
+        n: int,
+        d: int,
+        m: int,
+        itemsize: int,
+        layers: str = "first",
+        momentum: bool = False,
+        flow: bool = False,
     ) -> int:
         """The change of W, its velocity if anything but plain descent of the first layer; two patterns; shares."""
         parts = 2 if momentum or layers != "first" else 1
-        return parts * d * m * itemsize + 2 * n * m // 8 + 8 * MAX_RANGES * m * parts
+        states = parts + (1 if flow and layers != "second" else 0)
+        return states * d * m * itemsize + (2 + flow) * n * m // 8 + 8 * MAX_RANGES * m * parts
 
     def __init__(
         self,
@@ -41,15 +48,16 @@ class PrimalEngine(Engine):
         net: TwoLayerReLU,
         layers: str = "first",
         optimizer: Optimizer = GradientDescent(),  # noqa: B008 - immutable
+        flow: bool = False,
     ) -> None:
-        super().__init__(X, net, layers, optimizer)
+        super().__init__(X, net, layers, optimizer, flow)
         (n, d), m, dtype = X.shape, self.m, self.dtype
         require_memory(
-            self.bytes_needed(n, d, m, dtype.itemsize, layers, optimizer.momentum > 0.0),
+            self.bytes_needed(n, d, m, dtype.itemsize, layers, optimizer.momentum > 0.0, flow),
             f"the primal engine for n={n} samples, d={d} columns and m={m} neurons",
         )
         width = padded_width(m)
-        self._D = aligned_zeros((tiles_of(d), width, TILE), dtype)
+        self._state((tiles_of(d), width, TILE))
         self._X = padded_rows(X, dtype)
         self._X_tiles = column_tiles(X, dtype)
         self._tables, self._sums = table_scratch(m, dtype)
@@ -94,8 +102,25 @@ class PrimalEngine(Engine):
         if self._second is not None:
             self._second.step(self._product_shares.sum(axis=0)[: self.m], lr)
 
-    def drift(self) -> float:
-        return float(np.sqrt(self._drift_shares.sum(axis=0).max()))
+    def keep(self) -> None:
+        super().keep()
+        self.masks = self.masks.copy()  # the steps write to it
+
+    def undo(self) -> None:
+        super().undo()
+        if not self._plain:
+            self._V.fill(0.0)  # an overflow must not outlive its step, nor one times zero
+        if self.layers == "second":
+            self._D.fill(0.0)
+
+    def _blend(self, share: float) -> None:
+        if self.layers != "second":
+            self._D *= self.dtype.type(1.0 - share)
+            self._D += self.dtype.type(share) * self._kept
+        self._forward()
+
+    def drifts(self) -> np.ndarray:
+        return np.sqrt(self._drift_shares.sum(axis=0)[: self.m])
 
     def write_weights(self, out: np.ndarray) -> None:
         d = self.X.shape[1]

@@ -1,4 +1,4 @@
-"""Plain NumPy twins of every operation of the package; NumPy is all they import.
+"""Plain NumPy twins of every operation of the package; NumPy is all they import, but for SciPy's integrator of a flow.
 
 They are the specification (what a fast kernel must compute), the oracle of the tests and the baseline of the
 benchmarks. So they are written for reading, in the way a competent NumPy user would write them, and they check only
@@ -9,6 +9,8 @@ returns the same numbers and is the baseline that a fast kernel has to beat.
 """
 
 from fastntk.reference.finite import cross_gram
+from fastntk.reference.flips import flip_history, flip_marginals
+from fastntk.reference.flow import flow
 from fastntk.reference.kernel import (
     gram,
     lambda_min,
@@ -46,6 +48,9 @@ __all__ = [
     "drift",
     "flip_count",
     "flip_fraction",
+    "flip_history",
+    "flip_marginals",
+    "flow",
     "forward",
     "gram",
     "lambda_min",

@@ -1,5 +1,6 @@
 """Runs as data: the log of a run, its files, and where it came from."""
 
+from fastntk.results.diagnostics import Diagnostics
 from fastntk.results.run import METRICS, SERIES, Run
 
-__all__ = ["METRICS", "SERIES", "Run"]
+__all__ = ["METRICS", "SERIES", "Diagnostics", "Run"]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastntk.device_arrays import on_host
 from fastntk.results.archive import write_archive, write_csv
+from fastntk.results.diagnostics import Diagnostics
 
 if TYPE_CHECKING:
     from fastntk.network import TwoLayerReLU
@@ -57,10 +58,16 @@ class Run:
         Smallest eigenvalue of H(k), and a bound on its error (the residual norm of the eigenpair).
     gram_change, gram_limit_distance : (k,) float64
         Spectral norms ``|H(k) - H(0)|_2`` and ``|H(k) - H_inf|_2``.
+    diagnostics : Diagnostics or None
+        Which patterns flipped, when and how often, and quantiles of the drift.
+    snapshots : dict of int to (n, n) float64
+        H at the steps that were asked for.
     net : TwoLayerReLU or None
         The trained network; runs inside a `Sweep` keep none.
     X, y : arrays or None
         The data trained on; runs inside a `Sweep` keep none.
+    times : (k,) float64 or None
+        For gradient flow, the times of the log; ``steps`` then counts the solver's accepted steps up to them.
     provenance : dict
         Settings, seed, engine with its reason, data hash, versions, machine, seconds: JSON-able.
 
@@ -87,16 +94,19 @@ class Run:
     lambda_min_bound: NDArray[np.float64] | None = None
     gram_change: NDArray[np.float64] | None = None
     gram_limit_distance: NDArray[np.float64] | None = None
+    diagnostics: Diagnostics | None = None
+    snapshots: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     net: TwoLayerReLU | None = None
     X: NDArray[Any] | None = None
     y: NDArray[Any] | None = None
+    times: NDArray[np.float64] | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.steps = np.asarray(self.steps, dtype=np.int64)
         if self.steps.ndim != 1:
             raise ValueError(f"steps: got shape {self.steps.shape}, expected one dimension")
-        for name in SERIES:
+        for name in ("times", *SERIES):
             value = getattr(self, name)
             if value is None:
                 continue
@@ -108,8 +118,11 @@ class Run:
             setattr(self, name, value)
 
     def __repr__(self) -> str:
-        parts = [f"{key}={self.provenance.get(key)}" for key in ("width", "seed", "lr")]
+        speed = "lr" if self.times is None else "tolerance"
+        parts = [f"{key}={self.provenance.get(key)}" for key in ("width", "seed", speed)]
         parts.append(f"steps={self.steps[-1] if self.steps.size else None}")
+        if self.times is not None and self.times.size:
+            parts.append(f"time={self.times[-1]:g}")
         if self.loss is not None and self.loss.size:
             parts.append(f"loss {self.loss[0]:.4g} -> {self.loss[-1]:.4g}")
         return f"Run({', '.join(parts)})"
@@ -120,9 +133,10 @@ class Run:
         return int(self.provenance["width"])
 
     @property
-    def lr(self) -> float:
-        """Step size."""
-        return float(self.provenance["lr"])
+    def lr(self) -> float | None:
+        """Step size, None for gradient flow."""
+        lr = self.provenance["lr"]
+        return None if lr is None else float(lr)
 
     @property
     def seed(self) -> int | None:
@@ -135,6 +149,11 @@ class Run:
         """Wall time of the training loop, None when it was not measured."""
         seconds = self.provenance.get("seconds")
         return None if seconds is None else float(seconds)
+
+    @property
+    def places(self) -> NDArray[Any]:
+        """Where the log was taken: the times of gradient flow, or the steps."""
+        return self.steps if self.times is None else self.times
 
     @property
     def series(self) -> dict[str, NDArray[np.float64]]:
@@ -168,14 +187,14 @@ class Run:
         return fastntk.gram(self.X, self.net.W, a=self.net.a, layers=layers)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the log as tidy rows, one dict per logged step: width, seed, step and every series present.
+        """Return the log as tidy rows, one dict per logged step: width, seed, step, time and every series present.
 
         Returns
         -------
         list of dict
-            Plain int and float values.
+            Plain int and float values; ``time`` for gradient flow only.
         """
-        series = self.series
+        series = self.series if self.times is None else {"time": self.times, **self.series}
         head = {"width": self.provenance.get("width"), "seed": self.seed}
         return [
             {**head, "step": int(step), **{name: float(value[i]) for name, value in series.items()}}
@@ -222,11 +241,14 @@ class Run:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Every array of the run under the name it has in the file."""
         found: dict[str, NDArray[Any]] = {"steps": self.steps, **self.series}
+        if self.diagnostics is not None:
+            found |= {f"diagnostics/{name}": array for name, array in self.diagnostics.arrays().items()}
+        found |= {f"snapshots/{step}": H for step, H in self.snapshots.items()}
         if self.net is not None:
             found |= {"W": on_host(self.net.W), "a": on_host(self.net.a)}
         found |= {
             name: np.asarray(on_host(value))
-            for name in ("X", "y")
+            for name in ("X", "y", "times")
             if (value := getattr(self, name)) is not None
         }
         return found
@@ -239,5 +261,18 @@ class Run:
             from fastntk.network import TwoLayerReLU
 
             net = TwoLayerReLU(arrays["W"], arrays["a"])
-        kept = {name: arrays[name] for name in ("steps", *SERIES, "X", "y") if name in arrays}
-        return cls(**kept, net=net, provenance=provenance)
+        kept = {name: arrays[name] for name in ("steps", *SERIES, "X", "y", "times") if name in arrays}
+        seen = _inside("diagnostics", arrays)
+        return cls(
+            **kept,
+            diagnostics=Diagnostics.from_arrays(seen) if seen else None,
+            snapshots={int(step): H for step, H in _inside("snapshots", arrays).items()},
+            net=net,
+            provenance=provenance,
+        )
+
+
+def _inside(folder: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The arrays whose names begin with that of a folder, under the rest of their names."""
+    start = f"{folder}/"
+    return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}

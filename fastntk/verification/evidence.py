@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastntk.errors import DivergenceError
+from fastntk.errors import DivergenceError, ToleranceError
 from fastntk.gram_matrix import GramOfPatterns
 from fastntk.masks import activation_masks
 from fastntk.network import TwoLayerReLU
@@ -27,26 +27,40 @@ FRACTIONS = (0.25, 0.5, 0.75, 0.95)
 """Practical step sizes, as parts of the largest stable one, ``2 / lambda_max(H_inf)``."""
 
 _MAIN = 0.5  # the part at which the kernel is followed as well
-_FLOW = 0.05  # the same for the small steps that stand for gradient flow
-_JOINT = 0.25  # of the largest stable step when both layers move: the kernel of the second has one large eigenvalue
+_FLOW = (
+    0.1  # times the gradient steps of a run: where gradient flow ends, in units of the largest stable step
+)
+_JOINT = 0.5  # the same when both layers move: the kernel of the second has one large eigenvalue
+_TIMES = 51  # at which a flow is logged
 _NARROWEST = 64
 
 
 @dataclass
 class Trajectory:
-    """The log of one run: squared distances and what else was followed, at the logged steps."""
+    """The log of one run: squared distances and what else was followed, at the logged steps or times.
+
+    ``solver`` tells how a flow was integrated, and ``lr`` is the step size of a descent.
+    """
 
     width: int
     seed: int
-    lr: float
+    lr: float | None
     steps: NDArray[np.int64]
+    times: NDArray[np.float64] | None
     series: dict[str, NDArray[np.float64]]
     diverged: bool
+    solver: dict[str, Any] | None
 
     @classmethod
     def of(cls, run: Run, diverged: bool) -> Trajectory:
         """Keep the log alone."""
-        return cls(run.width, int(run.seed or 0), run.lr, run.steps, run.series, diverged)
+        solver = run.provenance.get("solver")
+        return cls(run.width, int(run.seed or 0), run.lr, run.steps, run.times, run.series, diverged, solver)
+
+    @property
+    def places(self) -> NDArray[Any]:
+        """The logged times of a flow, the logged steps of a descent."""
+        return self.steps if self.times is None else self.times
 
     @property
     def error(self) -> float:
@@ -62,8 +76,12 @@ class Trajectory:
     def record(self) -> dict[str, Any]:
         """Everything, for JSON."""
         series = {name: values.tolist() for name, values in self.series.items()}
-        head = {"width": self.width, "seed": self.seed, "lr": self.lr, "diverged": self.diverged}
-        return {**head, "steps": self.steps.tolist(), **series}
+        head: dict[str, Any] = {"width": self.width, "seed": self.seed, "diverged": self.diverged}
+        if self.times is None:
+            head |= {"lr": self.lr, "steps": self.steps.tolist()}
+        else:
+            head |= {"solver": self.solver, "steps": self.steps.tolist(), "times": self.times.tolist()}
+        return {**head, **series}
 
 
 @dataclass
@@ -103,7 +121,8 @@ def gather(
     """Measure everything; `report` is told what is being measured."""
     found = Evidence(facts, widths, seeds)
     found.with_copy = _with_copy(facts)
-    joint_step = _JOINT * 2.0 / largest_of_both(facts.X)
+    flow_end = _FLOW * steps * found.largest_step
+    joint_end = _JOINT * steps * 2.0 / largest_of_both(facts.X)
     for seed in sorted({*seeds, *range(draws)}):
         report(f"kernels at the start, seed {seed}")
         found.starts += _starts(facts, widths, seed)
@@ -118,36 +137,30 @@ def gather(
             report(f"training, width {width}, seed {seed}")
             for part in FRACTIONS:
                 metrics = "all" if part == _MAIN else ("loss", "drift")
-                run = _run(facts, width, seed, steps, part * found.largest_step, metrics)
+                run = _run(facts, width, seed, metrics, steps=steps, lr=part * found.largest_step)
                 found.descent.setdefault(part, []).append(run)
             flow = ("loss", "drift", "lambda_min")
-            found.flow.append(_run(facts, width, seed, 2 * steps, _FLOW * found.largest_step, flow, every=4))
-            both = _run(facts, width, seed, 2 * steps, joint_step, ("loss", "drift"), every=4, layers="both")
+            found.flow.append(_run(facts, width, seed, flow, **_flow(flow_end)))
+            both = _run(facts, width, seed, ("loss", "drift"), **_flow(joint_end), layers="both")
             found.joint.append(both)
             if found.theory_step is not None:
-                run = _run(facts, width, seed, steps, found.theory_step, ("loss", "drift"), every=10)
+                run = _run(facts, width, seed, ("loss", "drift"), steps=steps, lr=found.theory_step, every=10)
                 found.theory.append(run)
     return found
 
 
-def _run(
-    facts: Facts,
-    width: int,
-    seed: int,
-    steps: int,
-    lr: float,
-    metrics: str | tuple[str, ...],
-    every: int = 1,
-    layers: str = "first",
-) -> Trajectory:
-    """One run; one that diverges counts with what it logged."""
-    settings: dict[str, Any] = {"width": width, "seed": seed, "steps": steps, "lr": lr}
-    settings |= {"metrics": metrics, "every": every, "layers": layers}
+def _flow(end: float) -> dict[str, Any]:
+    """The arguments of `train` for gradient flow up to that time."""
+    return {"dynamics": "flow", "t_final": end, "times": np.linspace(0.0, end, _TIMES)}
+
+
+def _run(facts: Facts, width: int, seed: int, metrics: str | tuple[str, ...], **settings: Any) -> Trajectory:
+    """One run; one that diverges, or a flow that misses its tolerance, counts with what it logged."""
     try:
         with parallel_rows_expected():
-            run = train(facts.X, facts.y, **settings)
-    except DivergenceError as error:
-        return Trajectory.of(error.run, True)
+            run = train(facts.X, facts.y, width=width, seed=seed, metrics=metrics, **settings)
+    except (DivergenceError, ToleranceError) as error:
+        return Trajectory.of(error.run, isinstance(error, DivergenceError))
     return Trajectory.of(run, False)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from fastntk.plotting import width_color
 from fastntk.verification.evidence import Evidence, Trajectory
 from fastntk.verification.exponents import SCALED, Exponent, final_values
-from fastntk.verification.trajectories import descent_bound
+from fastntk.verification.trajectories import descent_bound, flow_bound
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,15 +29,21 @@ def figures(evidence: Evidence, fits: list[Exponent]) -> dict[str, tuple[str, Ca
             f"of Theorem 4.1. {spread}",
             lambda: _loss(evidence),
         ),
+        "flow": (
+            "Squared error of gradient flow on the first layer, relative to its start, against the bound of Theorem "
+            f"3.2. {spread}",
+            lambda: _flow(evidence),
+        ),
         "lambda_min": (
-            f"Smallest eigenvalue of H(k) along the same runs, against that of the limit. {spread}",
+            "Smallest eigenvalue of H(k) along gradient descent at step size 1 / lambda_max, against that of the "
+            f"limit. {spread}",
             lambda: _smallest(evidence),
         ),
     }
     if len(evidence.widths) > 1:
         found["scaling"] = (
-            "Where the same runs end, against the width: one dot for each seed, the fitted power law with the 95% "
-            "interval of its exponent, and the slope -1/2 of the theory (dashed).",
+            "Where these runs of gradient descent end, against the width: one dot for each seed, the fitted power law "
+            "with the 95% interval of its exponent, and the slope -1/2 of the theory (dashed).",
             lambda: _scaling(evidence, fits),
         )
         found["start"] = (
@@ -56,7 +62,7 @@ def figures(evidence: Evidence, fits: list[Exponent]) -> dict[str, tuple[str, Ca
 def _loss(evidence: Evidence) -> Figure:
     figure, axes = _panel("gradient descent step $k$", r"$\Vert u(k)-y\Vert^2\,/\,\Vert u(0)-y\Vert^2$")
     axes.set_yscale("log")
-    _bands(axes, evidence, lambda run: run.ratio)
+    _bands(axes, evidence, evidence.main, lambda run: run.ratio)
     run = evidence.main[-1]
     bound = descent_bound(evidence.facts, run)
     axes.plot(
@@ -66,9 +72,20 @@ def _loss(evidence: Evidence) -> Figure:
     return figure
 
 
+def _flow(evidence: Evidence) -> Figure:
+    figure, axes = _panel("time $t$", r"$\Vert u(t)-y\Vert^2\,/\,\Vert u(0)-y\Vert^2$")
+    axes.set_yscale("log")
+    _bands(axes, evidence, evidence.flow, lambda run: run.ratio)
+    run = evidence.flow[-1]
+    bound = flow_bound(evidence.facts, run)
+    axes.plot(run.places, bound, color="black", linestyle="--", linewidth=1.0, label=r"$e^{-\lambda_0 t}$")
+    axes.legend(frameon=False, title="width $m$")
+    return figure
+
+
 def _smallest(evidence: Evidence) -> Figure:
     figure, axes = _panel("gradient descent step $k$", r"$\lambda_{\min}(H(k))$")
-    _bands(axes, evidence, lambda run: run.series["lambda_min"])
+    _bands(axes, evidence, evidence.main, lambda run: run.series["lambda_min"])
     lambda_0 = evidence.facts.lambda_0
     for height, text in ((1.0, r"$\lambda_0$"), (0.75, r"$3\lambda_0/4$"), (0.5, r"$\lambda_0/2$")):
         axes.axhline(height * lambda_0, color="black", linestyle="--", linewidth=0.8)
@@ -143,15 +160,17 @@ def _radii(evidence: Evidence) -> Figure:
     return figure
 
 
-def _bands(axes: Axes, evidence: Evidence, values: Callable[[Trajectory], Any]) -> None:
-    """One width a colour: the median of its seeds and their range, over the steps that all of them logged."""
+def _bands(
+    axes: Axes, evidence: Evidence, trajectories: list[Trajectory], values: Callable[[Trajectory], Any]
+) -> None:
+    """One width a colour: the median of its seeds and their range, over the places that all of them logged."""
     for index, width in enumerate(evidence.widths):
-        runs = [run for run in evidence.main if run.width == width]
-        logged = min(len(run.steps) for run in runs)
+        runs = [run for run in trajectories if run.width == width]
+        logged = min(len(run.places) for run in runs)
         table = np.array([values(run)[:logged] for run in runs])
-        steps, color = runs[0].steps[:logged], width_color(index, len(evidence.widths))
-        axes.plot(steps, np.median(table, axis=0), color=color, linewidth=1.2, label=str(width))
-        axes.fill_between(steps, table.min(axis=0), table.max(axis=0), color=color, alpha=0.22, linewidth=0)
+        places, color = runs[0].places[:logged], width_color(index, len(evidence.widths))
+        axes.plot(places, np.median(table, axis=0), color=color, linewidth=1.2, label=str(width))
+        axes.fill_between(places, table.min(axis=0), table.max(axis=0), color=color, alpha=0.22, linewidth=0)
 
 
 def _panel(x: str, y: str) -> tuple[Figure, Axes]:

@@ -74,8 +74,8 @@ class Verification:
     def record(self) -> dict[str, Any]:
         """Every number, as JSON knows them: infinities are None."""
         runs = {f"{part:g} of the largest step": group for part, group in self.evidence.descent.items()}
-        runs |= {"theory's step": self.evidence.theory, "small steps for the flow": self.evidence.flow}
-        runs |= {"both layers": self.evidence.joint}
+        runs |= {"theory's step": self.evidence.theory, "gradient flow": self.evidence.flow}
+        runs |= {"gradient flow of both layers": self.evidence.joint}
         found = plain(
             {
                 "settings": self.settings,
@@ -137,7 +137,7 @@ def verify(
     draws : int
         Seeds for Lemma 3.1, which needs no training and whose failures are counted against `delta`.
     steps : int
-        Gradient steps of a run, at least 1.
+        Gradient steps of a run, at least 1; the times of gradient flow are in proportion.
     delta : float
         Failure probability of the statements, between 0 and 1.
     progress : bool or callable

@@ -88,6 +88,25 @@ def test_driven_from_the_host(data, setting, kind):
     assert np.abs(runs[0].net.W - runs[1].net.W).max() < 1e-13
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_diagnostics_and_snapshots(data, kind):
+    """They need the state of a step, which is then looked at before the next one."""
+    X, y = data(kind)
+    settings = {"width": 40, "steps": 3, "lr": 2.0, "dtype": "float64", "every": 2}
+    runs = [
+        fastntk.train(X, y, engine=engine, diagnostics=True, snapshots=[1, 3], **settings)
+        for engine in ("cuda", kind)
+    ]
+    found, expected = (run.diagnostics.arrays() for run in runs)
+    assert expected["net"][-1] > 0
+    assert found.keys() == expected.keys()
+    for name in found:
+        assert np.allclose(found[name], expected[name], rtol=1e-12, atol=1e-14), name
+    assert list(runs[0].snapshots) == list(runs[1].snapshots) == [1, 3]
+    for step, H in runs[0].snapshots.items():
+        assert np.allclose(H, runs[1].snapshots[step], rtol=1e-13, atol=1e-15)
+
+
 def test_any_second_layer(data):
     X, y = data("dual", 5)
     net = TwoLayerReLU(np.random.default_rng(5).standard_normal((9, 4)), np.arange(-4.0, 5.0))
@@ -170,6 +189,7 @@ def test_memory_is_refused_with_its_size(data, kind, monkeypatch):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
+        ({"dynamics": "flow", "t_final": 1.0}, "^dynamics must be 'descent' with engine='cuda', got 'flow'$"),
         ({"layers": "both"}, "^layers must be 'first' with engine='cuda', got 'both'$"),
         (
             {"optimizer": "nesterov"},
@@ -180,7 +200,7 @@ def test_memory_is_refused_with_its_size(data, kind, monkeypatch):
 def test_settings_that_the_gpu_does_not_know(data, setting, message):
     X, y = data("dual", 5)
     with pytest.raises(ValueError, match=message):
-        fastntk.train(X, y, width=9, steps=1, engine="cuda", **setting)
+        fastntk.train(X, y, width=9, engine="cuda", **setting)
 
 
 def test_nothing_is_kept_after_a_failure(data, monkeypatch):

@@ -1,0 +1,71 @@
+"""`fastntk rates`: how fast the accelerated methods converge, as a figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fastntk.cli.errors import Diverged, Interrupted
+from fastntk.cli.options import check_threads, data_option, load_data, progress_option, threads_option
+from fastntk.cli.output import table_text
+from fastntk.storage import ensure_parent
+
+__all__ = ["rates"]
+
+
+@click.command(
+    epilog="Exit status: 2 bad input, 3 training diverged, 130 interrupted.",
+    short_help="Gradient descent, heavy ball and Nesterov, each at its best step: a figure.",
+)
+@data_option
+@click.option("--width", type=click.IntRange(min=1), default=8000, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    help="Default: until gradient descent has reduced the loss by 1e-10, at most 1000.",
+)
+@click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float64", show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="rates.png",
+    show_default=True,
+    metavar="FILE",
+    help="The figure, .png, .pdf or .svg.",
+)
+@click.option("--csv", type=click.Path(path_type=Path), metavar="FILE.csv", help="The curves.")
+@threads_option
+@progress_option
+def rates(data: Path | None, out: Path, csv: Path | None, **settings: Any) -> None:
+    """Train one network by three methods, at the steps and momenta that are best for its kernel H(0).
+
+    The table has three factors of the loss per step: that of the slowest mode by the formulas (Lessard, Recht and
+    Packard, arXiv 1408.3595), that of the linearised network, and the measured one.
+    """
+    import fastntk
+    from fastntk.plotting import figure_suffix
+
+    check_threads(settings["threads"])
+    figure_suffix(out, "--out")
+    for name, path in (("--out", out), ("--csv", csv)):
+        if path is not None:
+            ensure_parent(path, name)
+    X, y = load_data(data)
+    try:
+        result = fastntk.convergence_rates(X, y, **settings)
+    except fastntk.DivergenceError as error:
+        raise Diverged(str(error)) from None
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted, nothing was written") from None
+    result.plot(out)
+    if csv is not None:
+        result.to_csv(csv)
+    rows = result.table()
+    cells = [[row["method"], *(f"{row[key]:.4f}" for key in list(row)[1:])] for row in rows]
+    click.echo(table_text([["method", "step size", *list(rows[0])[2:]], *cells]))
+    click.echo(
+        f"H(0): lambda_min = {result.lambda_min:.6g}, lambda_max = {result.lambda_max:.6g}; written to {out}"
+    )
