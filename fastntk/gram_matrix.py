@@ -22,6 +22,7 @@ from fastntk.tiled import compute
 
 _ROWS = 128  # of a block of products: a few dozen tasks at n = 1000
 _LAYERS = {"first": (True, False), "second": (False, True), "both": (True, True)}
+_MASKS_ALONE = "layers={!r} needs W or width, got masks: they do not tell the outputs"
 
 
 def gram(
@@ -71,7 +72,7 @@ def gram(
     -------
     ndarray of `dtype`, shape (n, k), or `out`
         Without Z exactly symmetric and, up to rounding, positive semi-definite.  Of arrays on a GPU an array there:
-        that of the first layer, in float64, from ``W`` or ``masks``, without Z.
+        in float64, from ``W`` or ``masks``, without Z.
 
     Raises
     ------
@@ -114,11 +115,13 @@ def gram(
     """
     if together(X=X, W=W, a=a, Z=Z, masks=bits_of(masks)):
         require_absent(Z=Z, width=width, out=out)
-        for name, value, only in (("layers", layers, "first"), ("dtype", np.dtype(dtype).name, "float64")):
-            if value != only:
-                raise ValueError(f"{name} must be {only!r} for arrays on a GPU, got {value!r}")
+        if np.dtype(dtype) != np.float64:
+            raise ValueError(f"dtype must be 'float64' for arrays on a GPU, got {np.dtype(dtype).name!r}")
+        first, second = _LAYERS[checks.choice(layers, "layers", tuple(_LAYERS))]
         _one_source(W=W, masks=masks, width=width)
-        return on_gpu("gram", X, W, a, masks=masks)
+        if second and masks is not None:
+            raise ValueError(_MASKS_ALONE.format(layers))
+        return on_gpu("gram", X, W, a, masks=masks, first=first, second=second)
     source = gram_source(X, W, a, Z, masks=masks, layers=layers, width=width, seed=seed, dtype=dtype)
     if source.symmetric:
         warn_parallel_rows(source.points, "X", opposite=False)
@@ -149,7 +152,7 @@ def gram_source(
     found: Neurons | tuple[PackedMasks, PackedMasks]
     if masks is not None:
         if second:
-            raise ValueError(f"layers={layers!r} needs W or width, got masks: they do not tell the outputs")
+            raise ValueError(_MASKS_ALONE.format(layers))
         found = _pair(masks, len(points), None if Z is None else len(others))
         m = found[0].shape[1]
     else:

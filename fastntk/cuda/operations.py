@@ -25,6 +25,14 @@ from fastntk.kernels.cpu.limit import NEAR, Points
 from fastntk.kernels.cuda import flips, limit
 from fastntk.kernels.cuda.coactivation import gram_from_counts
 from fastntk.kernels.cuda.conversion import convert, copy, mirror, unpack
+from fastntk.kernels.cuda.gram_sums import (
+    PART,
+    add_sums,
+    add_to_gram,
+    gram_from_sums,
+    positive,
+    weigh,
+)
 from fastntk.kernels.cuda.losses import KINDS, loss_terms
 from fastntk.kernels.cuda.plans import Counting, MaskedSums, Products
 from fastntk.kernels.cuda.transposed import scaled_transpose
@@ -128,25 +136,58 @@ def flip_count(masks_a: DevicePackedMasks, masks_b: DevicePackedMasks) -> int:
     return int(count.copy_to_host()[0])
 
 
-def gram(X: Any, W: Any = None, a: Any = None, *, masks: Any = None) -> Any:
-    """See `fastntk.gram`, of the first layer and weights `a` of one size."""
+def gram(
+    X: Any, W: Any = None, a: Any = None, *, masks: Any = None, first: bool = True, second: bool = False
+) -> Any:
+    """See `fastntk.gram`, of the first layer, the second or both."""
     points = checks.matrix(X, "X")
     n = len(points)
     warn_parallel_rows(points.copy_to_host(), "X", opposite=False, stacklevel=5)
-    if masks is None:
-        masks = activation_masks(X, W)
-    elif masks.shape[0] != n:
+    samples, weights = (points, None) if W is None else _network(X, W)[:2]
+    if masks is not None and masks.shape[0] != n:
         raise ValueError(f"masks must have one row for each row of X ({n}), got {masks.shape[0]}")
-    m, scale = masks.shape[1], 1.0
-    if a is not None:
-        of = "W" if W is not None else "masks"
-        squares = np.square(checks.vector(a, "a", m, of, np.float64).copy_to_host())
-        if (squares != squares[0]).any():
-            raise ValueError("a must have entries of one absolute value for arrays on the GPU, got several")
-        scale = float(squares[0])
-    H = empty((n, n), np.float64)
-    gram_from_counts(sample_products(points, scale), _counts(masks), float(m), H)
+    m = masks.shape[1] if weights is None else len(weights)
+    of = "W" if masks is None else "masks"
+    signs = np.ones(1) if a is None else checks.vector(a, "a", m, of, np.float64).copy_to_host()
+    H = zeros((n, n), np.float64)
+    if first:
+        masks = activation_masks(X, W) if masks is None else masks
+        squares = np.square(signs)
+        if (squares == squares[0]).all():
+            gram_from_counts(sample_products(points, float(squares[0])), _counts(masks), float(m), H)
+        else:
+            gram_from_sums(sample_products(points), _weighted_sums(masks, np.abs(signs)), float(m), H)
+    if second:
+        add_to_gram(_positive_sums(samples, weights), float(m), H)
     return give_back(H, library_of(X))
+
+
+def _positive_sums(X: Any, W: Any) -> Any:
+    """``sum_r relu(w_r . x_i) relu(w_r . x_j)`` in float64."""
+    n, m, dtype = len(X), len(W), W.dtype
+    require_memory(n * (n * (8 + dtype.itemsize) + PART * dtype.itemsize), f"the sums of n={n} samples")
+    S, part, Z = zeros((n, n), np.float64), empty((n, n), dtype), empty((n, PART), dtype)
+    products = Products()
+    for first in range(0, m, PART):
+        count = min(PART, m - first)
+        products.nt(X, W[first : first + count], Z)
+        positive(Z, count)
+        products.nt(Z, Z, part)
+        add_sums(part, S)
+    return S
+
+
+def _weighted_sums(masks: DevicePackedMasks, weights: np.ndarray) -> Any:
+    """``sum_r weights_r^2 M_ir M_jr`` in float64."""
+    n, m = masks.shape
+    require_memory(8 * n * (2 * n + PART), f"the sums of n={n} samples")
+    S, part, A = zeros((n, n), np.float64), empty((n, n), np.float64), empty((n, PART), np.float64)
+    products, there = Products(), upload(weights)
+    for first in range(0, m, PART):
+        weigh(masks.bits, first, min(PART, m - first), there, A)
+        products.nt(A, A, part)
+        add_sums(part, S)
+    return S
 
 
 def sample_products(points: Any, scale: float = 1.0) -> Any:

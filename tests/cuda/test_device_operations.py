@@ -111,9 +111,17 @@ def test_gram_with_weights(problem, moved):
     assert np.allclose(
         host(fastntk.gram(g.X, g.W, g.a)), 9.0 * fastntk.gram(p.X, p.W), rtol=1e-14, atol=1e-16
     )
-    g.a = moved(SimpleNamespace(a=p.y[:1].repeat(40) + np.arange(40))).a
-    with pytest.raises(ValueError, match=r"^a must have entries of one absolute value for arrays on the GPU"):
-        fastntk.gram(g.X, g.W, g.a)
+
+
+@pytest.mark.parametrize("layers", ["first", "second", "both"])
+def test_gram_of_layers_and_unequal_weights(problem, moved, layers):
+    p = problem(5, 3, 600)  # more neurons than are summed in working precision
+    p.a = p.a * np.linspace(0.5, 2.0, 600)
+    g = moved(p)
+    for a, there in ((None, None), (p.a, g.a)):
+        H = host(fastntk.gram(g.X, g.W, there, layers=layers))
+        assert np.array_equal(H, H.T)
+        assert np.allclose(H, fastntk.gram(p.X, p.W, a, layers=layers), rtol=1e-13, atol=1e-15)
 
 
 @pytest.mark.parametrize(("dtype", "bound"), [("float32", 2e-6), ("float64", 3e-14)])
@@ -209,9 +217,9 @@ def test_refused_by_name(problem, there):
             "^y must have one entry for",
         ),
         (
-            lambda: fastntk.gram(X, W, layers="both"),
+            lambda: fastntk.gram(X, masks=fastntk.activation_masks(X, W), layers="both"),
             ValueError,
-            "^layers must be 'first' for arrays on a GPU, got",
+            "^layers='both' needs W or width, got masks",
         ),
         (
             lambda: fastntk.gram(X, W, dtype="float32"),

@@ -56,9 +56,8 @@ def _table_kernel(dtype):
         word = (first + neuron) // 4
         for k in range(held):
             sums[k] = zero
-        source = min(
-            column, p - 1
-        )  # nothing beyond p is written, and no bit of a mask asks for samples beyond n
+        # Indices stop at the last column and sample: nothing beyond p is written, no bit of a mask asks beyond n.
+        source = min(column, p - 1)
         term = zero
         if group < 8:
             term = e[min(group, n - 1)] * V[min(group, n - 1), source]
