@@ -8,8 +8,8 @@ import pytest
 
 import fastntk
 from fastntk import device_arrays
-from fastntk.device_masks import DevicePackedMasks
 from fastntk.cuda import operations
+from fastntk.device_masks import DevicePackedMasks
 from fastntk.jit_cuda import cuda, simulated
 from fastntk.packing import PackedMasks
 
