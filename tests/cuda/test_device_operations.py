@@ -8,6 +8,7 @@ import pytest
 
 import fastntk
 from fastntk import device_arrays
+from fastntk.cuda import operations
 from fastntk.device_masks import DevicePackedMasks
 from fastntk.jit_cuda import cuda, simulated
 from fastntk.packing import PackedMasks
@@ -114,9 +115,10 @@ def test_gram_with_weights(problem, moved):
 
 
 @pytest.mark.parametrize("layers", ["first", "second", "both"])
-def test_gram_of_layers_and_unequal_weights(problem, moved, layers):
-    p = problem(5, 3, 600)  # more neurons than are summed in working precision
-    p.a = p.a * np.linspace(0.5, 2.0, 600)
+def test_gram_of_layers_and_unequal_weights(problem, moved, monkeypatch, layers):
+    monkeypatch.setattr(operations, "PART", 32)
+    p = problem(5, 3, 40)  # more neurons than are summed in working precision
+    p.a = p.a * np.linspace(0.5, 2.0, 40)
     g = moved(p)
     for a, there in ((None, None), (p.a, g.a)):
         H = host(fastntk.gram(g.X, g.W, there, layers=layers))
