@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastntk import datasets, losses, optimizers, reference
     from fastntk.alignment import LabelProjections, generalization_complexity, label_projections
+    from fastntk.device_masks import DevicePackedMasks
     from fastntk.errors import (
         ConvergenceWarning,
         DeviceError,
@@ -41,6 +42,7 @@ __version__ = "0.1.0"
 _HOME = {
     "ConvergenceWarning": "errors",
     "DeviceError": "errors",
+    "DevicePackedMasks": "device_masks",
     "Diagnostics": "results",
     "DivergenceError": "errors",
     "Eigenvalue": "spectra",
@@ -90,6 +92,7 @@ _HOME = {
 __all__ = [
     "ConvergenceWarning",
     "DeviceError",
+    "DevicePackedMasks",
     "Diagnostics",
     "DivergenceError",
     "Eigenvalue",
