@@ -39,8 +39,9 @@ def machine(report: Mapping[str, Any]) -> str:
 
 
 def cuda(report: Mapping[str, Any]) -> str:
-    """The device that was measured, if one was."""
-    return f"measured on {report['gpu']['device']['name']}" if report["gpu"] else "not measured"
+    """The device that was measured, if one was; the simulator is none."""
+    name = report["gpu"]["device"]["name"] if report["gpu"] else "simulator"
+    return "not measured" if name == "simulator" else f"measured on {name}"
 
 
 def full(report: Mapping[str, Any]) -> str:
@@ -68,7 +69,7 @@ def full(report: Mapping[str, Any]) -> str:
         parts += ["## The whole experiment", tables.job_note(report["job"]), tables.job(report["job"])]
     parts += [
         "## On a GPU",
-        tables.gpu(report["gpu"]) if report["gpu"] else "Not measured: see `scripts/gpu`.",
+        "Not measured: see `scripts/gpu`." if cuda(report) == "not measured" else tables.gpu(report["gpu"]),
     ]
     if report["growth"]:
         parts += ["## Growth of cost", *map(tables.growth, report["growth"])]
