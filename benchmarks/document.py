@@ -32,10 +32,16 @@ def machine(report: Mapping[str, Any]) -> str:
         if report["load"]
         else "unknown",
         "torch": "measured" if report["torch"] else "not measured",
-        "CUDA": "not measured",
+        "CUDA": cuda(report),
         "made": f"{environment['created']}, {report['mode']} mode, {report['took'] / 60:.1f} minutes",
     }
     return "\n".join(f"- {name}: {text}" for name, text in lines.items())
+
+
+def cuda(report: Mapping[str, Any]) -> str:
+    """The device that was measured, if one was; the simulator is none."""
+    name = report["gpu"]["device"]["name"] if report["gpu"] else "simulator"
+    return "not measured" if name == "simulator" else f"measured on {name}"
 
 
 def full(report: Mapping[str, Any]) -> str:
@@ -61,6 +67,10 @@ def full(report: Mapping[str, Any]) -> str:
         ]
     if report["job"]:
         parts += ["## The whole experiment", tables.job_note(report["job"]), tables.job(report["job"])]
+    parts += [
+        "## On a GPU",
+        "Not measured: see `scripts/gpu`." if cuda(report) == "not measured" else tables.gpu(report["gpu"]),
+    ]
     if report["growth"]:
         parts += ["## Growth of cost", *map(tables.growth, report["growth"])]
     if report["first_calls"]:
@@ -103,7 +113,7 @@ def short(report: Mapping[str, Any]) -> str:
         "the one BLAS product that the work cannot do without, taken alone (there 1 is perfect), and the plain step of "
         "gradient descent that the row extends (there 1 is free): "
         f"median (smallest–largest) over interleaved rounds, {report['threads']} threads on each side, "
-        f"{environment['cpu']}, {environment['created'][:10]}. CUDA: not measured.{scaled} "
+        f"{environment['cpu']}, {environment['created'][:10]}. CUDA: {cuda(report)}.{scaled} "
         "Made by `fastntk bench --readme`."
     )
     return f"{table(headings, lines)}\n\n{note}"

@@ -1,7 +1,7 @@
 """The benchmark report: ``fastntk bench`` or ``python -m benchmarks.report``.
 
 Measures every comparison, the machine's limits, the growth of cost, the whole experiment and the first calls, and
-writes report.json and report.md.
+writes report.json and report.md.  What `scripts/gpu` measured on a GPU (gpu.json in the same folder) is included.
 """
 
 import dataclasses
@@ -84,6 +84,7 @@ def main(
     with threadpoolctl.threadpool_limits(used, user_api="blas"):
         with_torch.set_threads(used)
         report = measure(quick, wide, only, parts or PARTS, used)
+    report["gpu"] = gpu_report(out)
     (out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     (out / "report.md").write_text(document.full(report), encoding="utf-8")
     click.echo(f"written to {out}: report.json, report.md")
@@ -131,6 +132,12 @@ def measure(quick: bool, wide: bool, only: str, parts: tuple[str, ...], threads:
     report["environment"] = provenance.environment()
     report["took"] = time.perf_counter() - began
     return report
+
+
+def gpu_report(out: Path) -> dict[str, Any] | None:
+    """What `scripts/gpu` left in the same folder, on this machine or copied from one with a GPU."""
+    path = out / "gpu.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def say(line: Row) -> None:

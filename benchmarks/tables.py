@@ -191,3 +191,30 @@ def large(rows: Iterable[Mapping[str, Any]]) -> str:
             [*start, row["engine"], seconds(row["seconds"]), peak, f"< {row['most_gib']:g} GiB: {fits}"]
         )
     return table(["width", "steps", "engine", "time", "peak resident memory", "required"], lines)
+
+
+def gpu(report: Mapping[str, Any]) -> str:
+    """What was measured on a GPU, where its JSON says so: device, tests, one line a side."""
+    found, tests = report["device"], report["tests"]
+    lines = []
+    for row in report["rows"]:
+        start = [row["case"], row["label"]]
+        if "error" in row:
+            lines.append([*start, row["error"], "", "", "", ""])
+            continue
+        share = f"{100 * row['share']:.0f} % {row['limit']}" if "share" in row else "–"
+        lines.append([*start, OURS, seconds(row["seconds"][OURS]), "", share, ""])
+        for side, ratio in row["ratios"].items():
+            floor = ratio.get("floor")
+            reached = "reached" if floor and ratio["median"] >= floor else "missed"
+            required = f"{factor(floor)}x: {reached}" if floor else ""
+            lines.append(["", "", side, seconds(row["seconds"][side]), band(ratio), "", required])
+    libraries = ", ".join(f"{name} {version}" for name, version in report["libraries"].items())
+    head = [
+        f"- device: {found['name']}, compute capability {found['capability']}, {found['package']}",
+        f"- tests: {tests['line'] if tests else 'not run'}",
+        f"- beside it: {libraries or 'no other library'}",
+        f"- made: {report['environment']['created']}, {report['mode']} mode",
+    ]
+    headings = ["work", "size", "side", "time", "fastntk is faster", "share of the limit", "required"]
+    return "\n".join(head) + "\n\n" + table(headings, lines)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastntk import datasets, losses, optimizers, reference
     from fastntk.alignment import LabelProjections, generalization_complexity, label_projections
+    from fastntk.device_masks import DevicePackedMasks
     from fastntk.errors import (
         ConvergenceWarning,
+        DeviceError,
         DivergenceError,
         MemoryLimitError,
         SingularGramWarning,
@@ -39,6 +41,8 @@ __version__ = "0.1.0"
 
 _HOME = {
     "ConvergenceWarning": "errors",
+    "DeviceError": "errors",
+    "DevicePackedMasks": "device_masks",
     "Diagnostics": "results",
     "DivergenceError": "errors",
     "Eigenvalue": "spectra",
@@ -87,6 +91,8 @@ _HOME = {
 
 __all__ = [
     "ConvergenceWarning",
+    "DeviceError",
+    "DevicePackedMasks",
     "Diagnostics",
     "DivergenceError",
     "Eigenvalue",

@@ -7,6 +7,10 @@ class MemoryLimitError(MemoryError, ValueError):
     """The requested computation does not fit in memory; the message says how much it would need."""
 
 
+class DeviceError(RuntimeError):
+    """A GPU was asked for and cannot be used here; the message says what is missing."""
+
+
 class ConvergenceWarning(UserWarning):
     """An iteration stopped before it reached the accuracy asked for; what it has is returned, with its residual."""
 

@@ -1,18 +1,19 @@
 """Gradient of the loss with respect to the first layer."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from fastntk import checks
+from fastntk.device_arrays import on_gpu, together
 from fastntk.kernels.cpu.masked_sums import masked_sums
 from fastntk.layout import column_tiles, padded_vector, table_scratch
 from fastntk.masks import forward_pass
 from fastntk.packing import SAMPLES_PER_BYTE
 
 
-def loss_gradient(
-    X: npt.ArrayLike, y: npt.ArrayLike, W: npt.ArrayLike, a: npt.ArrayLike
-) -> npt.NDArray[np.floating]:
+def loss_gradient(X: npt.ArrayLike, y: npt.ArrayLike, W: npt.ArrayLike, a: npt.ArrayLike) -> Any:
     """Gradient of ``L = 1/2 sum_i (u_i - y_i)^2`` by the weights of the first layer.
 
     ``G_r = (a_r / sqrt(m)) sum_i (u_i - y_i) 1{w_r . x_i >= 0} x_i`` with
@@ -32,7 +33,7 @@ def loss_gradient(
     Returns
     -------
     ndarray, shape (m, d)
-        In the dtype of ``W``.
+        In the dtype of ``W``; of arrays on a GPU an array there.
 
     Raises
     ------
@@ -51,6 +52,8 @@ def loss_gradient(
     >>> fastntk.loss_gradient([[1.0, 2.0]], [0.0], [[1.0, 1.0]], [1.0])
     array([[3., 6.]])
     """
+    if together(X=X, y=y, W=W, a=a):
+        return on_gpu("loss_gradient", X, y, W, a)
     weights = checks.matrix(W, "W")
     m = len(weights)
     samples = checks.matrix(X, "X")

@@ -7,13 +7,14 @@ import numpy.typing as npt
 
 from fastntk import checks
 from fastntk.backends import kernel_threads
+from fastntk.device_arrays import on_gpu, require_absent, together
 from fastntk.gram_blocks import FiniteGram
 from fastntk.gram_neurons import DrawnNeurons, HeldNeurons, MappedNeurons, Neurons
 from fastntk.gram_passes import Terms
 from fastntk.kernels.cpu.coactivation import gram_from_panels
 from fastntk.kernels.cpu.products import products as _products
 from fastntk.layout import thread_slots
-from fastntk.masks import block_pairs, packed, panels
+from fastntk.masks import Masks, bits_of, block_pairs, packed, panels
 from fastntk.packing import PackedMasks
 from fastntk.progress import Progress
 from fastntk.rows import warn_parallel_rows
@@ -21,8 +22,7 @@ from fastntk.tiled import compute
 
 _ROWS = 128  # of a block of products: a few dozen tasks at n = 1000
 _LAYERS = {"first": (True, False), "second": (False, True), "both": (True, True)}
-
-Masks = PackedMasks | npt.NDArray[np.bool_]
+_MASKS_ALONE = "layers={!r} needs W or width, got masks: they do not tell the outputs"
 
 
 def gram(
@@ -71,7 +71,8 @@ def gram(
     Returns
     -------
     ndarray of `dtype`, shape (n, k), or `out`
-        Without Z exactly symmetric and, up to rounding, positive semi-definite.
+        Without Z exactly symmetric and, up to rounding, positive semi-definite.  Of arrays on a GPU an array there:
+        in float64, from ``W`` or ``masks``, without Z.
 
     Raises
     ------
@@ -112,6 +113,15 @@ def gram(
     array([[0.5 , 0.21],
            [0.21, 0.5 ]])
     """
+    if together(X=X, W=W, a=a, Z=Z, masks=bits_of(masks)):
+        require_absent(Z=Z, width=width, out=out)
+        if np.dtype(dtype) != np.float64:
+            raise ValueError(f"dtype must be 'float64' for arrays on a GPU, got {np.dtype(dtype).name!r}")
+        first, second = _LAYERS[checks.choice(layers, "layers", tuple(_LAYERS))]
+        _one_source(W=W, masks=masks, width=width)
+        if second and masks is not None:
+            raise ValueError(_MASKS_ALONE.format(layers))
+        return on_gpu("gram", X, W, a, masks=masks, first=first, second=second)
     source = gram_source(X, W, a, Z, masks=masks, layers=layers, width=width, seed=seed, dtype=dtype)
     if source.symmetric:
         warn_parallel_rows(source.points, "X", opposite=False)
@@ -138,14 +148,11 @@ def gram_source(
     if Z is not None:
         others = checks.matrix(Z, "Z")
         checks.same_columns(points, "X", others, "Z")
-    given = [name for name, value in (("W", W), ("masks", masks), ("width", width)) if value is not None]
-    if len(given) != 1:
-        got = " and ".join(given) or "none"
-        raise ValueError(f"exactly one of W, masks and width must be given, got {got}")
+    given = _one_source(W=W, masks=masks, width=width)
     found: Neurons | tuple[PackedMasks, PackedMasks]
     if masks is not None:
         if second:
-            raise ValueError(f"layers={layers!r} needs W or width, got masks: they do not tell the outputs")
+            raise ValueError(_MASKS_ALONE.format(layers))
         found = _pair(masks, len(points), None if Z is None else len(others))
         m = found[0].shape[1]
     else:
@@ -153,8 +160,17 @@ def gram_source(
         for samples, name in ((points, "X"), (others, "Z")):
             checks.representable(samples, name, found.dtype)
         m = found.count
-    weights = np.ones(1) if a is None else checks.vector(a, "a", m, given[0], np.float64)
+    weights = np.ones(1) if a is None else checks.vector(a, "a", m, given, np.float64)
     return FiniteGram(points, others, found, _terms(first, second, weights), kind)
+
+
+def _one_source(**sources: Any) -> str:
+    """The name of the only source of neurons that is given."""
+    given = [name for name, value in sources.items() if value is not None]
+    if len(given) != 1:
+        got = " and ".join(given) or "none"
+        raise ValueError(f"exactly one of W, masks and width must be given, got {got}")
+    return given[0]
 
 
 def _neurons(W: Any, width: int | None, seed: int, points: np.ndarray) -> Neurons:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fastntk import checks, rows
 from fastntk.arrays import host_array
 from fastntk.backends import kernel_threads
+from fastntk.device_arrays import on_gpu, require_absent, together
 from fastntk.kernels.cpu.limit import (
     BOTH,
     EDGES,
@@ -77,9 +78,9 @@ def limit_gram(
     Returns
     -------
     ndarray, shape (n, k)
-        `out` if given (for a file name ending in .npy the file mapped for reading, for others the path).  Without Z
-        exactly symmetric, with an exact diagonal: ``c^L |x_i|^2`` for "first" and "second"
-        (by default ``|x_i|^2 / 2``), ``(L + 1) c^L |x_i|^2`` for "both".
+        `out` if given (for a file name ending in .npy the file mapped for reading, for others the path); on a GPU if
+        the points are there, which takes no `out`.  Without Z exactly symmetric, with an exact diagonal:
+        ``c^L |x_i|^2`` for "first" and "second" (by default ``|x_i|^2 / 2``), ``(L + 1) c^L |x_i|^2`` for "both".
 
     Raises
     ------
@@ -118,6 +119,9 @@ def limit_gram(
     >>> fastntk.limit_gram([[1.0, 0.0]], layers="both", depth=3, scale=2**0.5).round(12)
     array([[4.]])
     """
+    if together(X=X, Z=Z):
+        require_absent(out=out)
+        return on_gpu("limit_gram", X, Z, layers, depth, scale, dtype)
     source = limit_source(X, Z, layers, depth, scale, dtype)
     source.warn_if_singular()
     return compute(source, out, progress=progress)
@@ -187,7 +191,15 @@ def limit_source(
 
 
 class LimitGram(GramSource):
-    """Blocks of the limit."""
+    """Blocks of the limit.
+
+    Attributes
+    ----------
+    points, others : Points
+        Those of the rows and of the columns; the same object if the matrix is symmetric.
+    kind, depth : int
+        Which layers (FIRST, SECOND, BOTH), and how many.
+    """
 
     def __init__(
         self,
@@ -199,8 +211,8 @@ class LimitGram(GramSource):
     ) -> None:
         self.symmetric = others is points
         self.shape, self.dtype = (len(points.rows), len(others.rows)), dtype
-        self._points, self._others, self._found = points, others, found
-        self._layers, self._depth, self._factor = options
+        self.points, self.others, self._found = points, others, found
+        self.kind, self.depth, self._factor = options
 
     def fill(self, rows: slice, columns: slice, out: np.ndarray) -> None:
         """Compute one block; equal ranges of a symmetric matrix by halves."""
@@ -208,8 +220,8 @@ class LimitGram(GramSource):
         if not (down and across):
             return
         symmetric = self.symmetric and down == across
-        left = Points(*(part[rows] for part in self._points))
-        right = left if symmetric else Points(*(part[columns] for part in self._others))
+        left = Points(*(part[rows] for part in self.points))
+        right = left if symmetric else Points(*(part[columns] for part in self.others))
         edge = _edge(self.shape, EDGES[self.dtype.char])
         tasks = _tasks(len(down), len(across), symmetric, edge)
         near = self.dtype.type(NEAR[self.dtype.char])
@@ -217,29 +229,27 @@ class LimitGram(GramSource):
             slots = thread_slots()
             scratch, t = np.empty((slots, edge * edge), self.dtype), np.empty((slots, edge), self.dtype)
             sums = np.empty((slots, SUMS))
-            limit_tiles(left, right, symmetric, self._layers, self._depth, near, tasks, scratch, t, sums, out)
+            limit_tiles(left, right, symmetric, self.kind, self.depth, near, tasks, scratch, t, sums, out)
 
     def diagonal(self) -> np.ndarray:
         """``c^L |x|^2``, times L + 1 for both layers."""
-        return self._points.square * self.dtype.type(self._depth + 1 if self._layers == BOTH else 1)
+        return self.points.square * self.dtype.type(self.depth + 1 if self.kind == BOTH else 1)
 
     def fingerprint(self) -> str:
         """Digest of points, options and precision."""
         digest = hashlib.sha256(
-            repr(
-                (self.shape, self.symmetric, self.dtype.str, self._layers, self._depth, self._factor)
-            ).encode()
+            repr((self.shape, self.symmetric, self.dtype.str, self.kind, self.depth, self._factor)).encode()
         )
-        for points in (self._points,) if self.symmetric else (self._points, self._others):
+        for points in (self.points,) if self.symmetric else (self.points, self.others):
             digest.update(points.exact.dtype.str.encode())
             digest.update(points.exact)
         return digest.hexdigest()
 
-    def warn_if_singular(self) -> None:
+    def warn_if_singular(self, stacklevel: int = 4) -> None:
         """Warn, on behalf of the caller's caller, of rows that make lambda_min zero."""
         if self.symmetric:
             rows.warn_parallel_rows(
-                self._points.exact, "X", self._found, opposite=self._depth == 1, stacklevel=4
+                self.points.exact, "X", self._found, opposite=self.depth == 1, stacklevel=stacklevel
             )
 
 

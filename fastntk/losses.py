@@ -9,7 +9,9 @@ import numpy as np
 
 from fastntk import checks
 
-__all__ = ["LOSSES", "Huber", "Logistic", "Loss", "Squared", "resolve"]
+__all__ = ["LOSSES", "Huber", "Logistic", "Loss", "Squared", "explosion", "resolve"]
+
+_EXPLODED = 1e4  # times the larger of the losses of the initial network and of the zero function
 
 
 class Loss(abc.ABC):
@@ -121,6 +123,18 @@ class Huber(Loss):
         residual = u - y
         e = np.clip(residual, -self.delta, self.delta)
         return float(e @ (residual - 0.5 * e)), e
+
+
+def explosion(objective: Loss, initial: float, y: np.ndarray) -> float:
+    """The loss above which a run has diverged, from that of the initial network and of the zero function.
+
+    Examples
+    --------
+    >>> explosion(Squared(), 1.0, np.array([2.0]))
+    20000.0
+    """
+    start = max(initial, objective.evaluate(np.zeros_like(y), y)[0])
+    return min(_EXPLODED * start, float(np.finfo(np.float64).max))
 
 
 LOSSES: dict[str, type[Loss]] = {kind.name: kind for kind in (Squared, Logistic, Huber)}

@@ -1,6 +1,7 @@
 """Activation patterns: making them, counting common activations, counting changes."""
 
 import functools
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +9,8 @@ import numpy.typing as npt
 from fastntk import checks
 from fastntk.activations import Activations, block_rows
 from fastntk.backends import kernel_threads
+from fastntk.device_arrays import on_gpu, together
+from fastntk.device_masks import DevicePackedMasks
 from fastntk.kernels.cpu import coactivation, flips, forward
 from fastntk.kernels.cpu import flip_marginals as marginals
 from fastntk.kernels.cpu.coactivation import BLOCK, SUPER
@@ -15,8 +18,10 @@ from fastntk.layout import ForwardScratch, padded_rows, thread_slots
 from fastntk.memory import aligned_zeros, require_memory
 from fastntk.packing import NEURONS_PER_WORD, SAMPLES_PER_BYTE, PackedMasks, byte_rows
 
+Masks = PackedMasks | DevicePackedMasks | npt.NDArray[np.bool_]
 
-def activation_masks(X: npt.ArrayLike, W: npt.ArrayLike) -> PackedMasks:
+
+def activation_masks(X: npt.ArrayLike, W: npt.ArrayLike) -> Any:
     """Activation pattern ``M_ir = 1{w_r . x_i >= 0}``, packed to one bit an entry.
 
     Parameters
@@ -29,7 +34,7 @@ def activation_masks(X: npt.ArrayLike, W: npt.ArrayLike) -> PackedMasks:
     Returns
     -------
     PackedMasks
-        ``.shape == (n, m)``; ``.to_dense()`` gives booleans.
+        ``.shape == (n, m)``; ``.to_dense()`` gives booleans.  `DevicePackedMasks` of arrays on a GPU.
 
     Raises
     ------
@@ -51,6 +56,8 @@ def activation_masks(X: npt.ArrayLike, W: npt.ArrayLike) -> PackedMasks:
     array([[ True],
            [False]])
     """
+    if together(X=X, W=W):
+        return on_gpu("activation_masks", X, W)
     weights = checks.matrix(W, "W")
     samples = checks.matrix(X, "X")
     checks.same_columns(samples, "X", weights, "W")
@@ -110,7 +117,12 @@ def block_pairs(blocks: int) -> np.ndarray:
     return np.stack((rows[order], columns[order]), axis=1)
 
 
-def packed(masks: PackedMasks, name: str) -> PackedMasks:
+def bits_of(masks: Any) -> Any:
+    """The array that says where masks live."""
+    return masks.bits if isinstance(masks, (PackedMasks, DevicePackedMasks)) else masks
+
+
+def packed(masks: Masks, name: str) -> PackedMasks:
     """The argument, if it is packed; boolean matrices are packed."""
     if isinstance(masks, PackedMasks):
         return masks
@@ -123,17 +135,17 @@ def packed(masks: PackedMasks, name: str) -> PackedMasks:
     raise TypeError(f"{name} must be PackedMasks or a boolean matrix, got {type(masks).__name__}")
 
 
-def coactivation_counts(masks: PackedMasks) -> npt.NDArray[np.int64]:
+def coactivation_counts(masks: Masks) -> Any:
     """Numbers of neurons active on both of two samples, ``C_ij = sum_r M_ir M_jr``.
 
     Parameters
     ----------
-    masks : PackedMasks or boolean ndarray, shape (n, m)
+    masks : PackedMasks, DevicePackedMasks or boolean ndarray, shape (n, m)
         Activation pattern.
 
     Returns
     -------
-    ndarray of int64, shape (n, n)
+    ndarray of int64, shape (n, n), or an array on the GPU of a pattern there
         Exact and symmetric; the diagonal counts the active neurons of each sample.
 
     Raises
@@ -157,6 +169,8 @@ def coactivation_counts(masks: PackedMasks) -> npt.NDArray[np.int64]:
     array([[2, 0],
            [0, 1]])
     """
+    if isinstance(masks, DevicePackedMasks):
+        return on_gpu("coactivation_counts", masks)
     pattern = packed(masks, "masks")
     n, m = pattern.shape
     require_memory(8 * n * n + pattern.nbytes, f"the counts of n={n} samples")
@@ -165,12 +179,12 @@ def coactivation_counts(masks: PackedMasks) -> npt.NDArray[np.int64]:
     return counts
 
 
-def flip_count(masks_a: PackedMasks, masks_b: PackedMasks) -> int:
+def flip_count(masks_a: Masks, masks_b: Masks) -> int:
     """Number of entries in which two activation patterns differ, ``sum_ir 1{A_ir != B_ir}``.
 
     Parameters
     ----------
-    masks_a, masks_b : PackedMasks or boolean ndarray, shape (n, m)
+    masks_a, masks_b : PackedMasks, DevicePackedMasks or boolean ndarray, shape (n, m)
         Patterns of the same samples and neurons.
 
     Returns
@@ -193,18 +207,28 @@ def flip_count(masks_a: PackedMasks, masks_b: PackedMasks) -> int:
     >>> fastntk.flip_count(np.array([[True, False]]), np.array([[True, True]]))
     1
     """
-    before, after = _same_shape(masks_a, masks_b)
+    there = together(masks_a=bits_of(masks_a), masks_b=bits_of(masks_b))
+    if there and isinstance(masks_a, DevicePackedMasks) and isinstance(masks_b, DevicePackedMasks):
+        _same_shape(masks_a.shape, masks_b.shape)
+        return int(on_gpu("flip_count", masks_a, masks_b))
+    before, after = packed(masks_a, "masks_a"), packed(masks_b, "masks_b")
+    _same_shape(before.shape, after.shape)
     counts = np.empty(byte_rows(before.shape[0]), dtype=np.int64)
     flips.flip_count(before.words, after.words, counts)
     return int(counts.sum())
 
 
-def flip_fraction(masks_a: PackedMasks, masks_b: PackedMasks) -> float:
+def _same_shape(before: tuple[int, int], after: tuple[int, int]) -> None:
+    if before != after:
+        raise ValueError(f"masks_a and masks_b must have the same shape, got {before} and {after}")
+
+
+def flip_fraction(masks_a: Masks, masks_b: Masks) -> float:
     """Fraction of the ``n m`` entries in which two activation patterns differ.
 
     Parameters
     ----------
-    masks_a, masks_b : PackedMasks or boolean ndarray, shape (n, m)
+    masks_a, masks_b : PackedMasks, DevicePackedMasks or boolean ndarray, shape (n, m)
         Patterns of the same samples and neurons.
 
     Returns
@@ -227,9 +251,9 @@ def flip_fraction(masks_a: PackedMasks, masks_b: PackedMasks) -> float:
     >>> fastntk.flip_fraction(np.array([[True, False]]), np.array([[True, True]]))
     0.5
     """
-    before, after = _same_shape(masks_a, masks_b)
-    n, m = before.shape
-    return flip_count(before, after) / (n * m)
+    count = flip_count(masks_a, masks_b)
+    n, m = masks_a.shape
+    return count / (n * m)
 
 
 def flip_marginals(
@@ -266,7 +290,8 @@ def flip_marginals(
     >>> fastntk.flip_marginals(np.array([[True, False], [True, True]]), np.array([[True, True], [True, True]]))
     (array([1, 0]), array([0, 1]))
     """
-    before, after = _same_shape(masks_a, masks_b)
+    before, after = packed(masks_a, "masks_a"), packed(masks_b, "masks_b")
+    _same_shape(before.shape, after.shape)
     n, m = before.shape
     rows, words = before.words.shape
     neurons = np.empty(SAMPLES_PER_BYTE * words, dtype=np.int64)
@@ -274,13 +299,3 @@ def flip_marginals(
     scratch = aligned_zeros((thread_slots(), 2, marginals.BLOCK), np.uint64)
     marginals.flip_marginals(before.words, after.words, neurons, shares, scratch)
     return shares.sum(axis=0)[:n], neurons[:m]
-
-
-def _same_shape(masks_a: PackedMasks, masks_b: PackedMasks) -> tuple[PackedMasks, PackedMasks]:
-    """Two packed patterns of the same samples and neurons."""
-    before, after = packed(masks_a, "masks_a"), packed(masks_b, "masks_b")
-    if before.shape != after.shape:
-        raise ValueError(
-            f"masks_a and masks_b must have the same shape, got {before.shape} and {after.shape}"
-        )
-    return before, after

@@ -72,20 +72,31 @@ class Recorder:
             self._smallest = SmallestEigenvalue()
             self._change, self._distance = SpectralNorm(), SpectralNorm()
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics that are logged beside the loss."""
+        return self._metrics
+
+    def wants_state(self, step: int, logged: bool) -> bool:
+        """Whether a step needs the state of the engine then, not numbers alone."""
+        return step in self._snapshots or (logged and (self._wants_gram or self._history is not None))
+
     def record_divergence(self, step: int, loss: float) -> None:
         """Log the step at which the loss exploded: nothing else is meaningful there."""
         self._steps.append(step)
         for name in self._series:
             self._append(name, loss if name == "loss" else np.nan)
 
-    def record(self, step: int, loss: float, engine: Engine) -> None:
-        """Log one step."""
+    def record(
+        self, step: int, loss: float, engine: Engine, flips: float | None = None, drift: float | None = None
+    ) -> None:
+        """Log one step; flips and drift are asked of the engine unless they are known."""
         self._steps.append(step)
         self._append("loss", loss)
         if "flips" in self._metrics:
-            self._append("flips", engine.flip_fraction())
+            self._append("flips", engine.flip_fraction() if flips is None else flips)
         if "drift" in self._metrics:
-            self._append("drift", engine.drift())
+            self._append("drift", engine.drift() if drift is None else drift)
             if engine.layers != "first":
                 self._append("drift_a", engine.drift_a())
         if self._wants_gram:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastntk import checks
+from fastntk.device_arrays import on_gpu, on_host, together
 from fastntk.masks import forward_pass
 from fastntk.memory import require_memory
 from fastntk.torch_bridge import module_of, weights_of
@@ -22,7 +23,7 @@ class TwoLayerReLU:
     W : array_like, shape (m, d)
         Weights of the first layer; float32 or float64 decides the precision of everything computed with them.
     a : array_like, shape (m,)
-        Weights of the second layer.
+        Weights of the second layer.  If both live on a GPU the network does.
 
     Raises
     ------
@@ -44,6 +45,11 @@ class TwoLayerReLU:
     """
 
     def __init__(self, W: npt.ArrayLike, a: npt.ArrayLike) -> None:
+        self.W: Any
+        self.a: Any
+        if together(W=W, a=a):
+            self.W, self.a = on_gpu("network", W, a)
+            return
         self.W = checks.matrix(W, "W")
         self.a = checks.vector(a, "a", len(self.W), "W", self.W.dtype)
 
@@ -160,7 +166,7 @@ class TwoLayerReLU:
         ImportError
             If PyTorch is not installed.
         """
-        return module_of(self.W, self.a)
+        return module_of(on_host(self.W), on_host(self.a))
 
     @property
     def width(self) -> int:
@@ -172,15 +178,17 @@ class TwoLayerReLU:
         """Dimension of the samples."""
         return int(self.W.shape[1])
 
-    def __call__(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def __call__(self, X: npt.ArrayLike) -> Any:
         """Outputs ``u_i = f(x_i)``, float64 of shape (n,), relative error near 1e-6 if the weights are float32."""
+        if together(X=X, W=self.W):
+            return on_gpu("outputs", X, self.W, self.a)
         samples = checks.matrix(X, "X")
         checks.same_columns(samples, "X", self.W, "W")
         checks.representable(samples, "X", self.W.dtype)
         return forward_pass(samples, self.W, self.a)[1]
 
     def __repr__(self) -> str:
-        return f"TwoLayerReLU(d={self.d}, width={self.width}, dtype={self.W.dtype.name})"
+        return f"TwoLayerReLU(d={self.d}, width={self.width}, dtype={str(self.W.dtype).rpartition('.')[2]})"
 
 
 def _double(rows: np.ndarray) -> None:

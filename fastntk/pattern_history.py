@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fastntk.device_masks import on_host
 from fastntk.engines import Engine
 from fastntk.masks import flip_count, flip_marginals
 from fastntk.memory import require_memory
@@ -27,18 +28,19 @@ class PatternHistory:
 
     def observe(self, step: int, engine: Engine) -> None:
         """Compare the pattern with the one observed before."""
+        masks = on_host(engine.masks)
         if not self._steps:
-            self._initial = engine.initial_masks
+            self._initial = on_host(engine.initial_masks)
             self._last.bits[...] = self._initial.bits
-        marginals = flip_marginals(self._last, engine.masks)
+        marginals = flip_marginals(self._last, masks)
         for changes, total, first in zip(marginals, self._totals, self._firsts, strict=True):
             total += changes
             first[(first < 0) & (changes > 0)] = step
         self._steps.append(step)
-        self._net.append(flip_count(self._initial, engine.masks))
+        self._net.append(flip_count(self._initial, masks))
         self._changed.append(int(marginals[0].sum()))
         self._quantiles.append(np.quantile(engine.drifts(), LEVELS))
-        self._last.bits[...] = engine.masks.bits  # engines reuse the memory of their patterns
+        self._last.bits[...] = masks.bits  # engines reuse the memory of their patterns
 
     def result(self) -> Diagnostics:
         """What was observed so far, at least one step."""

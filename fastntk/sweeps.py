@@ -226,7 +226,7 @@ def sweep(
     """
     from fastntk import losses, optimizers
     from fastntk.batches import checked_batch_size
-    from fastntk.engines import ENGINES
+    from fastntk.engines import CHOICES
     from fastntk.flow import scheduled
     from fastntk.metrics import chosen, chosen_snapshots
     from fastntk.training import LAYERS
@@ -259,7 +259,7 @@ def sweep(
         "loss": objective.record(),
         "metrics": list(chosen(metrics)),
         "diagnostics": bool(diagnostics),
-        "engine": checks.choice(engine, "engine", ("auto", *ENGINES)),
+        "engine": checks.choice(engine, "engine", CHOICES),
         "dtype": checks.floating_dtype(dtype).name,
         "kappa": checks.positive(kappa, "kappa"),
         "paired": bool(paired),

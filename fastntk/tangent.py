@@ -1,14 +1,18 @@
 """The tangent kernel H(k) of the trained layers, from the state of an engine."""
 
-import functools
+import importlib
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastntk.device_masks import DevicePackedMasks
 from fastntk.engines import Engine
 from fastntk.gram_matrix import GramOfPatterns, gram_source
 from fastntk.limit import limit_source
 from fastntk.network import TwoLayerReLU
+from fastntk.packing import PackedMasks
 from fastntk.tiled import compute
 
 
@@ -17,18 +21,25 @@ class TangentKernel:
 
     def __init__(self, X: np.ndarray, net: TwoLayerReLU, layers: str) -> None:
         self._X, self._net, self._layers = X, net, layers
+        self._patterns: Callable[..., Any] | None = None
         self._weights: np.ndarray | None = None
         self._constant: np.ndarray | None = None
 
-    @functools.cached_property
-    def _patterns(self) -> GramOfPatterns:
-        """What H of the first layer takes beside a pattern, made when H is first wanted: most runs never want it."""
-        return GramOfPatterns(self._X, self._net.a)
+    def _of_pattern(
+        self, masks: PackedMasks | DevicePackedMasks, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """H of the first layer; what it takes beside a pattern is made when first wanted: most runs never want it."""
+        if self._patterns is None:
+            kind: Callable[..., Any] = GramOfPatterns
+            if isinstance(masks, DevicePackedMasks):
+                kind = importlib.import_module("fastntk.cuda.gram").GramOfPatterns
+            self._patterns = kind(self._X, self._net.a)
+        return np.asarray(self._patterns(masks, out=out))
 
     def __call__(self, engine: Engine, out: np.ndarray | None = None) -> npt.NDArray[np.float64]:
         """H at the present state, in ``out`` if given and needed; of the second layer alone it never changes."""
         if self._layers == "first":
-            return self._patterns(engine.masks, out=out)
+            return self._of_pattern(engine.masks, out)
         if self._constant is not None:
             return self._constant
         if self._weights is None:
@@ -42,7 +53,7 @@ class TangentKernel:
     def initial(self, engine: Engine) -> npt.NDArray[np.float64]:
         """H at the start."""
         if self._layers == "first":
-            return self._patterns(engine.initial_masks)
+            return self._of_pattern(engine.initial_masks)
         return np.asarray(compute(gram_source(self._X, self._net.W, self._net.a, layers=self._layers)))
 
     def limit(self) -> npt.NDArray[np.float64]:

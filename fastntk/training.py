@@ -1,5 +1,6 @@
 """Gradient descent and gradient flow, with the quantities of the theory logged along the way."""
 
+import importlib
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -11,11 +12,12 @@ from fastntk import checks, losses, optimizers
 from fastntk.arrays import host_array
 from fastntk.backends import kernel_threads
 from fastntk.batches import Batches, checked_batch_size
-from fastntk.engines import ENGINES, Engine, choose
+from fastntk.device_arrays import give_back, library_of, on_host, together, upload
+from fastntk.engines import CHOICES, Choice, Engine, choose, engine_of
 from fastntk.errors import DivergenceError, ToleranceError
 from fastntk.flow import TOLERANCE, integrate, scheduled
 from fastntk.jit import CompileClock
-from fastntk.losses import Loss
+from fastntk.losses import Loss, explosion
 from fastntk.metrics import Recorder, chosen, chosen_snapshots
 from fastntk.network import TwoLayerReLU, initial_network
 from fastntk.optimizers import Optimizer
@@ -26,9 +28,6 @@ from fastntk.spectra import lambda_max
 from fastntk.tangent import TangentKernel
 
 LAYERS = ("first", "second", "both")
-
-_LARGEST = float(np.finfo(np.float64).max)
-_EXPLODED = 1e4  # times the larger of the losses of the initial network and of the zero function
 
 
 def train(
@@ -114,9 +113,10 @@ def train(
         steps: ``run.diagnostics``.
     snapshots : iterable of int
         Steps at which H is kept, 8 n^2 bytes each: ``run.snapshots``.
-    engine : {"auto", "dual", "primal"}
+    engine : {"auto", "dual", "primal", "cuda"}
         "dual" moves the pre-activations, "primal" the weights: the same gradient descent up to rounding.
-        "auto" takes the one that is expected to be faster and fits in memory (`fastntk.engines.choose`).
+        "auto" takes the one that is expected to be faster and fits in memory (`fastntk.engines.choose`), "cuda" one of
+        both on a GPU: for the first layer by plain gradient descent.
     dtype : {"float32", "float64"}
         Precision of the initial network; that of ``net`` if one is given.
     kappa, paired
@@ -130,7 +130,8 @@ def train(
     Returns
     -------
     Run
-        ``.steps`` and one array of the same length per metric, ``.net`` (trained), ``.provenance``.
+        ``.steps`` and one array of the same length per metric, ``.net`` (trained), ``.provenance``.  If the data are
+        arrays on a GPU, training runs there and the network is given back there; ``net`` must live there too.
 
     Raises
     ------
@@ -141,7 +142,9 @@ def train(
     ValueError, TypeError
         If an argument is out of range, not finite, or shapes disagree.
     MemoryLimitError
-        If the state does not fit in memory; the message says how much is needed.
+        If the state does not fit in memory, that of the GPU with "cuda"; the message says how much is needed.
+    DeviceError
+        If "cuda" is asked for and no GPU can be used; the message says what is missing.
 
     Notes
     -----
@@ -162,6 +165,11 @@ def train(
     True
     """
     checks.choice(layers, "layers", LAYERS)
+    given, there = (X, y), together(**{"X": X, "y": y, "net.W": getattr(net, "W", None)})
+    if there:
+        engine = _engine_there(engine)
+        X, y = on_host(X), on_host(y)
+        net = net and TwoLayerReLU(on_host(net.W), on_host(net.a))
     X, y = host_array(X, "X", 2), host_array(y, "y", 1)  # the record describes the data as they were given
     samples = checks.matrix(X, "X")
     labels = checks.vector(y, "y", len(samples), "X", np.float64)
@@ -178,7 +186,7 @@ def train(
     )  # fmt: skip
     batches = Batches(len(samples), batch_size, seed)
     names = chosen(metrics)
-    checks.choice(engine, "engine", ("auto", *ENGINES))
+    checks.choice(engine, "engine", CHOICES)
     start, own = initial_network(samples, width, net, seed, dtype, kappa, paired)
     checks.representable(labels, "y", start.W.dtype)
     objective.check(labels)
@@ -198,9 +206,9 @@ def train(
         recorder = Recorder(kernel, n, names, history, kept)
         goal = steps if schedule is None else len(schedule.times) - 1
         with kernel_threads(threads) as used, reporter(progress, goal, f"width {start.width}") as report:
-            moving = ENGINES[choice.name](samples, start, layers, method, schedule is not None)
+            moving = engine_of(choice)(samples, start, layers, method, schedule is not None)
             if schedule is None:
-                stopped_at, exploded = _descend(
+                stopped_at, exploded = _loop(choice, objective, batch_size)(
                     moving, labels, objective, batches, lr, steps, every, recorder, report
                 )
                 how = {
@@ -222,6 +230,9 @@ def train(
                 weights = start.W if own else np.empty_like(start.W)
                 moving.write_weights(weights)
                 trained = TwoLayerReLU(weights, moving.a)
+                if there:
+                    parts = (give_back(upload(part), library_of(given[0])) for part in (weights, moving.a))
+                    trained = TwoLayerReLU(*parts)
     record = provenance.collect(
         X, y, width=start.width, seed=seed if net is None or batch_size is not None else None,
         dynamics=dynamics, **how, metrics=list(names), layers=layers, loss=objective.record(),
@@ -232,7 +243,8 @@ def train(
     )  # fmt: skip
     series = recorder.arrays()
     reached = None if schedule is None else schedule.times[: len(series["steps"])]
-    run = Run(net=trained, X=samples, y=labels, times=reached, provenance=record, **series)
+    data: tuple[Any, Any] = given if there else (samples, labels)
+    run = Run(net=trained, X=data[0], y=data[1], times=reached, provenance=record, **series)
     if exploded is not None:
         largest = float(lambda_max(kernel.initial(moving)))
         raise _divergence(run, stopped_at, exploded, objective, method, largest)
@@ -241,6 +253,23 @@ def train(
             f"{solution.failure}: tolerance={tolerance:g} was not reached", run, solution.time
         )
     return run
+
+
+def _engine_there(engine: str) -> str:
+    """The engine for data on a GPU."""
+    if engine not in ("auto", "cuda"):
+        raise ValueError(f"engine must be 'auto' or 'cuda' for data on a GPU, got {engine!r}")
+    return "cuda"
+
+
+def _loop(choice: Choice, objective: Loss, batch_size: int | None) -> Callable[..., tuple[int, float | None]]:
+    """The loop over the steps: on a GPU without transfers, unless batches or losses are made on the host."""
+    if choice.name.startswith("cuda") and batch_size is None and type(objective) in losses.LOSSES.values():
+        descend: Callable[..., tuple[int, float | None]] = importlib.import_module(
+            "fastntk.cuda.training"
+        ).descend
+        return descend
+    return _descend
 
 
 def _descend(
@@ -255,14 +284,12 @@ def _descend(
     report: Callable[[int], object],
 ) -> tuple[int, float | None]:
     """Run all steps; the step reached, and the loss there if it exploded."""
-    ceiling = _LARGEST
+    ceiling = np.inf
     with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss
         for step in range(steps + 1):
             loss, e = objective.evaluate(moving.u, labels)
             if step == 0:
-                ceiling = min(
-                    _EXPLODED * max(loss, objective.evaluate(np.zeros_like(labels), labels)[0]), _LARGEST
-                )
+                ceiling = explosion(objective, loss, labels)
             if not loss <= ceiling:
                 recorder.record_divergence(step, loss)
                 return step, loss

@@ -137,7 +137,9 @@ def test_choice_follows_the_cost_model():
     assert choose(above, 100, 50).name == "primal"
     assert "less work" in choose(below, 100, 50).reason
     assert choose(above, 100, 50, engine="dual") == choice.Choice("dual", "asked for")
-    with pytest.raises(ValueError, match="engine must be one of 'auto', 'dual', 'primal', got 'fast'"):
+    with pytest.raises(
+        ValueError, match="engine must be one of 'auto', 'dual', 'primal', 'cuda', got 'fast'"
+    ):
         choose(1, 1, 1, engine="fast")
 
 

@@ -254,7 +254,11 @@ SPHERE = fastntk.datasets.sphere(6, 4)
         ({"seed": -1}, ValueError, "seed must be at least 0, got -1"),
         ({"dtype": "float16"}, ValueError, "dtype must be 'float32' or 'float64', got 'float16'"),
         ({"layers": "third"}, ValueError, "layers must be one of 'first', 'second', 'both', got 'third'"),
-        ({"engine": "cuda"}, ValueError, "engine must be one of 'auto', 'dual', 'primal', got 'cuda'"),
+        (
+            {"engine": "fast"},
+            ValueError,
+            "engine must be one of 'auto', 'dual', 'primal', 'cuda', got 'fast'",
+        ),
         ({"engine": np.array(["dual", "primal"])}, ValueError, "engine must be one of"),
         ({"metrics": "losss"}, ValueError, "metrics must be 'all' or some of 'loss', .*, got 'losss'"),
         ({"metrics": ("loss", 3)}, ValueError, "metrics must be 'all' or some of .*, got 3"),

@@ -1,6 +1,6 @@
 """How the command line fails: one line on stderr and a status, never a traceback for what a user can mend.
 
-Status 2: bad input, unreadable data, a folder that cannot be written, too little memory, a missing library.
+Status 2: bad input, unreadable data, a folder that cannot be written, too little memory, a missing library or GPU.
 Status 3: training diverged or a flow missed its tolerance. Status 130: interrupted. Status 1 with a traceback is left
 for bugs.
 """
@@ -12,6 +12,8 @@ import warnings
 from typing import Any, NoReturn
 
 import click
+
+from fastntk.errors import DeviceError
 
 __all__ = ["CommandLine", "Diverged", "Interrupted"]
 
@@ -45,7 +47,7 @@ class CommandLine(click.Group):
             _fail(error.format_message(), error.exit_code)
         except (click.Abort, KeyboardInterrupt):
             _fail("interrupted", Interrupted.exit_code)
-        except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
+        except (ValueError, TypeError, OSError, MemoryError, ImportError, DeviceError) as error:
             _fail(_text(error), 2)
         sys.exit(status if isinstance(status, int) else 0)
 

@@ -15,6 +15,7 @@ from fastntk.cli.options import (
     check_threads,
     data_option,
     data_source,
+    engine_option,
     flow_options,
     load_data,
     network_options,
@@ -48,6 +49,7 @@ __all__ = ["reproduce", "sweep"]
     "--seeds", type=IntList(0), default="0", show_default=True, help="Several give a median and a band."
 )
 @training_options(metrics="all")
+@engine_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

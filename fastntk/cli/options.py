@@ -18,6 +18,7 @@ __all__ = [
     "check_threads",
     "data_option",
     "data_source",
+    "engine_option",
     "flow_options",
     "load_data",
     "network_options",
@@ -132,15 +133,24 @@ def training_options(metrics: str) -> Callable[[Command], Command]:
     return add
 
 
+def engine_option(command: Command) -> Command:
+    """Add ``--engine``."""
+    return click.option(
+        "--engine",
+        type=click.Choice(["auto", "dual", "primal", "cuda"]),
+        default="auto",
+        show_default=True,
+        help="cuda: on a GPU.",
+    )(command)
+
+
 def network_options(command: Command) -> Command:
     """Add layers, loss, optimizer, batch size, initial network, engine and dtype; see `resolve_methods`."""
     for option in (
         click.option(
             "--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True
         ),
-        click.option(
-            "--engine", type=click.Choice(["auto", "dual", "primal"]), default="auto", show_default=True
-        ),
+        engine_option,
         click.option("--paired", is_flag=True, help="Neurons in pairs that cancel: all outputs start at 0."),
         click.option(
             "--kappa", type=float, default=1.0, show_default=True, help="Scale of the initial first layer."

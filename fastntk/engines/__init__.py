@@ -1,10 +1,10 @@
 """Engines: what keeps the state of a training run and moves it by one step of exact gradient descent."""
 
-from fastntk.engines.choice import Choice, choose
+from fastntk.engines.choice import CHOICES, Choice, choose, engine_of
 from fastntk.engines.dual import DualEngine
 from fastntk.engines.interface import Engine
 from fastntk.engines.primal import PrimalEngine
 
 ENGINES: dict[str, type[Engine]] = {"dual": DualEngine, "primal": PrimalEngine}
 
-__all__ = ["ENGINES", "Choice", "DualEngine", "Engine", "PrimalEngine", "choose"]
+__all__ = ["CHOICES", "ENGINES", "Choice", "DualEngine", "Engine", "PrimalEngine", "choose", "engine_of"]

@@ -9,14 +9,18 @@ The faster one is taken unless only the other one fits in memory.
 """
 
 import dataclasses
+import importlib
 
 import numpy as np
 import numpy.typing as npt
 
-from fastntk import checks
+from fastntk import checks, device_arrays
 from fastntk.engines.dual import DualEngine
+from fastntk.engines.interface import Engine
 from fastntk.engines.primal import PrimalEngine
 from fastntk.memory import available_bytes
+
+CHOICES = ("auto", "dual", "primal", "cuda")
 
 TABLES_PER_BLAS = 4.0  # one core of a Zen 4, float32: 204 against 50 billion multiply-adds a second
 
@@ -47,8 +51,9 @@ def choose(
         Samples, dimension, neurons.
     dtype : {"float32", "float64"}
         Precision.
-    engine : {"auto", "dual", "primal"}
-        A name other than "auto" is taken as it is.
+    engine : {"auto", "dual", "primal", "cuda"}
+        "dual" and "primal" are taken as they are; "cuda" is the one of them that "auto" would take if the memory were
+        that of the GPU, there.
     layers : {"first", "second", "both"}
     momentum, flow : bool
         What is trained and how, which decides the memory.
@@ -61,6 +66,8 @@ def choose(
     ------
     ValueError
         If ``engine`` is unknown.
+    DeviceError
+        If it is "cuda" and no GPU can be used.
 
     Examples
     --------
@@ -68,21 +75,38 @@ def choose(
     >>> choose(1000, 1000, 8000).name, choose(4000, 500, 8000).name
     ('dual', 'primal')
     """
-    name = checks.choice(engine, "engine", ("auto", "dual", "primal"))
-    if name != "auto":
+    name = checks.choice(engine, "engine", CHOICES)
+    if name in ("dual", "primal"):
         return Choice(name, "asked for")
+    kinds: tuple[type[Engine], type[Engine]] = DualEngine, PrimalEngine
+    available, place = float(available_bytes()), ""
+    if name == "cuda":
+        kinds = gpu_engines()
+        available, place = device_arrays.available_bytes(), f"on {device_arrays.device_name()}: "
     itemsize = np.dtype(dtype).itemsize
     ratio = n / (d * (1.0 + TABLES_PER_BLAS))
-    faster, other = ("dual", "primal") if ratio <= 1.0 else ("primal", "dual")
-    needed = {
-        kind.name: kind.bytes_needed(n, d, width, itemsize, layers, momentum, flow)
-        for kind in (DualEngine, PrimalEngine)
-    }
-    relation = "<=" if faster == "dual" else ">"
+    dual, primal = kinds
+    faster, other = (dual.name, primal.name) if ratio <= 1.0 else (primal.name, dual.name)
+    needed = {kind.name: kind.bytes_needed(n, d, width, itemsize, layers, momentum, flow) for kind in kinds}
+    relation = "<=" if ratio <= 1.0 else ">"
     reason = f"n = {n} {relation} {1 + TABLES_PER_BLAS:g} d = {(1 + TABLES_PER_BLAS) * d:g}"
-    available = available_bytes()
     if needed[faster] > available and needed[other] <= available:
         return Choice(
-            other, f"{faster} would be faster ({reason}) but needs {needed[faster] / 2**30:.3g} GiB of memory"
+            other,
+            f"{place}{faster} would be faster ({reason}) but needs {needed[faster] / 2**30:.3g} GiB of memory",
         )
-    return Choice(faster, f"{reason}: {faster} does less work a step")
+    return Choice(faster, f"{place}{reason}: {faster} does less work a step")
+
+
+def gpu_engines() -> tuple[type[Engine], type[Engine]]:
+    """The dual and the primal engine of the GPU, loaded when they are wanted; DeviceError where it cannot be used."""
+    device_arrays.require()
+    dual = importlib.import_module("fastntk.cuda.dual").CudaDualEngine
+    primal = importlib.import_module("fastntk.cuda.primal").CudaPrimalEngine
+    return dual, primal
+
+
+def engine_of(choice: Choice) -> type[Engine]:
+    """The class of a choice."""
+    kinds = (DualEngine, PrimalEngine) if choice.name in ("dual", "primal") else gpu_engines()
+    return next(kind for kind in kinds if kind.name == choice.name)

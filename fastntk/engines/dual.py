@@ -36,6 +36,8 @@ class DualEngine(Engine):
     """Keeps Z(0) and the change of Z, both (tiles of 16 samples, neurons, 16); with momentum a velocity too."""
 
     name = "dual"
+    masks: PackedMasks
+    initial_masks: PackedMasks
 
     @staticmethod
     def bytes_needed(

@@ -4,6 +4,7 @@ import abc
 
 import numpy as np
 
+from fastntk.device_masks import DevicePackedMasks
 from fastntk.engines.second_layer import SecondLayer
 from fastntk.masks import flip_fraction
 from fastntk.memory import aligned_zeros
@@ -27,11 +28,11 @@ class Engine(abc.ABC):
 
     name: str
     u: np.ndarray
-    masks: PackedMasks
-    initial_masks: PackedMasks
+    masks: PackedMasks | DevicePackedMasks
+    initial_masks: PackedMasks | DevicePackedMasks
     _D: np.ndarray
     _kept: np.ndarray
-    _before: tuple[np.ndarray, PackedMasks, np.ndarray | None]
+    _before: tuple[np.ndarray, PackedMasks | DevicePackedMasks, np.ndarray | None]
 
     def __init__(
         self,

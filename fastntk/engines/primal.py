@@ -24,6 +24,8 @@ class PrimalEngine(Engine):
     """Keeps the change of W as (tiles of 16 columns, neurons, 16), beside the weights it started from."""
 
     name = "primal"
+    masks: PackedMasks
+    initial_masks: PackedMasks
 
     @staticmethod
     def bytes_needed(

@@ -19,7 +19,7 @@ import numpy as np
 
 __all__ = ["collect", "data_hash", "describe_data", "environment", "package_version"]
 
-_LIBRARIES = ("numpy", "scipy", "numba", "llvmlite", "tbb")
+_LIBRARIES = ("numpy", "scipy", "numba", "llvmlite", "tbb", "numba-cuda", "numba-cuda-mlir")
 
 
 def package_version() -> str:

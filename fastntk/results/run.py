@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastntk.device_arrays import on_host
 from fastntk.results.archive import write_archive, write_csv
 from fastntk.results.diagnostics import Diagnostics
 
@@ -159,14 +160,14 @@ class Run:
         """The series this run carries, by name."""
         return {name: value for name in SERIES if (value := getattr(self, name)) is not None}
 
-    def gram(self) -> NDArray[np.float64]:
+    def gram(self) -> Any:
         """Gram matrix ``H_ij = (1/m) x_i.x_j sum_r a_r^2 M_ir M_jr`` of the trained network on the training data.
 
         Where other layers were trained, the tangent kernel of these: see `fastntk.gram`.
 
         Returns
         -------
-        (n, n) float64
+        (n, n) float64, on the GPU where the run was given arrays there
 
         Raises
         ------
@@ -183,7 +184,7 @@ class Run:
         import fastntk
 
         layers = self.provenance.get("layers", "first")
-        return np.asarray(fastntk.gram(self.X, self.net.W, a=self.net.a, layers=layers))
+        return fastntk.gram(self.X, self.net.W, a=self.net.a, layers=layers)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the log as tidy rows, one dict per logged step: width, seed, step, time and every series present.
@@ -244,9 +245,9 @@ class Run:
             found |= {f"diagnostics/{name}": array for name, array in self.diagnostics.arrays().items()}
         found |= {f"snapshots/{step}": H for step, H in self.snapshots.items()}
         if self.net is not None:
-            found |= {"W": self.net.W, "a": self.net.a}
+            found |= {"W": on_host(self.net.W), "a": on_host(self.net.a)}
         found |= {
-            name: np.asarray(value)
+            name: np.asarray(on_host(value))
             for name in ("X", "y", "times")
             if (value := getattr(self, name)) is not None
         }

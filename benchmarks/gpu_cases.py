@@ -1,0 +1,132 @@
+"""What is measured on a GPU: our side with and without transfers, the others, and the work against a device's limit."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import fastntk
+from benchmarks import gpu_sides
+from benchmarks.case import OURS
+from benchmarks.gpu_sides import Library
+from fastntk.cuda.dual import CudaDualEngine
+from fastntk.device_arrays import empty, upload, zeros
+from fastntk.kernels.cuda.plans import Counting, MaskedSums
+from fastntk.packing import PackedMasks, byte_rows, padded_width
+
+TRANSFERS = "fastntk with transfers"
+
+
+@dataclass
+class GpuWork:
+    """Ways to do the same work by name, ours first; each with what turns its result into numbers to compare."""
+
+    operations: float
+    formula: str
+    limit: str  # a key of `gpu_limits.limits`
+    bound: float = 0.0  # of differences, relative to the largest number; with tf32 at least 2e-2
+    sides: dict[str, tuple[Callable[[], Any], Callable[[Any], np.ndarray]]] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """AssertionError if a side does not give our numbers."""
+        found = {name: numbers(call()) for name, (call, numbers) in self.sides.items()}
+        ours = found[OURS].astype(np.float64)
+        for name, theirs in found.items():
+            bound = max(self.bound, 2e-2) if "tf32" in name and self.bound else self.bound
+            difference = float(np.abs(theirs.astype(np.float64) - ours).max())
+            assert difference <= bound * float(np.abs(ours).max()), f"{name} differs by {difference:.3g}"
+
+
+def _on_host(array: Any) -> np.ndarray:
+    return np.asarray(array.copy_to_host())
+
+
+def _random_masks(n: int, m: int) -> tuple[np.ndarray, PackedMasks]:
+    dense = np.random.default_rng(0).integers(0, 2, (n, m), dtype=np.uint8).astype(np.bool_)
+    return dense, PackedMasks.from_dense(dense)
+
+
+def counts(n: int, m: int) -> GpuWork:
+    """Co-activation counts of random patterns."""
+    work = GpuWork(float(n) * n * m, "n^2 m bit products", "popcount")
+    dense, masks = _random_masks(n, m)
+    bits, out = upload(masks.bits).view(np.uint32), empty((n, n), np.int64)
+    plan = Counting(n, padded_width(m))
+
+    def ours() -> Any:
+        plan.counts(bits, out)
+        return out
+
+    def transfers() -> Any:
+        plan.counts(upload(masks.bits).view(np.uint32), out)
+        return out.copy_to_host()
+
+    work.sides = {OURS: (ours, _on_host), TRANSFERS: (transfers, np.asarray)}
+    for library in Library.installed():
+        for name, way in gpu_sides.counts(library, dense).items():
+            work.sides[name] = way, library.host
+    return work
+
+
+def masked_sums(n: int, p: int, m: int) -> GpuWork:
+    """Bits times dense, ``M^T V``: the product of a gradient."""
+    work = GpuWork(2.0 * n * p * m, "2 n p m flops", "float32", bound=1e-5)
+    dense, masks = _random_masks(n, m)
+    V = np.random.default_rng(1).standard_normal((n, p)).astype(np.float32)
+    e = np.zeros(8 * byte_rows(n), np.float32)
+    e[:n] = 1.0
+    bits, there, ones = upload(masks.bits).view(np.uint32), upload(V), upload(e)
+    plan = MaskedSums(n, p, m, np.float32)
+
+    def ours() -> None:
+        for _ in plan.blocks(bits, there, ones):
+            pass
+
+    def assembled(_: None) -> np.ndarray:
+        found = np.empty((m, p), np.float32)
+        for first, count, S in plan.blocks(bits, there, ones):
+            found[first : first + count] = _on_host(S)[:, :count].T
+        return found
+
+    work.sides = {OURS: (ours, assembled)}
+    for library in Library.installed():
+        work.sides[f"{library.name} float32"] = gpu_sides.masked_sums(library, dense, V), library.host
+    return work
+
+
+def limit_gram(n: int, d: int) -> GpuWork:
+    """H_inf in float32, checks and warnings of the public function included."""
+    work = GpuWork(2.0 * n * n * d, "2 n^2 d flops of the product", "float32", bound=2e-3)
+    X = fastntk.datasets.sphere(n, d, seed=0)[0].astype(np.float32)
+    there = upload(X)
+    work.sides = {
+        OURS: (lambda: fastntk.limit_gram(there, dtype="float32"), _on_host),
+        TRANSFERS: (lambda: _on_host(fastntk.limit_gram(upload(X), dtype="float32")), np.asarray),
+    }
+    for library in Library.installed():
+        work.sides[f"{library.name} float32"] = gpu_sides.limit(library, X), library.host
+    return work
+
+
+def dual_step(n: int, d: int, m: int) -> GpuWork:
+    """A training step of the dual engine with loss, flips and drift; outputs are compared at the start."""
+    work = GpuWork(2.0 * n * n * m, "2 n^2 m flops of the masked sums", "float32", bound=1e-4)
+    X, y = fastntk.datasets.sphere(n, d, seed=0)
+    net, lr = fastntk.TwoLayerReLU.init(d, m, seed=0), 1e-3
+    engine, labels, squared = CudaDualEngine(X, net), upload(y), fastntk.losses.Squared()
+    start, log, flips = engine.u, empty(2, np.float64), zeros(1, np.int64)
+
+    def ours() -> None:
+        engine.evaluate(squared, labels, log, 0)
+        engine.log_flips(flips, 0)
+        engine.log_drift(log, 1)
+        engine.advance(lr)
+
+    work.sides = {OURS: (ours, lambda _: start)}
+    for library in Library.installed():
+        for compiled in (False, True) if library.name == "torch" else (False,):
+            name = f"{library.name} {'compiled, tf32' if compiled else 'float32'}"
+            step = gpu_sides.Step(library, X, y, net.W, net.a, lr, compiled)
+            work.sides[name] = step, library.host
+    return work

@@ -1,0 +1,1 @@
+"""The public operations and the engines on a GPU; importing its modules needs a CUDA package."""

@@ -1,0 +1,92 @@
+"""The training loop without transfers inside a step: losses, flips and drift are logged on the GPU, read in batches.
+
+The host looks at the log every `BATCH` steps, and where a metric needs it; a loss that has exploded is found then, at
+its step, and what was computed beyond is dropped.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fastntk.batches import Batches
+from fastntk.cuda.engine import CudaEngine
+from fastntk.device_arrays import empty, upload, zeros
+from fastntk.kernels.cuda.conversion import zero
+from fastntk.losses import Loss, explosion
+from fastntk.metrics import Recorder
+
+BATCH = 64  # steps between two looks at the log
+
+
+def descend(
+    moving: CudaEngine,
+    labels: np.ndarray,
+    objective: Loss,
+    batches: Batches,
+    lr: float,
+    steps: int,
+    every: int,
+    recorder: Recorder,
+    report: Callable[[int], object],
+) -> tuple[int, float | None]:
+    """As the loop of `fastntk.training`, for full batches and the losses of `fastntk.losses`."""
+    with moving.working():
+        log = _Log(labels, objective, recorder, moving)
+        for step in range(steps + 1):
+            logged = step % every == 0 or step == steps
+            log.write(logged)
+            if log.full or step in (0, steps) or recorder.wants_state(step, logged):
+                exploded = log.read()
+                if exploded is not None:
+                    return exploded
+            recorder.take_snapshot(step, moving)
+            if step < steps:
+                moving.advance(lr)
+                report(step + 1)
+    return steps, None
+
+
+class _Log:
+    """Losses and metrics of the steps since the last look, on the device."""
+
+    def __init__(self, labels: np.ndarray, objective: Loss, recorder: Recorder, moving: CudaEngine) -> None:
+        self._labels, self._objective, self._recorder, self._moving = labels, objective, recorder, moving
+        self._y = upload(labels)
+        self._losses, self._drifts = empty(BATCH, np.float64), zeros(BATCH, np.float64)
+        self._flips = zeros(BATCH, np.int64)
+        self._first = 0
+        self._logged: list[bool] = []
+        self._ceiling = np.inf
+
+    @property
+    def full(self) -> bool:
+        return len(self._logged) == BATCH
+
+    def write(self, logged: bool) -> None:
+        """Take down the present step: its loss, and the other metrics if it is logged."""
+        k, metrics = len(self._logged), self._recorder.metrics
+        self._moving.evaluate(self._objective, self._y, self._losses, k)
+        if logged and "flips" in metrics:
+            self._moving.log_flips(self._flips, k)
+        if logged and "drift" in metrics:
+            self._moving.log_drift(self._drifts, k)
+        self._logged.append(logged)
+
+    def read(self) -> tuple[int, float] | None:
+        """Hand the steps to the recorder and begin anew; step and loss if one of them exploded."""
+        losses, drifts = self._losses.copy_to_host(), self._drifts.copy_to_host()
+        moving = self._moving
+        flips = self._flips.copy_to_host() / (moving.n * moving.m)
+        if self._first == 0:
+            self._ceiling = explosion(self._objective, float(losses[0]), self._labels)
+        for k, logged in enumerate(self._logged):
+            step, loss = self._first + k, float(losses[k])
+            if not loss <= self._ceiling:
+                self._recorder.record_divergence(step, loss)
+                return step, loss
+            if logged:
+                self._recorder.record(step, loss, moving, float(flips[k]), float(drifts[k]))
+        self._first += len(self._logged)
+        self._logged = []
+        zero(self._flips)
+        return None

@@ -1,0 +1,101 @@
+"""Grids: a device takes 65535 blocks along y and warns of few, the simulator takes any number."""
+
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fastntk import jit_cuda
+from fastntk.kernels.cuda import (
+    activation,
+    coactivation,
+    dual_step,
+    expansion,
+    flips,
+    forward,
+    gram_sums,
+    limit,
+    losses,
+    masked_sums,
+    primal_step,
+    products,
+    reductions,
+    rows,
+    transposed,
+)
+from fastntk.packing import byte_rows, padded_width
+
+N, D, M = 10**6, 10**6, 8 * 10**6
+
+
+def of(*shape):
+    """What a launcher looks at: nothing of this size is allocated."""
+    return SimpleNamespace(shape=shape, size=int(np.prod(shape)), dtype=np.dtype(np.float32))
+
+
+BITS, WORDS, COUNTS = (
+    of(byte_rows(N), padded_width(M)),
+    of(byte_rows(N), padded_width(M) // 4),
+    of(2 * 10**5, 2 * 10**5),
+)
+POINTS = SimpleNamespace(exact=None, inverse=None, length=None, square=None, size=None)
+LAUNCHES = [
+    (activation, "activation", (None, N, M, BITS)),
+    (coactivation, "to_words", (WORDS, of(N, padded_width(M) // 32))),
+    (coactivation, "coactivation_counts", (None, COUNTS)),
+    (coactivation, "gram_from_counts", (None, None, 1.0, COUNTS)),
+    (coactivation, "mirror", (None, COUNTS)),
+    (dual_step, "sample_coefficients", (N, M, BITS, None, None, None)),
+    (dual_step, "dual_step", (N, M, 0, M, *[None] * 9, of(32, M))),
+    (expansion, "to_bytes", (WORDS, of(N, padded_width(M) // 4))),
+    (expansion, "to_bf16", (WORDS, 0, of(N, padded_width(M) // 2))),
+    (expansion, "scale_rows", (None, None, of(N, D))),
+    (expansion, "split", (None, of(3, N, D))),
+    (flips, "flip_count", (WORDS, WORDS, None, 0)),
+    (flips, "record_flips", (BITS, BITS, None, None)),
+    (forward, "forward", (None, N, M, None, BITS, None)),
+    (gram_sums, "positive", (of(N, 512), 512)),
+    (gram_sums, "weigh", (BITS, 0, 512, None, of(N, 512))),
+    (gram_sums, "add_sums", (None, COUNTS)),
+    (gram_sums, "gram_from_sums", (None, None, 1.0, COUNTS)),
+    (gram_sums, "add_to_gram", (None, 1.0, COUNTS)),
+    (limit, "limit_tiles", (POINTS, POINTS, True, 0, 1, 0.0, of(N, N))),
+    (losses, "add_scaled", (of(N), 1.0, None)),
+    (masked_sums, "masked_sums", (WORDS, of(N, D), None, 0, M, of(D, M))),
+    (primal_step, "primal_step", (0, M, *[None] * 5, of(32, M))),
+    (products, "product", (of(N, D), of(D, M), None)),
+    (products, "product_transposed", (of(N, D), of(M, D), None)),
+    (reductions, "add_shares", (None, of(M))),
+    (reductions, "column_sums", (None, 1.0, of(N))),
+    (rows, "row_lengths", (of(N, D), None, None)),
+    (transposed, "scaled_transpose", (None, None, of(M, D))),
+]
+
+
+@pytest.mark.parametrize(("module", "name", "arguments"), LAUNCHES, ids=[name for _, name, _ in LAUNCHES])
+def test_grids_of_large_problems_fit(monkeypatch, module, name, arguments):
+    grids = []
+
+    class Kernel:
+        def __getitem__(self, configuration):
+            grids.append(configuration[0])
+            return lambda *given: None
+
+    for kernel in [kernel for kernel in vars(module) if kernel.endswith("_kernel")]:
+        monkeypatch.setattr(module, kernel, Kernel())
+    getattr(module, name)(*arguments)
+    (grid,) = grids
+    across, down = grid if isinstance(grid, tuple) else (grid, 1)
+    assert 0 < across < 2**31
+    assert 0 < down <= 65535
+
+
+def test_small_grids_are_no_reason_to_warn():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        jit_cuda._load()
+        warnings.warn(
+            "Grid size 1 will likely result in GPU under-utilization due to low occupancy.", stacklevel=1
+        )
+    assert caught == []

@@ -1,0 +1,204 @@
+"""Every kernel compiles for real devices and assembles, without a GPU: the simulator has no types to get wrong."""
+
+import importlib
+import pkgutil
+import re
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+from cuda import pathfinder
+from numba import types
+
+import fastntk.kernels.cuda
+from fastntk.jit_cuda import cuda
+
+ARCHITECTURES = [(8, 0), (9, 0)]
+REGISTERS = 65536  # of a multiprocessor, on both
+SPILLED = 16  # bytes a thread: three values of masked_sums on sm_80
+SHARED = 48 * 1024  # that a kernel may have without asking for more
+
+
+def signatures(types):
+    """Kernels, as module.name, and the types of their arguments, twice for those that exist in two precisions."""
+
+    def vector(dtype):
+        return types.Array(dtype, 1, "C")
+
+    def matrix(dtype):
+        return types.Array(dtype, 2, "C")
+
+    size, real, flags = types.int64, types.float64, vector(types.int32)
+    bits, words, counts = matrix(types.uint8), matrix(types.uint32), matrix(types.int64)
+    values, shares = vector(types.float64), matrix(types.float64)
+    v32, M32 = vector(types.float32), matrix(types.float32)
+    some_bits, some = types.Array(types.uint8, 2, "A"), types.Array(types.float32, 2, "A")
+    yield from {
+        "coactivation.coactivation_counts_kernel": (words, counts),
+        "coactivation.gram_from_counts_kernel": (shares, counts, real, shares),
+        "coactivation.mirror_kernel": (matrix(types.int32), counts),
+        "coactivation.to_words_kernel": (words, words),
+        "conversion.unpack_kernel": (bits, matrix(types.boolean)),
+        "expansion.scale_rows_kernel": (M32, v32, M32),
+        "expansion.split_kernel": (M32, types.Array(types.uint16, 3, "C")),
+        "expansion.to_bf16_kernel": (words, size, words),
+        "expansion.to_bytes_kernel": (words, words),
+        "flips.flip_count_kernel": (words, words, vector(types.int64), size),
+        "gram_sums.add_to_gram_kernel": (shares, real, shares),
+        "gram_sums.gram_from_sums_kernel": (shares, shares, real, shares),
+        "gram_sums.weigh_kernel": (bits, size, size, values, shares),
+        "losses.add_scaled_kernel": (values, real, values),
+        "reductions.add_shares_kernel": (shares, values),
+        "reductions.column_sums_kernel": (shares, real, values),
+        "reductions.largest_root_kernel": (values, size, values, size),
+    }.items()
+    yield from {  # ranges of neurons
+        "activation.activation_kernel": (M32, size, size, some_bits),
+        "dual_step.sample_coefficients_kernel": (size, size, some_bits, values, some, M32),
+        "forward.forward_kernel": (M32, size, size, v32, some_bits, shares),
+        "products.product_kernel": (M32, some, M32),
+    }.items()
+    for t in (types.float32, types.float64):
+        v, M = vector(t), matrix(t)
+        points = (v, v, values, values, v, v, v, v)
+        yield from {
+            "activation.activation_kernel": (M, size, size, bits),
+            "conversion.convert_kernel": (M, M, types.boolean, real, flags),
+            "conversion.convert_vector_kernel": (v, v, types.boolean, real, flags),
+            "conversion.copy_kernel": (types.Array(t, 2, "A"), M),
+            "conversion.copy_vector_kernel": (types.Array(t, 1, "A"), v),
+            "conversion.mirror_kernel": (M, real),
+            "conversion.zero_kernel": (v,),
+            "dual_step.dual_step_kernel": (*[size] * 4, bits, bits, M, v, v, v, M, M, shares, shares),
+            "dual_step.sample_coefficients_kernel": (size, size, bits, values, M, M),
+            "flips.record_flips_kernel": (bits, bits, values, M),
+            "forward.forward_kernel": (M, size, size, v, bits, shares),
+            f"limit.limit_{t}_kernel": (M, M, M, *points, types.boolean, size, size, t),
+            "gram_sums.add_sums_kernel": (M, shares),
+            "gram_sums.positive_kernel": (M, size),
+            "losses.loss_terms_kernel": (size, real, values, values, values, v, values, size),
+            f"masked_sums.masked_sums_{t}_kernel": (words, M, v, size, size, M),
+            "primal_step.primal_step_kernel": (size, size, M, v, M, M, M, shares),
+            "products.product_kernel": (M, M, M),
+            "products.product_transposed_kernel": (M, M, M),
+            "rows.row_lengths_kernel": (M, values, values),
+            "transposed.scaled_transpose_kernel": (M, v, M),
+        }.items()
+
+
+SIGNATURES = list(signatures(types))
+# Threads of the blocks that a kernel is launched with: 256 or fewer but for this one.
+THREADS = {"masked_sums_kernel": 512}
+
+
+def kernels():
+    """Everything that can be launched, as module.name."""
+    found = {}
+    for module in pkgutil.iter_modules(fastntk.kernels.cuda.__path__):
+        names = vars(importlib.import_module(f"fastntk.kernels.cuda.{module.name}"))
+        for name, value in names.items():
+            if (
+                name.endswith("_kernel")
+                and hasattr(value, "py_func")
+                and value.py_func.__module__.endswith(module.name)
+            ):
+                found[f"{module.name}.{name}"] = value
+    return found
+
+
+KERNELS = kernels()
+
+
+def compiled(name, arguments, architecture, void=types.void):
+    """The kernel as PTX."""
+    kernel = KERNELS[name]
+    ptx, _ = cuda.compile(
+        kernel.py_func, void(*arguments), cc=architecture, device=False, abi="numba", output="ptx",
+        launch_bounds=kernel.targetoptions.get("launch_bounds"),
+    )  # fmt: skip
+    return ptx
+
+
+def assembled(ptx, architecture, folder):
+    """What the assembler reports, without an error."""
+    source = folder / "kernel.ptx"
+    source.write_text(ptx)
+    done = subprocess.run(
+        [pathfinder.find_nvidia_binary_utility("ptxas"), f"-arch=sm_{architecture[0]}{architecture[1]}", "-v", source,
+         "-o", folder / "kernel.cubin"],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def check(name, arguments, architecture, folder, void=types.void):
+    """Compile and assemble; fail if the kernel does not fit or its result could depend on an order of threads."""
+    ptx = compiled(name, arguments, architecture, void)
+    assert not re.search(r"(atom|red)[.a-z]*\.add[.a-z]*\.f", ptx)  # only integers may be added in any order
+    report = assembled(ptx, architecture, folder)
+    registers = int(re.search(r"Used (\d+) registers", report)[1])
+    spilled = int(re.search(r"(\d+) bytes spill stores", report)[1])
+    shared = re.search(r"(\d+) bytes smem", report)
+    threads = THREADS.get(KERNELS[name].py_func.__name__, 256)
+    # Registers are handed out to warps in portions of 8 a thread.
+    assert -(-registers // 8) * 8 * threads <= REGISTERS
+    assert spilled <= SPILLED
+    assert shared is None or int(shared[1]) <= SHARED
+
+
+@pytest.fixture
+def device(monkeypatch):
+    """Stands in for the current device, which is asked for when a kernel calls a device function."""
+
+    def use(architecture):
+        found = SimpleNamespace(compute_capability=architecture)
+        monkeypatch.setattr("numba.cuda.dispatcher.get_current_device", lambda: found)
+
+    return use
+
+
+def test_no_kernel_is_left_out():
+    assert {name for name, _ in SIGNATURES} == set(KERNELS)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda cc: f"sm_{cc[0]}{cc[1]}")
+@pytest.mark.parametrize(("name", "arguments"), SIGNATURES, ids=[name for name, _ in SIGNATURES])
+def test_kernel_assembles_and_fits(name, arguments, architecture, device, tmp_path):
+    device(architecture)
+    check(name, arguments, architecture, tmp_path)
+
+
+def test_splitting_is_not_fused(device):
+    """x - high - middle in one rounding each, or the three parts would not be the whole."""
+    device((9, 0))
+    assert "fma" not in compiled("expansion.split_kernel", dict(SIGNATURES)["expansion.split_kernel"], (9, 0))
+
+
+SUCCESSOR = """
+import importlib.util, json, sys
+from pathlib import Path
+from fastntk import jit_cuda
+
+jit_cuda._PACKAGES = jit_cuda._PACKAGES[1:]  # as where only numba-cuda-mlir is installed
+import numba_cuda_mlir.tools
+from numba_cuda_mlir import types
+
+numba_cuda_mlir.tools._cached_cc = (9, 0)  # the device it would ask
+spec = importlib.util.spec_from_file_location("test_ptx", sys.argv[1])
+tests = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tests)
+wrong = {}
+for name, arguments in tests.signatures(types):
+    try:
+        tests.check(name, arguments, (9, 0), Path(sys.argv[2]), types.void)
+    except Exception as error:
+        wrong[name] = repr(error)
+print(json.dumps([jit_cuda.package(), wrong]))
+"""
+
+
+def test_the_successor_of_the_package_compiles_them_all(python, tmp_path):
+    package, wrong = python(SUCCESSOR, __file__, tmp_path)
+    assert package.startswith("numba-cuda-mlir")
+    assert wrong == {}
