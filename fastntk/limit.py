@@ -159,7 +159,7 @@ def limit_profile(
     >>> fastntk.limit_profile([-1.0, 0.5, 1.0]).round(6)
     array([0.      , 0.166667, 0.5     ])
     """
-    kind, depth, factor = _options(layers, depth, scale)
+    kind, depth, factor = options_of(layers, depth, scale)
     found = host_array(rho, "rho", 1)
     cosines = checks.array(found.reshape(-1), "rho", 1, np.float64).copy()
     if np.abs(cosines).max() > 1.0:
@@ -177,7 +177,7 @@ def limit_source(
     dtype: npt.DTypeLike = "float64",
 ) -> "LimitGram":
     """The checked arguments of `limit_gram`, ready to compute any block."""
-    options = _options(layers, depth, scale)
+    options = options_of(layers, depth, scale)
     kind = checks.floating_dtype(dtype)
     samples = checks.matrix(X, "X")
     found = rows.measure(samples, "X")
@@ -191,15 +191,7 @@ def limit_source(
 
 
 class LimitGram(GramSource):
-    """Blocks of the limit.
-
-    Attributes
-    ----------
-    points, others : Points
-        Those of the rows and of the columns; the same object if the matrix is symmetric.
-    kind, depth : int
-        Which layers (FIRST, SECOND, BOTH), and how many.
-    """
+    """Blocks of the limit."""
 
     def __init__(
         self,
@@ -211,8 +203,8 @@ class LimitGram(GramSource):
     ) -> None:
         self.symmetric = others is points
         self.shape, self.dtype = (len(points.rows), len(others.rows)), dtype
-        self.points, self.others, self._found = points, others, found
-        self.kind, self.depth, self._factor = options
+        self._points, self._others, self._found = points, others, found
+        self._layers, self._depth, self._factor = options
 
     def fill(self, rows: slice, columns: slice, out: np.ndarray) -> None:
         """Compute one block; equal ranges of a symmetric matrix by halves."""
@@ -220,8 +212,8 @@ class LimitGram(GramSource):
         if not (down and across):
             return
         symmetric = self.symmetric and down == across
-        left = Points(*(part[rows] for part in self.points))
-        right = left if symmetric else Points(*(part[columns] for part in self.others))
+        left = Points(*(part[rows] for part in self._points))
+        right = left if symmetric else Points(*(part[columns] for part in self._others))
         edge = _edge(self.shape, EDGES[self.dtype.char])
         tasks = _tasks(len(down), len(across), symmetric, edge)
         near = self.dtype.type(NEAR[self.dtype.char])
@@ -229,31 +221,33 @@ class LimitGram(GramSource):
             slots = thread_slots()
             scratch, t = np.empty((slots, edge * edge), self.dtype), np.empty((slots, edge), self.dtype)
             sums = np.empty((slots, SUMS))
-            limit_tiles(left, right, symmetric, self.kind, self.depth, near, tasks, scratch, t, sums, out)
+            limit_tiles(left, right, symmetric, self._layers, self._depth, near, tasks, scratch, t, sums, out)
 
     def diagonal(self) -> np.ndarray:
         """``c^L |x|^2``, times L + 1 for both layers."""
-        return self.points.square * self.dtype.type(self.depth + 1 if self.kind == BOTH else 1)
+        return self._points.square * self.dtype.type(self._depth + 1 if self._layers == BOTH else 1)
 
     def fingerprint(self) -> str:
         """Digest of points, options and precision."""
         digest = hashlib.sha256(
-            repr((self.shape, self.symmetric, self.dtype.str, self.kind, self.depth, self._factor)).encode()
+            repr(
+                (self.shape, self.symmetric, self.dtype.str, self._layers, self._depth, self._factor)
+            ).encode()
         )
-        for points in (self.points,) if self.symmetric else (self.points, self.others):
+        for points in (self._points,) if self.symmetric else (self._points, self._others):
             digest.update(points.exact.dtype.str.encode())
             digest.update(points.exact)
         return digest.hexdigest()
 
-    def warn_if_singular(self, stacklevel: int = 4) -> None:
+    def warn_if_singular(self) -> None:
         """Warn, on behalf of the caller's caller, of rows that make lambda_min zero."""
         if self.symmetric:
             rows.warn_parallel_rows(
-                self.points.exact, "X", self._found, opposite=self.depth == 1, stacklevel=stacklevel
+                self._points.exact, "X", self._found, opposite=self._depth == 1, stacklevel=4
             )
 
 
-def _options(layers: str, depth: int, scale: float) -> tuple[int, int, float]:
+def options_of(layers: str, depth: int, scale: float) -> tuple[int, int, float]:
     """The checked options: which layers, how many, and the factor ``(scale^2 / 2)^depth``."""
     kind = _LAYERS[checks.choice(layers, "layers", tuple(_LAYERS))]
     depth = checks.integer(depth, "depth", 1)
@@ -273,31 +267,35 @@ def _options(layers: str, depth: int, scale: float) -> tuple[int, int, float]:
 def _points(
     exact: np.ndarray, found: rows.Lengths, name: str, kind: np.dtype, layers: int, depth: int, factor: float
 ) -> Points:
-    """Points in the precision of the result, with what the kernel wants to know of their lengths."""
+    """Points in the precision of the result."""
+    exponents, *vectors = lengths_for(found, name, kind, layers, depth, factor)
+    unit = exact
+    if exponents is not None:
+        unit = np.ldexp(exact.astype(np.float64), -exponents[:, np.newaxis])
+    return Points(unit.astype(kind, copy=False), exact, *vectors)
+
+
+def lengths_for(
+    found: rows.Lengths, name: str, kind: np.dtype, layers: int, depth: int, factor: float
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What the kernel wants to know of the lengths of rows: the last four parts of `Points`.
+
+    Before them the powers of two by which the rows must be divided for the product, if they must.
+    """
     squares, lengths = found.squares * factor, found.lengths
     checks.representable(
         squares * (depth + 1 if layers == BOTH else 1), f"the diagonal, from the rows of {name},", kind
     )
-    used, unit = lengths, exact
+    used, exponents = lengths, None
     present = lengths[lengths > 0.0]
     if present.size and not (
         2.0 ** -_SAFE[kind.char] < present.min() and present.max() < 2.0 ** _SAFE[kind.char]
     ):
         exponents = np.frexp(lengths)[1]  # powers of two change no digit
-        used, unit = (
-            np.ldexp(lengths, -exponents),
-            np.ldexp(exact.astype(np.float64), -exponents[:, np.newaxis]),
-        )
+        used = np.ldexp(lengths, -exponents)
     inverse = np.divide(1.0, used, out=np.zeros_like(used), where=used > 0.0)
     size = lengths * math.sqrt(factor)
-    return Points(
-        unit.astype(kind, copy=False),
-        exact,
-        inverse.astype(kind),
-        lengths,
-        size.astype(kind),
-        squares.astype(kind),
-    )
+    return exponents, inverse.astype(kind), lengths, size.astype(kind), squares.astype(kind)
 
 
 def _edge(shape: tuple[int, int], edges: tuple[int, ...]) -> int:

@@ -1,7 +1,7 @@
 """Lengths of the samples, and the warning about samples that make a Gram matrix singular."""
 
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,20 +24,29 @@ class Lengths(NamedTuple):
 
 def measure(X: np.ndarray, name: str) -> Lengths:
     """Lengths of the rows of a checked matrix; a square beyond float64 is an error."""
-    direction = np.random.default_rng(0).standard_normal(X.shape[1])
     found = Lengths(np.empty(len(X)), np.empty(len(X)), np.empty(len(X)))
     with kernel_threads():
-        row_lengths(X, direction, np.empty((thread_slots(), 2, LANES)), *found)
+        row_lengths(X, direction(X.shape[1]), np.empty((thread_slots(), 2, LANES)), *found)
+    require_finite_squares(found, name)
+    return found
+
+
+def direction(d: int) -> np.ndarray:
+    """The fixed random direction."""
+    return np.random.default_rng(0).standard_normal(d)
+
+
+def require_finite_squares(found: Lengths, name: str) -> None:
+    """Raise if a squared length is beyond float64."""
     if not np.isfinite(found.squares).all():
         row = int(np.argmin(np.isfinite(found.squares)))
         raise ValueError(
             f"{name} must have rows whose squared length is finite in float64, got row {row} beyond that"
         )
-    return found
 
 
 def warn_parallel_rows(
-    X: np.ndarray, name: str, found: Lengths | None = None, opposite: bool = True, stacklevel: int = 3
+    X: Any, name: str, found: Lengths | None = None, opposite: bool = True, stacklevel: int = 3
 ) -> None:
     """Warn if rows are zero, multiples of each other or, if asked, opposite: lambda_min is (or may be) zero then.
 
@@ -70,7 +79,7 @@ def parallel_rows(X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return _parallel_pairs(X, measure(X, "X"))
 
 
-def _parallel_pairs(X: np.ndarray, found: Lengths) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _parallel_pairs(X: Any, found: Lengths) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pairs of rows on one line through 0, and whether they point the same way."""
     rows = np.flatnonzero(found.lengths > 0.0)
     keys = np.abs(found.projections[rows] / found.lengths[rows])

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import fastntk.checks
 from fastntk.cuda import checks
 from fastntk.cuda.forward import Forward, product_bytes
+from fastntk.cuda.rows import RowsThere, in_precision, measure
 from fastntk.device_arrays import (
     empty,
     give_back,
@@ -24,7 +25,7 @@ from fastntk.device_masks import DevicePackedMasks
 from fastntk.kernels.cpu.limit import NEAR, Points
 from fastntk.kernels.cuda import flips, limit
 from fastntk.kernels.cuda.coactivation import gram_from_counts
-from fastntk.kernels.cuda.conversion import convert, copy, mirror, unpack
+from fastntk.kernels.cuda.conversion import copy, mirror, unpack
 from fastntk.kernels.cuda.gram_sums import (
     PART,
     add_sums,
@@ -36,9 +37,9 @@ from fastntk.kernels.cuda.gram_sums import (
 from fastntk.kernels.cuda.losses import KINDS, loss_terms
 from fastntk.kernels.cuda.plans import Counting, MaskedSums, Products
 from fastntk.kernels.cuda.transposed import scaled_transpose
-from fastntk.limit import limit_source
+from fastntk.limit import lengths_for, options_of
 from fastntk.packing import TILE, byte_rows, padded_width, tiles_of
-from fastntk.rows import warn_parallel_rows
+from fastntk.rows import Lengths, warn_parallel_rows
 
 
 def _network(X: Any, W: Any, a: Any = None) -> tuple[Any, Any, Any]:
@@ -142,7 +143,7 @@ def gram(
     """See `fastntk.gram`, of the first layer, the second or both."""
     points = checks.matrix(X, "X")
     n = len(points)
-    warn_parallel_rows(points.copy_to_host(), "X", opposite=False, stacklevel=5)
+    warn_parallel_rows(RowsThere(points), "X", measure(points, "X"), opposite=False, stacklevel=5)
     samples, weights = (points, None) if W is None else _network(X, W)[:2]
     if masks is not None and masks.shape[0] != n:
         raise ValueError(f"masks must have one row for each row of X ({n}), got {masks.shape[0]}")
@@ -192,11 +193,7 @@ def _weighted_sums(masks: DevicePackedMasks, weights: np.ndarray) -> Any:
 
 def sample_products(points: Any, scale: float = 1.0) -> Any:
     """``scale X X^T`` in float64, exactly symmetric."""
-    rows = points
-    if points.dtype != np.float64:
-        rows = empty(tuple(points.shape), np.float64)
-        convert(points, rows, zeros(2, np.int32))
-    n = len(points)
+    n, rows = len(points), in_precision(points, np.dtype(np.float64))
     require_memory(16 * n * n, f"the Gram matrix of n={n} samples")
     products = empty((n, n), np.float64)
     Products().nt(rows, rows, products)
@@ -208,27 +205,34 @@ def limit_gram(
     X: Any, Z: Any = None, layers: str = "first", depth: int = 1, scale: float = 1.0,
     dtype: npt.DTypeLike = "float64",
 ) -> Any:  # fmt: skip
-    """See `fastntk.limit_gram`; the lengths of the rows, and what to warn of, are found on the host."""
+    """See `fastntk.limit_gram`."""
+    options, kind = options_of(layers, depth, scale), fastntk.checks.floating_dtype(dtype)
     samples = checks.matrix(X, "X")
-    others = samples if Z is None else checks.matrix(Z, "Z")
-    source = limit_source(
-        samples.copy_to_host(), None if Z is None else others.copy_to_host(), layers, depth, scale, dtype
-    )
-    source.warn_if_singular(stacklevel=6)
-    n, k = source.shape
-    require_memory(n * k * source.dtype.itemsize, f"the limit for n={n} and k={k} samples")
-    points = _upload(source.points, samples)
-    columns = points if source.symmetric else _upload(source.others, others)
-    H = empty((n, k), source.dtype)
+    found = measure(samples, "X")
+    points = columns = _points(samples, found, "X", kind, options)
+    if Z is None:
+        warn_parallel_rows(RowsThere(samples), "X", found, opposite=depth == 1, stacklevel=5)
+    else:
+        others = checks.matrix(Z, "Z")
+        fastntk.checks.same_columns(samples, "X", others, "Z")
+        columns = _points(others, measure(others, "Z"), "Z", kind, options)
+    n, k = len(samples), len(columns.exact)
+    require_memory(n * k * kind.itemsize, f"the limit for n={n} and k={k} samples")
+    H = empty((n, k), kind)
     Products().nt(points.rows, columns.rows, H)
-    near = source.dtype.type(NEAR[source.dtype.char])
-    limit.limit_tiles(points, columns, source.symmetric, source.kind, source.depth, near, H)
+    limit.limit_tiles(points, columns, Z is None, *options[:2], kind.type(NEAR[kind.char]), H)
     return give_back(H, library_of(X))
 
 
-def _upload(points: Points, samples: Any) -> Points:
-    """The points on the device, where their rows are already, unless they had to be scaled."""
-    rows = samples
-    if points.rows.dtype != samples.dtype or points.rows is not points.exact:
-        rows = upload(points.rows)
-    return Points(rows, samples, *map(upload, points[2:]))
+def _points(
+    samples: Any, found: Lengths, name: str, kind: np.dtype, options: tuple[int, int, float]
+) -> Points:
+    """Points on the device; rows so long or short that they must be scaled are scaled on the host."""
+    exponents, *vectors = lengths_for(found, name, kind, *options)
+    if exponents is None:
+        rows = in_precision(samples, kind)
+    else:
+        rows = upload(
+            np.ldexp(samples.copy_to_host().astype(np.float64), -exponents[:, np.newaxis]).astype(kind)
+        )
+    return Points(rows, samples, *map(upload, vectors))
