@@ -207,15 +207,22 @@ def flip_count(masks_a: Masks, masks_b: Masks) -> int:
     >>> fastntk.flip_count(np.array([[True, False]]), np.array([[True, True]]))
     1
     """
-    there = together(masks_a=bits_of(masks_a), masks_b=bits_of(masks_b))
-    if there and isinstance(masks_a, DevicePackedMasks) and isinstance(masks_b, DevicePackedMasks):
-        _same_shape(masks_a.shape, masks_b.shape)
+    if _both_there(masks_a, masks_b):
         return int(on_gpu("flip_count", masks_a, masks_b))
     before, after = packed(masks_a, "masks_a"), packed(masks_b, "masks_b")
     _same_shape(before.shape, after.shape)
     counts = np.empty(byte_rows(before.shape[0]), dtype=np.int64)
     flips.flip_count(before.words, after.words, counts)
     return int(counts.sum())
+
+
+def _both_there(masks_a: Masks, masks_b: Masks) -> bool:
+    """Whether both patterns, of one shape then, live on a GPU; an error if only one does."""
+    there = together(masks_a=bits_of(masks_a), masks_b=bits_of(masks_b))
+    if there and isinstance(masks_a, DevicePackedMasks) and isinstance(masks_b, DevicePackedMasks):
+        _same_shape(masks_a.shape, masks_b.shape)
+        return True
+    return False
 
 
 def _same_shape(before: tuple[int, int], after: tuple[int, int]) -> None:
@@ -256,23 +263,21 @@ def flip_fraction(masks_a: Masks, masks_b: Masks) -> float:
     return count / (n * m)
 
 
-def flip_marginals(
-    masks_a: PackedMasks, masks_b: PackedMasks
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def flip_marginals(masks_a: Masks, masks_b: Masks) -> tuple[Any, Any]:
     """Numbers of entries in which two activation patterns differ, for each sample and for each neuron.
 
     ``sum_r 1{A_ir != B_ir}`` and ``sum_i 1{A_ir != B_ir}``.
 
     Parameters
     ----------
-    masks_a, masks_b : PackedMasks or boolean ndarray, shape (n, m)
+    masks_a, masks_b : PackedMasks, DevicePackedMasks or boolean ndarray, shape (n, m)
         Patterns of the same samples and neurons.
 
     Returns
     -------
     samples : ndarray of int64, shape (n,)
     neurons : ndarray of int64, shape (m,)
-        Exact; the sum of either is `flip_count`.
+        Exact; the sum of either is `flip_count`.  Arrays on the GPU for patterns there.
 
     Raises
     ------
@@ -290,6 +295,9 @@ def flip_marginals(
     >>> fastntk.flip_marginals(np.array([[True, False], [True, True]]), np.array([[True, True], [True, True]]))
     (array([1, 0]), array([0, 1]))
     """
+    if _both_there(masks_a, masks_b):
+        samples, neurons = on_gpu("flip_marginals", masks_a, masks_b)
+        return samples, neurons
     before, after = packed(masks_a, "masks_a"), packed(masks_b, "masks_b")
     _same_shape(before.shape, after.shape)
     n, m = before.shape

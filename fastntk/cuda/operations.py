@@ -26,6 +26,7 @@ from fastntk.kernels.cpu.limit import NEAR, Points
 from fastntk.kernels.cuda import flips, limit
 from fastntk.kernels.cuda.coactivation import gram_from_counts
 from fastntk.kernels.cuda.conversion import copy, mirror, unpack
+from fastntk.kernels.cuda.flip_marginals import flip_marginals as flip_marginals_there
 from fastntk.kernels.cuda.gram_sums import (
     PART,
     add_sums,
@@ -38,7 +39,7 @@ from fastntk.kernels.cuda.losses import KINDS, loss_terms
 from fastntk.kernels.cuda.plans import Counting, MaskedSums, Products
 from fastntk.kernels.cuda.transposed import scaled_transpose
 from fastntk.limit import lengths_for, options_of
-from fastntk.packing import TILE, byte_rows, padded_width, tiles_of
+from fastntk.packing import SAMPLES_PER_BYTE, TILE, byte_rows, padded_width, tiles_of
 from fastntk.rows import Lengths, warn_parallel_rows
 
 
@@ -135,6 +136,14 @@ def flip_count(masks_a: DevicePackedMasks, masks_b: DevicePackedMasks) -> int:
     count = zeros(1, np.int64)
     flips.flip_count(masks_a.bits.view(np.uint32), masks_b.bits.view(np.uint32), count, 0)
     return int(count.copy_to_host()[0])
+
+
+def flip_marginals(masks_a: DevicePackedMasks, masks_b: DevicePackedMasks) -> tuple[Any, Any]:
+    """See `fastntk.flip_marginals`."""
+    n, m = masks_a.shape
+    samples, neurons = zeros(SAMPLES_PER_BYTE * byte_rows(n), np.int64), empty(m, np.int64)
+    flip_marginals_there(masks_a.bits, masks_b.bits, samples, neurons)
+    return give_back(samples[:n], masks_a.library), give_back(neurons, masks_a.library)
 
 
 def gram(

@@ -67,6 +67,11 @@ def test_integers_are_those_of_the_cpu(problem, moved, n, m, dtype):
     assert counts.dtype == np.int64
     assert np.array_equal(host(counts), fastntk.coactivation_counts(expected))
     assert fastntk.flip_count(masks, others) == fastntk.flip_count(expected, other)
+    for found, wanted in zip(
+        fastntk.flip_marginals(masks, others), fastntk.flip_marginals(expected, other), strict=True
+    ):
+        assert found.dtype == np.int64
+        assert np.array_equal(host(found), wanted)
     assert fastntk.flip_fraction(masks, others) == fastntk.flip_fraction(expected, other)
     assert np.array_equal(masks.to_host().bits, expected.bits)
 
@@ -252,6 +257,7 @@ def test_mixed_inputs(problem, there):
         (lambda: fastntk.gram(p.X, masks=device), "X on the CPU", "masks on a GPU"),
         (lambda: fastntk.gram(X, masks=masks), "X on a GPU", "masks on the CPU"),
         (lambda: fastntk.flip_count(masks, device), "masks_a on the CPU", "masks_b on a GPU"),
+        (lambda: fastntk.flip_marginals(device, masks), "masks_a on a GPU", "masks_b on the CPU"),
         (lambda: fastntk.limit_gram(X, p.X), "X on a GPU", "Z on the CPU"),
         (lambda: fastntk.loss_gradient(X, p.y, W, net.a), "X on a GPU", "y on the CPU"),
         (lambda: net(p.X), "X on the CPU", "W on a GPU"),

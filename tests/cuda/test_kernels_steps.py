@@ -8,7 +8,7 @@ import pytest
 
 from fastntk import reference
 from fastntk.jit_cuda import cuda
-from fastntk.kernels.cuda import dual_step, flips, primal_step, reductions
+from fastntk.kernels.cuda import dual_step, flip_marginals, flips, primal_step, reductions
 from fastntk.packing import TILE, PackedMasks, padded_width, tiles_of
 
 # Below, at and above a tile of samples and a block of neurons.
@@ -104,6 +104,20 @@ def test_flip_count_is_exact_and_adds_up(rng, n, m):
     assert out.copy_to_host().tolist() == [7, reference.flip_count(before, after), 7]
     flips.flip_count(*words, out, 1)
     assert out.copy_to_host()[1] == 2 * reference.flip_count(before, after)
+
+
+@pytest.mark.parametrize(
+    ("n", "m"), [(1, 1), (17, 128), (17, 129), (3, 8257)]
+)  # the last one takes two blocks a row
+def test_flip_marginals_are_exact(rng, n, m):
+    before, after = rng.random((n, m)) < 0.5, rng.random((n, m)) < 0.5
+    bits = [there(PackedMasks.from_dense(masks).bits) for masks in (before, after)]
+    samples, neurons = there(np.full(TILE * tiles_of(n), 7)), there(np.full(m, 7))
+    flip_marginals.flip_marginals(*bits, samples, neurons)
+    expected = reference.flip_marginals(before, after)
+    assert np.array_equal(samples.copy_to_host()[:n] - 7, expected[0])
+    assert (samples.copy_to_host()[n:] == 7).all()
+    assert np.array_equal(neurons.copy_to_host(), expected[1])
 
 
 def test_coefficients_follow_the_pattern(rng):

@@ -43,6 +43,8 @@ def signatures(types):
         "expansion.split_kernel": (M32, types.Array(types.uint16, 3, "C")),
         "expansion.to_bf16_kernel": (words, size, words),
         "expansion.to_bytes_kernel": (words, words),
+        "flip_marginals.neuron_flips_kernel": (bits, bits, vector(types.int64)),
+        "flip_marginals.sample_flips_kernel": (words, words, vector(types.int64)),
         "flips.flip_count_kernel": (words, words, vector(types.int64), size),
         "gram_sums.add_to_gram_kernel": (shares, real, shares),
         "gram_sums.gram_from_sums_kernel": (shares, shares, real, shares),
