@@ -31,7 +31,7 @@ _FLOW = (
     0.1  # times the gradient steps of a run: where gradient flow ends, in units of the largest stable step
 )
 _JOINT = 0.5  # the same when both layers move: the kernel of the second has one large eigenvalue
-_TIMES = 51  # at which a flow is logged
+_TIMES = 26  # at which a flow is logged: most intervals take one step, so more of them cost more
 _NARROWEST = 64
 
 
