@@ -75,7 +75,7 @@ def test_every_number_is_that_of_numpy(result):
                 (joint, "both", 0.5 * 12 * 2 / both),
                 (flows, "first", 0.1 * 12 * 2 / values[-1]),
             ):
-                log = reference.flow(X, y, net.W, net.a, np.linspace(0.0, end, 51), layers, rtol=1e-4)
+                log = reference.flow(X, y, net.W, net.a, np.linspace(0.0, end, 26), layers, rtol=1e-4)
                 slack = (np.exp(-lambda_0 * log["times"]) * log["loss"][0] / log["loss"])[1:].min()
                 row = rows_of[width, seed]
                 np.testing.assert_allclose(row["slack"], slack, rtol=2e-3)
