@@ -55,7 +55,7 @@ class Recorder:
             require_memory(8 * n * n * len(snapshots), f"{len(snapshots)} snapshots of H for n={n} samples")
         self.limit: dict[str, float] | None = None
         self._kernel = kernel
-        self._metrics = metrics
+        self.metrics = metrics
         self._history = history
         self._snapshots: dict[int, np.ndarray | None] = dict.fromkeys(snapshots)
         self._steps: list[int] = []
@@ -71,11 +71,6 @@ class Recorder:
             }
             self._smallest = SmallestEigenvalue()
             self._change, self._distance = SpectralNorm(), SpectralNorm()
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """Names of the metrics that are logged beside the loss."""
-        return self._metrics
 
     def wants_state(self, step: int, logged: bool) -> bool:
         """Whether a step needs the state of the engine then, not numbers alone."""
@@ -93,9 +88,9 @@ class Recorder:
         """Log one step; flips and drift are asked of the engine unless they are known."""
         self._steps.append(step)
         self._append("loss", loss)
-        if "flips" in self._metrics:
+        if "flips" in self.metrics:
             self._append("flips", engine.flip_fraction() if flips is None else flips)
-        if "drift" in self._metrics:
+        if "drift" in self.metrics:
             self._append("drift", engine.drift() if drift is None else drift)
             if engine.layers != "first":
                 self._append("drift_a", engine.drift_a())
@@ -103,10 +98,10 @@ class Recorder:
             H = self._kernel(engine, out=self._H)
             if self._H_initial is None:
                 self._H_initial = H.copy()
-            if "gram" in self._metrics:
+            if "gram" in self.metrics:
                 self._append("gram_change", float(self._change.update(H, self._H_initial)))
                 self._append("gram_limit_distance", float(self._distance.update(H, self._H_limit)))
-            if "lambda_min" in self._metrics:
+            if "lambda_min" in self.metrics:
                 smallest = self._smallest.update(H)
                 self._append("lambda_min", float(smallest))
                 self._append("lambda_min_bound", smallest.residual_bound)

@@ -4,9 +4,9 @@ import numpy as np
 
 from fastntk.cuda.engine import CudaEngine
 from fastntk.cuda.operations import sample_products
+from fastntk.cuda.rows import in_precision
 from fastntk.device_arrays import empty, require_memory, upload, zeros
 from fastntk.engines.interface import MAX_RANGES
-from fastntk.kernels.cuda.conversion import convert
 from fastntk.kernels.cuda.dual_step import dual_step, sample_coefficients
 from fastntk.kernels.cuda.flips import record_flips
 from fastntk.kernels.cuda.forward import NEURONS, forward
@@ -48,10 +48,7 @@ class CudaDualEngine(CudaEngine):
             f"the dual engine for n={n} samples and m={m} neurons",
         )
         samples = upload(self.X.astype(dtype, copy=False))
-        exact = sample_products(upload(self.X))
-        self._K = empty((n, n), dtype)
-        convert(exact, self._K, zeros(2, np.int32))
-        del exact
+        self._K = in_precision(sample_products(upload(self.X)), dtype)
         self._Z0, self._D, self._offsets = (zeros((n, width), dtype) for _ in range(3))
         self._next = zeros(self._bits.shape, np.uint8)
         self._total = zeros(TILE * tiles_of(n), np.float64)

@@ -39,7 +39,7 @@ from fastntk.kernels.cuda.losses import KINDS, loss_terms
 from fastntk.kernels.cuda.plans import Counting, MaskedSums, Products
 from fastntk.kernels.cuda.transposed import scaled_transpose
 from fastntk.limit import lengths_for, options_of
-from fastntk.packing import SAMPLES_PER_BYTE, TILE, byte_rows, padded_width, tiles_of
+from fastntk.packing import TILE, byte_rows, padded_width, tiles_of
 from fastntk.rows import Lengths, warn_parallel_rows
 
 
@@ -141,7 +141,7 @@ def flip_count(masks_a: DevicePackedMasks, masks_b: DevicePackedMasks) -> int:
 def flip_marginals(masks_a: DevicePackedMasks, masks_b: DevicePackedMasks) -> tuple[Any, Any]:
     """See `fastntk.flip_marginals`."""
     n, m = masks_a.shape
-    samples, neurons = zeros(SAMPLES_PER_BYTE * byte_rows(n), np.int64), empty(m, np.int64)
+    samples, neurons = zeros(TILE * tiles_of(n), np.int64), empty(m, np.int64)
     flip_marginals_there(masks_a.bits, masks_b.bits, samples, neurons)
     return give_back(samples[:n], masks_a.library), give_back(neurons, masks_a.library)
 
