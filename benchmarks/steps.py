@@ -10,7 +10,7 @@ from benchmarks.inputs import close, data, network
 from benchmarks.masks import GROWTH_IN_M, GROWTH_IN_N
 from fastntk import losses, optimizers, reference
 from fastntk.backends import kernel_threads
-from fastntk.engines import ENGINES
+from fastntk.engines import ENGINES, Motion
 from fastntk.reference.network import descend
 
 LR = 0.1
@@ -56,7 +56,7 @@ class EngineTraining:
         self.y, self.lr = y.astype(np.float64), lr
         self.loss = losses.resolve(loss)
         with kernel_threads():
-            self.engine = ENGINES[engine](X, net, layers, optimizers.resolve(optimizer))
+            self.engine = ENGINES[engine](X, net, Motion(layers, optimizers.resolve(optimizer)))
 
     def step(self) -> tuple[float, float, float]:
         """Loss, pattern changes and drift, then the step."""

@@ -1,6 +1,5 @@
 """Gradient descent and gradient flow, with the quantities of the theory logged along the way."""
 
-import importlib
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -11,13 +10,14 @@ import numpy.typing as npt
 from fastntk import checks, losses, optimizers
 from fastntk.arrays import host_array
 from fastntk.backends import kernel_threads
-from fastntk.batches import Batches, checked_batch_size
+from fastntk.batches import checked_batch_size
+from fastntk.descent import Descent, descend, divergence
 from fastntk.device_arrays import give_back, library_of, on_host, together, upload
-from fastntk.engines import CHOICES, Choice, Engine, choose, engine_of
-from fastntk.errors import DivergenceError, ToleranceError
+from fastntk.engines import CHOICES, Motion, choose, engine_of
+from fastntk.errors import ToleranceError
 from fastntk.flow import TOLERANCE, integrate, scheduled
 from fastntk.jit import CompileClock
-from fastntk.losses import Loss, explosion
+from fastntk.losses import Loss
 from fastntk.metrics import Recorder, chosen, chosen_snapshots
 from fastntk.network import TwoLayerReLU, initial_network
 from fastntk.optimizers import Optimizer
@@ -173,66 +173,52 @@ def train(
     X, y = host_array(X, "X", 2), host_array(y, "y", 1)  # the record describes the data as they were given
     samples = checks.matrix(X, "X")
     labels = checks.vector(y, "y", len(samples), "X", np.float64)
-    steps = checks.integer(steps, "steps", 0)
-    every = checks.integer(every, "every", 1)
-    lr = checks.positive(lr, "lr")
+    descent = Descent(
+        checks.integer(steps, "steps", 0),
+        checks.positive(lr, "lr"),
+        checks.integer(every, "every", 1),
+        optimizers.resolve(optimizer),
+        checked_batch_size(batch_size, len(samples)),
+        0 if batch_size is None else checks.integer(seed, "seed", 0),
+    )
     objective = losses.resolve(loss)
-    method = optimizers.resolve(optimizer)
-    batch_size = checked_batch_size(batch_size, len(samples))
-    kept = chosen_snapshots(snapshots, steps)
+    kept = chosen_snapshots(snapshots, descent.steps)
     schedule = scheduled(
         dynamics, t_final, times, tolerance,
-        steps=steps, lr=lr, optimizer=method.name, batch_size=batch_size, every=every, snapshots=kept,
+        steps=steps, lr=lr, optimizer=descent.optimizer.name, batch_size=batch_size, every=every, snapshots=kept,
     )  # fmt: skip
-    batches = Batches(len(samples), batch_size, seed)
     names = chosen(metrics)
     checks.choice(engine, "engine", CHOICES)
     start, own = initial_network(samples, width, net, seed, dtype, kappa, paired)
-    checks.representable(labels, "y", start.W.dtype)
+    _require_range(samples, labels, start.W.dtype)
     objective.check(labels)
-    with np.errstate(over="ignore"):
-        squares = np.einsum("ij,ij->i", samples, samples, dtype=np.float64)  # the engines work with X X^T
-    checks.representable(squares, "the squared norms of the rows of X", start.W.dtype)
-    n, d = samples.shape
-    choice = choose(
-        n, d, start.width, start.W.dtype, engine, layers, method.momentum > 0.0, schedule is not None
-    )
+    motion = Motion(layers, descent.optimizer, schedule is not None)
+    choice = choose(len(samples), samples.shape[1], start.width, start.W.dtype, engine, motion)
     began = time.perf_counter()
     trained = solution = exploded = None
     with CompileClock.running() as clock:
         kernel = TangentKernel(samples, start, layers)
-        history = PatternHistory(n, start.width) if diagnostics else None
+        history = PatternHistory(len(samples), start.width) if diagnostics else None
         # Dense linear algebra, before BLAS is limited to one thread.
-        recorder = Recorder(kernel, n, names, history, kept)
-        goal = steps if schedule is None else len(schedule.times) - 1
+        recorder = Recorder(kernel, len(samples), names, history, kept)
+        goal = descent.steps if schedule is None else len(schedule.times) - 1
         with kernel_threads(threads) as used, reporter(progress, goal, f"width {start.width}") as report:
-            moving = engine_of(choice)(samples, start, layers, method, schedule is not None)
+            moving = engine_of(choice)(samples, start, motion)
             if schedule is None:
-                stopped_at, exploded = _loop(choice, objective, batch_size)(
-                    moving, labels, objective, batches, lr, steps, every, recorder, report
-                )
-                how = {
-                    "lr": lr, "steps": steps, "every": every, "optimizer": method.record(),
-                    "batch_size": batch_size, "stopped_at": stopped_at,
-                }  # fmt: skip
+                exploded = descend(moving, labels, objective, descent, recorder, report)
+                how = descent.record(descent.steps if exploded is None else exploded.step)
             else:
                 solution = integrate(
                     moving, labels, objective, schedule,
                     lambda step, loss: recorder.record(step, loss, moving), report,
                 )  # fmt: skip
                 how = {
-                    "lr": None,
-                    "t_final": schedule.end,
-                    "tolerance": tolerance,
-                    "solver": solution.record(),
-                }
+                    "lr": None, "t_final": schedule.end, "tolerance": tolerance, "solver": solution.record()
+                }  # fmt: skip
             if exploded is None:
                 weights = start.W if own else np.empty_like(start.W)
                 moving.write_weights(weights)
-                trained = TwoLayerReLU(weights, moving.a)
-                if there:
-                    parts = (give_back(upload(part), library_of(given[0])) for part in (weights, moving.a))
-                    trained = TwoLayerReLU(*parts)
+                trained = _network(weights, moving.a, library_of(given[0]) if there else None)
     record = provenance.collect(
         X, y, width=start.width, seed=seed if net is None or batch_size is not None else None,
         dynamics=dynamics, **how, metrics=list(names), layers=layers, loss=objective.record(),
@@ -246,8 +232,7 @@ def train(
     data: tuple[Any, Any] = given if there else (samples, labels)
     run = Run(net=trained, X=data[0], y=data[1], times=reached, provenance=record, **series)
     if exploded is not None:
-        largest = float(lambda_max(kernel.initial(moving)))
-        raise _divergence(run, stopped_at, exploded, objective, method, largest)
+        raise divergence(run, exploded, objective, descent, float(lambda_max(kernel.initial(moving))))
     if solution is not None and solution.failure is not None:
         raise ToleranceError(
             f"{solution.failure}: tolerance={tolerance:g} was not reached", run, solution.time
@@ -262,57 +247,16 @@ def _engine_there(engine: str) -> str:
     return "cuda"
 
 
-def _loop(choice: Choice, objective: Loss, batch_size: int | None) -> Callable[..., tuple[int, float | None]]:
-    """The loop over the steps: on a GPU without transfers, unless batches or losses are made on the host."""
-    if choice.name.startswith("cuda") and batch_size is None and type(objective) in losses.LOSSES.values():
-        descend: Callable[..., tuple[int, float | None]] = importlib.import_module(
-            "fastntk.cuda.training"
-        ).descend
-        return descend
-    return _descend
+def _require_range(X: np.ndarray, y: np.ndarray, dtype: np.dtype) -> None:
+    """ValueError if labels, or the squares that the engines work with, overflow in the precision of the network."""
+    checks.representable(y, "y", dtype)
+    with np.errstate(over="ignore"):
+        squares = np.einsum("ij,ij->i", X, X, dtype=np.float64)
+    checks.representable(squares, "the squared norms of the rows of X", dtype)
 
 
-def _descend(
-    moving: Engine,
-    labels: np.ndarray,
-    objective: Loss,
-    batches: Batches,
-    lr: float,
-    steps: int,
-    every: int,
-    recorder: Recorder,
-    report: Callable[[int], object],
-) -> tuple[int, float | None]:
-    """Run all steps; the step reached, and the loss there if it exploded."""
-    ceiling = np.inf
-    with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss
-        for step in range(steps + 1):
-            loss, e = objective.evaluate(moving.u, labels)
-            if step == 0:
-                ceiling = explosion(objective, loss, labels)
-            if not loss <= ceiling:
-                recorder.record_divergence(step, loss)
-                return step, loss
-            if step % every == 0 or step == steps:
-                recorder.record(step, loss, moving)
-            recorder.take_snapshot(step, moving)
-            if step < steps:
-                moving.step(batches(e), lr)
-                report(step + 1)
-    return steps, None
-
-
-def _divergence(
-    run: Run, step: int, loss: float, objective: Loss, method: Optimizer, lambda_max: float
-) -> DivergenceError:
-    """The error for a loss that exploded, with the largest step that is stable at the initial kernel."""
-    curvature, stability = objective.curvature, method.stability
-    largest = stability / (curvature * lambda_max)
-    bound = "lambda_max(H(0))" if curvature == 1.0 else f"({curvature:g} lambda_max(H(0)))"
-    return DivergenceError(
-        f"the loss reached {loss:.3g} at step {step} with lr={run.lr:g}; the largest stable step is about "
-        f"{stability:.4g} / {bound} = {largest:.3g}",
-        run,
-        step,
-        largest,
-    )
+def _network(W: np.ndarray, a: np.ndarray, library: str | None) -> TwoLayerReLU:
+    """The trained network, of arrays on the GPU if a library is given."""
+    if library is None:
+        return TwoLayerReLU(W, a)
+    return TwoLayerReLU(*(give_back(upload(part), library) for part in (W, a)))

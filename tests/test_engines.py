@@ -6,7 +6,7 @@ import pytest
 import fastntk
 from fastntk import PackedMasks, memory, reference
 from fastntk.backends import kernel_threads
-from fastntk.engines import ENGINES, choice, choose
+from fastntk.engines import ENGINES, Motion, choice, choose
 from fastntk.network import TwoLayerReLU
 
 SIZES = (1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129)
@@ -167,10 +167,10 @@ def test_promised_memory_is_about_what_is_taken(shape, flow, name):
     n, d, m = shape
     X, _ = fastntk.datasets.sphere(n, d)
     with kernel_threads():
-        engine = ENGINES[name](X.astype(np.float32), TwoLayerReLU.init(d, m), flow=flow)
+        engine = ENGINES[name](X.astype(np.float32), TwoLayerReLU.init(d, m), Motion(flow=flow))
     taken = sum(
         value.nbytes for key, value in vars(engine).items() if isinstance(value, np.ndarray) and key != "X"
     )
-    promised = engine.bytes_needed(n, d, m, 4, flow=flow)
+    promised = engine.bytes_needed(n, d, m, 4, Motion(flow=flow))
     assert promised >= 0.75 * (taken - engine._tables.nbytes - engine._sums.nbytes)
     assert promised <= 1.5 * taken

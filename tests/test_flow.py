@@ -6,7 +6,7 @@ import scipy.linalg
 
 import fastntk
 from fastntk import TwoLayerReLU, flow, reference
-from fastntk.engines import ENGINES
+from fastntk.engines import ENGINES, Motion
 from fastntk.losses import LOSSES, Squared
 
 LAYERS = ("first", "second", "both")
@@ -42,7 +42,7 @@ def far(problem):
 def test_a_step_of_one_active_neuron(z, name):
     """``de/dt = -e``: it multiplies by ``(2 E + E^4) / 3``, the embedded method by ``(1 + 2 E^3) / 3``, E = 1 - z/2."""
     net = TwoLayerReLU([[10.0]], [1.0])
-    moving = ENGINES[name](np.ones((1, 1)), net, flow=True)
+    moving = ENGINES[name](np.ones((1, 1)), net, Motion(flow=True))
     labels, e = np.array([8.0]), np.array([2.0])
     error = flow._attempt(moving, labels, Squared(), e, z)
     E = 1 - z / 2

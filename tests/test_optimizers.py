@@ -6,7 +6,7 @@ import pytest
 import fastntk
 from fastntk import TwoLayerReLU, optimizers, reference
 from fastntk.backends import kernel_threads
-from fastntk.engines import ENGINES, coefficients
+from fastntk.engines import ENGINES, Motion, coefficients
 from fastntk.optimizers import GradientDescent, HeavyBall, Nesterov
 
 METHODS = (HeavyBall(0.9), Nesterov(0.9), HeavyBall(0.05), Nesterov(0.5))
@@ -97,7 +97,7 @@ def test_a_vanishing_momentum_gives_the_steps_of_gradient_descent(name, problem)
     X, net = p.X, TwoLayerReLU(p.W, p.a)
     with kernel_threads():
         plain = ENGINES[name](X, net)
-        others = [ENGINES[name](X, net, "first", kind(1e-30)) for kind in (HeavyBall, Nesterov)]
+        others = [ENGINES[name](X, net, Motion("first", kind(1e-30))) for kind in (HeavyBall, Nesterov)]
         for _ in range(10):
             e = plain.u - p.y
             for engine in (plain, *others):

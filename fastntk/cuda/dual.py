@@ -6,7 +6,7 @@ from fastntk.cuda.engine import CudaEngine
 from fastntk.cuda.operations import sample_products
 from fastntk.cuda.rows import in_precision
 from fastntk.device_arrays import empty, require_memory, upload, zeros
-from fastntk.engines.interface import MAX_RANGES
+from fastntk.engines.interface import MAX_RANGES, PLAIN, Motion
 from fastntk.kernels.cuda.dual_step import dual_step, sample_coefficients
 from fastntk.kernels.cuda.flips import record_flips
 from fastntk.kernels.cuda.forward import NEURONS, forward
@@ -25,15 +25,7 @@ class CudaDualEngine(CudaEngine):
     name = "cuda-dual"
 
     @staticmethod
-    def bytes_needed(
-        n: int,
-        d: int,
-        m: int,
-        itemsize: int,
-        layers: str = "first",
-        momentum: bool = False,
-        flow: bool = False,
-    ) -> int:
+    def bytes_needed(n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN) -> int:
         """Z(0), its change, corrections; K; three patterns; sums; shares; and what Z(0) and K are computed from."""
         width = padded_width(m)
         state = 3 * n * width * itemsize + 3 * n * width // 8

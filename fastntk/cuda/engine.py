@@ -13,38 +13,31 @@ import numpy as np
 
 from fastntk.device_arrays import empty, guard, upload, zeros
 from fastntk.device_masks import DevicePackedMasks
-from fastntk.engines.interface import MAX_RANGES, Engine
+from fastntk.engines.interface import MAX_RANGES, PLAIN, Engine, Motion
 from fastntk.kernels.cuda import losses
 from fastntk.kernels.cuda.flips import flip_count
 from fastntk.kernels.cuda.forward import NEURONS
 from fastntk.kernels.cuda.reductions import column_sums, largest_root
 from fastntk.losses import Loss
 from fastntk.network import TwoLayerReLU
-from fastntk.optimizers import GradientDescent, Optimizer
 from fastntk.packing import TILE, byte_rows, padded_width, tiles_of
 
 
 class CudaEngine(Engine):
     """An engine that can be driven from the host, like the others, or without any transfer by `cuda.training`."""
 
+    on_gpu = True
     _initial_bits: Any
     _D: Any
 
-    def __init__(
-        self,
-        X: np.ndarray,
-        net: TwoLayerReLU,
-        layers: str = "first",
-        optimizer: Optimizer = GradientDescent(),  # noqa: B008 - immutable
-        flow: bool = False,
-    ) -> None:
-        if flow:
+    def __init__(self, X: np.ndarray, net: TwoLayerReLU, motion: Motion = PLAIN) -> None:
+        if motion.flow:
             raise ValueError("dynamics must be 'descent' with engine='cuda', got 'flow'")
-        if layers != "first":
-            raise ValueError(f"layers must be 'first' with engine='cuda', got {layers!r}")
-        if optimizer.momentum > 0.0:
-            raise ValueError(f"optimizer must be 'gd' with engine='cuda', got {optimizer!r}")
-        super().__init__(X, net, layers, optimizer)
+        if motion.layers != "first":
+            raise ValueError(f"layers must be 'first' with engine='cuda', got {motion.layers!r}")
+        if motion.momentum:
+            raise ValueError(f"optimizer must be 'gd' with engine='cuda', got {motion.optimizer!r}")
+        super().__init__(X, net, motion)
         with self.working():
             self._allocate()
             self._start()

@@ -5,7 +5,7 @@ import numpy as np
 from fastntk.cuda.engine import CudaEngine
 from fastntk.cuda.forward import Forward, product_bytes
 from fastntk.device_arrays import require_memory, upload, zeros
-from fastntk.engines.interface import MAX_RANGES
+from fastntk.engines.interface import MAX_RANGES, PLAIN, Motion
 from fastntk.kernels.cuda.plans import MaskedSums
 from fastntk.kernels.cuda.primal_step import primal_step
 from fastntk.kernels.cuda.reductions import column_sums
@@ -18,15 +18,7 @@ class CudaPrimalEngine(CudaEngine):
     name = "cuda-primal"
 
     @staticmethod
-    def bytes_needed(
-        n: int,
-        d: int,
-        m: int,
-        itemsize: int,
-        layers: str = "first",
-        momentum: bool = False,
-        flow: bool = False,
-    ) -> int:
+    def bytes_needed(n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN) -> int:
         """W(0), its change, W; X; two patterns; sums; shares; a block of pre-activations."""
         width, dtype = padded_width(m), np.dtype(f"f{itemsize}")
         scratch = 8 * width * (MAX_RANGES + 2) + MaskedSums.bytes_needed(n, d, m, dtype)

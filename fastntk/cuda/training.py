@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fastntk.batches import Batches
 from fastntk.cuda.engine import CudaEngine
+from fastntk.descent import Descent, Explosion
 from fastntk.device_arrays import empty, upload, zeros
 from fastntk.kernels.cuda.conversion import zero
 from fastntk.losses import Loss, explosion
@@ -22,28 +22,25 @@ def descend(
     moving: CudaEngine,
     labels: np.ndarray,
     objective: Loss,
-    batches: Batches,
-    lr: float,
-    steps: int,
-    every: int,
+    descent: Descent,
     recorder: Recorder,
     report: Callable[[int], object],
-) -> tuple[int, float | None]:
-    """As the loop of `fastntk.training`, for full batches and the losses of `fastntk.losses`."""
+) -> Explosion | None:
+    """As the loop of `fastntk.descent`, for full batches and the losses of `fastntk.losses`."""
     with moving.working():
         log = _Log(labels, objective, recorder, moving)
-        for step in range(steps + 1):
-            logged = step % every == 0 or step == steps
+        for step in range(descent.steps + 1):
+            logged = descent.logs(step)
             log.write(logged)
-            if log.full or step in (0, steps) or recorder.wants_state(step, logged):
+            if log.full or step in (0, descent.steps) or recorder.wants_state(step, logged):
                 exploded = log.read()
                 if exploded is not None:
                     return exploded
             recorder.take_snapshot(step, moving)
-            if step < steps:
-                moving.advance(lr)
+            if step < descent.steps:
+                moving.advance(descent.lr)
                 report(step + 1)
-    return steps, None
+    return None
 
 
 class _Log:
@@ -72,8 +69,8 @@ class _Log:
             self._moving.log_drift(self._drifts, k)
         self._logged.append(logged)
 
-    def read(self) -> tuple[int, float] | None:
-        """Hand the steps to the recorder and begin anew; step and loss if one of them exploded."""
+    def read(self) -> Explosion | None:
+        """Hand the steps to the recorder and begin anew; what exploded, if a loss did."""
         losses, drifts = self._losses.copy_to_host(), self._drifts.copy_to_host()
         moving = self._moving
         flips = self._flips.copy_to_host() / (moving.n * moving.m)
@@ -83,7 +80,7 @@ class _Log:
             step, loss = self._first + k, float(losses[k])
             if not loss <= self._ceiling:
                 self._recorder.record_divergence(step, loss)
-                return step, loss
+                return Explosion(step, loss)
             if logged:
                 self._recorder.record(step, loss, moving, float(flips[k]), float(drifts[k]))
         self._first += len(self._logged)

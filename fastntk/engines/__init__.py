@@ -2,9 +2,19 @@
 
 from fastntk.engines.choice import CHOICES, Choice, choose, engine_of
 from fastntk.engines.dual import DualEngine
-from fastntk.engines.interface import Engine
+from fastntk.engines.interface import Engine, Motion
 from fastntk.engines.primal import PrimalEngine
 
 ENGINES: dict[str, type[Engine]] = {"dual": DualEngine, "primal": PrimalEngine}
 
-__all__ = ["CHOICES", "ENGINES", "Choice", "DualEngine", "Engine", "PrimalEngine", "choose", "engine_of"]
+__all__ = [
+    "CHOICES",
+    "ENGINES",
+    "Choice",
+    "DualEngine",
+    "Engine",
+    "Motion",
+    "PrimalEngine",
+    "choose",
+    "engine_of",
+]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from fastntk import checks, device_arrays
 from fastntk.engines.dual import DualEngine
-from fastntk.engines.interface import Engine
+from fastntk.engines.interface import PLAIN, Engine, Motion
 from fastntk.engines.primal import PrimalEngine
 from fastntk.memory import available_bytes
 
@@ -39,9 +39,7 @@ def choose(
     width: int,
     dtype: npt.DTypeLike = "float32",
     engine: str = "auto",
-    layers: str = "first",
-    momentum: bool = False,
-    flow: bool = False,
+    motion: Motion = PLAIN,
 ) -> Choice:
     """Choose an engine for n samples of dimension d and the given width.
 
@@ -54,9 +52,8 @@ def choose(
     engine : {"auto", "dual", "primal", "cuda"}
         "dual" and "primal" are taken as they are; "cuda" is the one of them that "auto" would take if the memory were
         that of the GPU, there.
-    layers : {"first", "second", "both"}
-    momentum, flow : bool
-        What is trained and how, which decides the memory.
+    motion : Motion
+        What moves and how, which decides the memory.
 
     Returns
     -------
@@ -87,7 +84,7 @@ def choose(
     ratio = n / (d * (1.0 + TABLES_PER_BLAS))
     dual, primal = kinds
     faster, other = (dual.name, primal.name) if ratio <= 1.0 else (primal.name, dual.name)
-    needed = {kind.name: kind.bytes_needed(n, d, width, itemsize, layers, momentum, flow) for kind in kinds}
+    needed = {kind.name: kind.bytes_needed(n, d, width, itemsize, motion) for kind in kinds}
     relation = "<=" if ratio <= 1.0 else ">"
     reason = f"n = {n} {relation} {1 + TABLES_PER_BLAS:g} d = {(1 + TABLES_PER_BLAS) * d:g}"
     if needed[faster] > available and needed[other] <= available:

@@ -9,7 +9,7 @@ Where the second layer moves they are kept one by one.
 import numpy as np
 
 from fastntk.engines.coefficients import CoastingCoefficients
-from fastntk.engines.interface import MAX_RANGES, Engine
+from fastntk.engines.interface import MAX_RANGES, PLAIN, Engine, Motion
 from fastntk.engines.norms import MovingNorms
 from fastntk.gram_matrix import products
 from fastntk.kernels.cpu.dual_flow import change_norms, dual_mean
@@ -26,7 +26,6 @@ from fastntk.kernels.cpu.forward import forward
 from fastntk.layout import ForwardScratch, column_tiles, padded_rows, padded_vector, table_scratch
 from fastntk.memory import aligned_zeros, require_memory
 from fastntk.network import TwoLayerReLU
-from fastntk.optimizers import GradientDescent, Optimizer
 from fastntk.packing import TILE, PackedMasks, tiles_of
 
 _WEIGHT_BLOCK = 1024  # neurons whose weights are recovered by one BLAS product
@@ -40,35 +39,20 @@ class DualEngine(Engine):
     initial_masks: PackedMasks
 
     @staticmethod
-    def bytes_needed(
-        n: int,
-        d: int,
-        m: int,
-        itemsize: int,
-        layers: str = "first",
-        momentum: bool = False,
-        flow: bool = False,
-    ) -> int:
+    def bytes_needed(n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN) -> int:
         """Z(0), its change, coefficients or corrections, both with velocities; K; three patterns; shares."""
-        arrays = 2 if layers == "second" else 5 if momentum else 4 if flow else 3
-        shares = 3 if layers != "first" or momentum else 1
-        patterns = 7 if flow else 3  # those of the stages are kept until their step is judged
+        arrays = 2 if motion.layers == "second" else 5 if motion.momentum else 4 if motion.flow else 3
+        shares = 1 if motion.plain else 3
+        patterns = 7 if motion.flow else 3  # those of the stages are kept until their step is judged
         return (
             arrays * n * m * itemsize + n * n * itemsize + patterns * n * m // 8 + 8 * MAX_RANGES * m * shares
         )
 
-    def __init__(
-        self,
-        X: np.ndarray,
-        net: TwoLayerReLU,
-        layers: str = "first",
-        optimizer: Optimizer = GradientDescent(),  # noqa: B008 - immutable
-        flow: bool = False,
-    ) -> None:
-        super().__init__(X, net, layers, optimizer, flow)
+    def __init__(self, X: np.ndarray, net: TwoLayerReLU, motion: Motion = PLAIN) -> None:
+        super().__init__(X, net, motion)
         n, m, dtype = self.n, self.m, self.dtype
         require_memory(
-            self.bytes_needed(n, X.shape[1], m, dtype.itemsize, layers, optimizer.momentum > 0.0, flow),
+            self.bytes_needed(n, X.shape[1], m, dtype.itemsize, motion),
             f"the dual engine for n={n} samples and m={m} neurons",
         )
         self.masks = PackedMasks.empty(n, m)
@@ -84,20 +68,22 @@ class DualEngine(Engine):
         self.u = scratch.outputs(n, m)
         self.initial_masks = self.masks
         self._next = PackedMasks.empty(n, m)
-        if layers != "second":
+        if motion.layers != "second":
             self._K = column_tiles(products(X), dtype)
         self._total = np.zeros(TILE * tiles)
         self._tables, self._sums = table_scratch(m, dtype)
         self._u_shares = np.zeros((-(-m // self._sums.shape[1]), TILE * tiles))
         self._drift_shares = np.zeros((min(tiles, MAX_RANGES), width))
         self._squared_drift, self._norms_known = np.zeros(width), True
-        self._moving = optimizer.momentum > 0.0 and layers != "second"
-        self._offsets = aligned_zeros(shape if layers == "both" or not self._moving else (0, 0, TILE), dtype)
+        self._moving = motion.momentum and motion.layers != "second"
+        self._offsets = aligned_zeros(
+            shape if motion.layers == "both" or not self._moving else (0, 0, TILE), dtype
+        )
         if self._moving:
             self._V = aligned_zeros(shape, dtype)
-            self._norms = MovingNorms(self._drift_shares.shape, optimizer)
-            if layers == "first":
-                self._coasting = CoastingCoefficients(shape, dtype, optimizer)
+            self._norms = MovingNorms(self._drift_shares.shape, motion.optimizer)
+            if motion.layers == "first":
+                self._coasting = CoastingCoefficients(shape, dtype, motion.optimizer)
             else:
                 self._damped = aligned_zeros(shape, dtype)
 

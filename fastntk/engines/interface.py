@@ -1,6 +1,7 @@
 """The interface of an engine, and what all engines share."""
 
 import abc
+import dataclasses
 
 import numpy as np
 
@@ -16,6 +17,36 @@ from fastntk.packing import PackedMasks, padded_width
 MAX_RANGES = 32
 
 
+@dataclasses.dataclass(frozen=True)
+class Motion:
+    """What moves, and how.
+
+    Attributes
+    ----------
+    layers : {"first", "second", "both"}
+    optimizer : Optimizer
+    flow : bool
+        Gradient flow, which keeps a second state to return to, instead of descent.
+    """
+
+    layers: str = "first"
+    optimizer: Optimizer = dataclasses.field(default_factory=GradientDescent)
+    flow: bool = False
+
+    @property
+    def momentum(self) -> bool:
+        """Whether there is a velocity."""
+        return self.optimizer.momentum > 0.0
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is gradient descent, or the stages of a flow, of the first layer alone."""
+        return self.layers == "first" and not self.momentum
+
+
+PLAIN = Motion()
+
+
 class Engine(abc.ABC):
     """State of gradient descent, plain or with momentum, on the chosen layers of a network and one set of samples.
 
@@ -27,6 +58,7 @@ class Engine(abc.ABC):
     """
 
     name: str
+    on_gpu = False
     u: np.ndarray
     masks: PackedMasks | DevicePackedMasks
     initial_masks: PackedMasks | DevicePackedMasks
@@ -34,18 +66,11 @@ class Engine(abc.ABC):
     _kept: np.ndarray
     _before: tuple[np.ndarray, PackedMasks | DevicePackedMasks, np.ndarray | None]
 
-    def __init__(
-        self,
-        X: np.ndarray,
-        net: TwoLayerReLU,
-        layers: str = "first",
-        optimizer: Optimizer = GradientDescent(),  # noqa: B008 - immutable
-        flow: bool = False,
-    ) -> None:
+    def __init__(self, X: np.ndarray, net: TwoLayerReLU, motion: Motion = PLAIN) -> None:
         self.X = X
-        self.layers, self.optimizer, self.flow = layers, optimizer, flow
-        self._second = SecondLayer(net.a, optimizer) if layers != "first" else None
-        *forward, look = optimizer.coefficients()
+        self.motion, self.layers = motion, motion.layers
+        self._second = SecondLayer(net.a, motion.optimizer) if motion.layers != "first" else None
+        *forward, look = motion.optimizer.coefficients()
         self._coefficients = np.array([*forward, -look], dtype=net.W.dtype)
         self.net = net
         self.n, self.m = len(X), net.width
@@ -54,15 +79,7 @@ class Engine(abc.ABC):
 
     @staticmethod
     @abc.abstractmethod
-    def bytes_needed(
-        n: int,
-        d: int,
-        m: int,
-        itemsize: int,
-        layers: str = "first",
-        momentum: bool = False,
-        flow: bool = False,
-    ) -> int:
+    def bytes_needed(n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN) -> int:
         """Memory of the state, the given weights not counted; of two states for gradient flow."""
 
     @abc.abstractmethod
@@ -128,7 +145,7 @@ class Engine(abc.ABC):
     def _state(self, shape: tuple[int, ...]) -> None:
         """Make room for the change of the first layer since the start, twice for gradient flow."""
         self._D = aligned_zeros(shape, self.dtype)
-        twice = self.flow and self.layers != "second"
+        twice = self.motion.flow and self.layers != "second"
         self._kept = aligned_zeros(shape if twice else (0, *shape[1:]), self.dtype)
 
     def _signed_step(self, lr: float, a: np.ndarray | None = None) -> np.ndarray:

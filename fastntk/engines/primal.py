@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastntk.engines.interface import MAX_RANGES, Engine
+from fastntk.engines.interface import MAX_RANGES, PLAIN, Engine, Motion
 from fastntk.kernels.cpu.forward import forward_moved
 from fastntk.kernels.cpu.primal_momentum import primal_momentum
 from fastntk.kernels.cpu.primal_step import primal_step
@@ -16,7 +16,6 @@ from fastntk.layout import (
 )
 from fastntk.memory import aligned_zeros, require_memory
 from fastntk.network import TwoLayerReLU
-from fastntk.optimizers import GradientDescent, Optimizer
 from fastntk.packing import TILE, PackedMasks, padded_width, tiles_of
 
 
@@ -28,32 +27,17 @@ class PrimalEngine(Engine):
     initial_masks: PackedMasks
 
     @staticmethod
-    def bytes_needed(
-        n: int,
-        d: int,
-        m: int,
-        itemsize: int,
-        layers: str = "first",
-        momentum: bool = False,
-        flow: bool = False,
-    ) -> int:
+    def bytes_needed(n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN) -> int:
         """The change of W, its velocity if anything but plain descent of the first layer; two patterns; shares."""
-        parts = 2 if momentum or layers != "first" else 1
-        states = parts + (1 if flow and layers != "second" else 0)
-        return states * d * m * itemsize + (2 + flow) * n * m // 8 + 8 * MAX_RANGES * m * parts
+        parts = 1 if motion.plain else 2
+        states = parts + (1 if motion.flow and motion.layers != "second" else 0)
+        return states * d * m * itemsize + (2 + motion.flow) * n * m // 8 + 8 * MAX_RANGES * m * parts
 
-    def __init__(
-        self,
-        X: np.ndarray,
-        net: TwoLayerReLU,
-        layers: str = "first",
-        optimizer: Optimizer = GradientDescent(),  # noqa: B008 - immutable
-        flow: bool = False,
-    ) -> None:
-        super().__init__(X, net, layers, optimizer, flow)
+    def __init__(self, X: np.ndarray, net: TwoLayerReLU, motion: Motion = PLAIN) -> None:
+        super().__init__(X, net, motion)
         (n, d), m, dtype = X.shape, self.m, self.dtype
         require_memory(
-            self.bytes_needed(n, d, m, dtype.itemsize, layers, optimizer.momentum > 0.0, flow),
+            self.bytes_needed(n, d, m, dtype.itemsize, motion),
             f"the primal engine for n={n} samples, d={d} columns and m={m} neurons",
         )
         width = padded_width(m)
@@ -64,8 +48,7 @@ class PrimalEngine(Engine):
         self._scratch = ForwardScratch(n, m, dtype)
         self._rows = aligned_zeros((thread_slots(), self._scratch.rows, d), dtype)
         self._drift_shares = np.zeros((min(tiles_of(d), MAX_RANGES), width))
-        self._plain = layers == "first" and optimizer.momentum == 0.0
-        if not self._plain:
+        if not motion.plain:
             self._V = aligned_zeros(self._D.shape, dtype)
             self._product_shares = np.zeros(self._drift_shares.shape)
         self.masks = PackedMasks.empty(n, m)
@@ -82,7 +65,7 @@ class PrimalEngine(Engine):
 
     def step(self, e: np.ndarray, lr: float) -> None:
         padded = padded_vector(e, len(self._X), self.dtype)
-        if self._plain:
+        if self.motion.plain:
             primal_step(
                 self.m, self.masks.bits, self._X_tiles, padded, self._signed_step(lr), self._D,
                 self._tables, self._sums, self._drift_shares,
@@ -110,7 +93,7 @@ class PrimalEngine(Engine):
     def undo(self) -> None:
         super().undo()
         self._drift_shares = self._kept_shares
-        if not self._plain:
+        if not self.motion.plain:
             self._V.fill(0.0)  # an overflow must not outlive its step, nor one times zero
         if self.layers == "second":
             self._D.fill(0.0)
