@@ -1,10 +1,12 @@
 """Where the tests of the CUDA path run: never among the others, since Numba simulates all of CUDA or nothing.
 
 In a process with NUMBA_ENABLE_CUDASIM=1, when this folder is named: everything but what needs the compiler or is marked
-``gpu``.  Without the simulator: ``test_ptx.py``, which needs no GPU, when it is named.  With ``-m gpu``: everything
-that the simulator runs and what is marked ``gpu``, on the device; without a device that fails.
+``gpu``.  With FASTNTK_EMULATED_GPU=1 the same, on real device arrays and compiled kernels, see `emulation`.  Without
+either: ``test_ptx.py``, which needs no GPU, when it is named.  With ``-m gpu``: everything that the simulator runs and
+what is marked ``gpu``, on the device; without a device that fails.
 """
 
+import functools
 import os
 import random
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0"
+EMULATED = os.environ.get("FASTNTK_EMULATED_GPU", "0") != "0"
 
 
 def _quicken():
@@ -50,13 +53,31 @@ def _quicken():
     kernelapi.threading = SimpleNamespace(current_thread=getcurrent)
 
 
-if SIMULATED:
+if SIMULATED or EMULATED:
     _quicken()
+
+
+@pytest.fixture(scope="session", autouse=EMULATED)
+def emulated_gpu():
+    """A device of host memory, with a double of cuBLAS."""
+    from fastntk import jit_cuda
+    from fastntk.kernels.cuda import vendor
+    from tests.cuda import cublas, emulation
+
+    with pytest.MonkeyPatch.context() as patch:
+        emulation.install(patch)
+        double = cublas.Double()
+        patch.setattr(jit_cuda, "problem", lambda: None)
+        patch.setattr(vendor, "library", functools.wraps(vendor.library)(lambda: double))
+        patch.setattr(
+            "benchmarks.gpu_sides.simulated", lambda: True
+        )  # torch, if it is there, computes on the host
+        yield
 
 
 def _on_device(config):
     wanted = config.option.markexpr
-    return not SIMULATED and "gpu" in wanted and "not gpu" not in wanted
+    return not (SIMULATED or EMULATED) and "gpu" in wanted and "not gpu" not in wanted
 
 
 def pytest_ignore_collect(collection_path, config):
@@ -68,8 +89,8 @@ def pytest_ignore_collect(collection_path, config):
 def _suits(item, config):
     """Whether a test of this folder runs in this process."""
     if item.path.name == "test_ptx.py":
-        return not SIMULATED and not _on_device(config)
-    return _on_device(config) or (SIMULATED and not item.get_closest_marker("gpu"))
+        return not (SIMULATED or EMULATED or _on_device(config))
+    return _on_device(config) or ((SIMULATED or EMULATED) and not item.get_closest_marker("gpu"))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -79,7 +100,7 @@ def pytest_collection_modifyitems(config, items):
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
     for item in items:
-        if HERE in item.path.parents and item.path.name != "test_ptx.py" and not SIMULATED:
+        if HERE in item.path.parents and item.path.name != "test_ptx.py" and _on_device(config):
             item.add_marker("gpu")
 
 
