@@ -1,7 +1,7 @@
 """Where the tests of the CUDA path run: never among the others, since Numba simulates all of CUDA or nothing.
 
 In a process with NUMBA_ENABLE_CUDASIM=1, when this folder is named: everything but what needs the compiler or is marked
-``gpu``.  With FASTNTK_EMULATED_GPU=1 the same, on real device arrays and compiled kernels, see `emulation`.  Without
+``gpu``.  With FASTNTK_EMULATED_GPU=1 the same, with real device arrays and compiled kernels (`emulation`).  Without
 either: ``test_ptx.py``, which needs no GPU, when it is named.  With ``-m gpu``: everything that the simulator runs and
 what is marked ``gpu``, on the device; without a device that fails.
 """
