@@ -62,10 +62,10 @@ def emulated_gpu():
     """A device of host memory, with a double of cuBLAS."""
     from fastntk import jit_cuda
     from fastntk.kernels.cuda import vendor
-    from tests.cuda import cublas, emulation
+    from tests.cuda.emulation import cublas, device
 
     with pytest.MonkeyPatch.context() as patch:
-        emulation.install(patch)
+        device.install(patch)
         double = cublas.Double()
         patch.setattr(jit_cuda, "problem", lambda: None)
         patch.setattr(vendor, "library", functools.wraps(vendor.library)(lambda: double))

@@ -11,7 +11,7 @@ from fastntk import reference
 from fastntk.jit_cuda import cuda, simulated
 from fastntk.kernels.cuda import plans, vendor
 from fastntk.packing import TILE, PackedMasks, padded_width, tiles_of
-from tests.cuda.cublas import Double
+from tests.cuda.emulation.cublas import Double
 
 
 @pytest.fixture(params=["own", "vendor"])

@@ -1,7 +1,7 @@
 """A GPU made of host memory, on which everything is real but the driver and what executes the kernels.
 
 Arrays, their views and copies, the arguments of a launch and the code that is compiled for their types are those of
-`numba-cuda` on a device with compute capability 9.0; the PTX is executed by `ptx`.
+`numba-cuda` on a device with compute capability 9.0; the PTX is executed by `launch`.
 """
 
 import contextlib
@@ -12,7 +12,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from tests.cuda import ptx
+from tests.cuda.emulation.launch import execute
+from tests.cuda.emulation.memory import Memory
+from tests.cuda.emulation.program import Program
 
 MEMORY = 2**30
 _ALIGNED = 256  # bytes, of what a device gives
@@ -24,7 +26,7 @@ class _Context:
     handle = 1
 
     def __init__(self, driver):
-        self._driver, self.memory, self._pointers = driver, ptx.Memory(), {}
+        self._driver, self.memory, self._pointers = driver, Memory(), {}
         self.device = SimpleNamespace(
             id=0, name="emulation", uuid="GPU-emulated", compute_capability=(9, 0), CLOCK_RATE=10**6,
             MULTIPROCESSOR_COUNT=1, get_primary_context=lambda: self,
@@ -83,8 +85,8 @@ def install(monkeypatch):
         for kind, value in zip(kernel.argument_types, arguments, strict=True):
             kernel._prepare_args(kind, value, stream, [], passed)
         if kernel not in programs:
-            programs[kernel] = ptx.Program(kernel._codelibrary.get_asm_str())
-        ptx.execute(programs[kernel], context.memory, passed, grid, block)
+            programs[kernel] = Program(kernel._codelibrary.get_asm_str())
+        execute(programs[kernel], context.memory, passed, grid, block)
 
     monkeypatch.setattr(driver.driver, "is_initialized", True)
     monkeypatch.setattr(driver.driver, "initialization_error", None)

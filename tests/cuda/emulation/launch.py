@@ -9,6 +9,9 @@ import re
 
 import numpy as np
 
+from tests.cuda.emulation.arithmetic import OPERATIONS, compared, converted, shifted
+from tests.cuda.emulation.memory import indices
+
 _ORDER = np.random.default_rng(0)
 _LANES = 2**15  # threads executed at once, if a block is not larger
 _SHARED, _LOCAL = 2**56, 2**57  # where the windows of these memories begin
@@ -26,87 +29,6 @@ _DTYPES = {
     for bits in (8, 16, 32, 64)
     if (kind, bits) != ("f", 8)
 } | {"pred": np.dtype(np.bool_)}
-_COMPARE = {
-    "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
-    "lo": np.less, "ls": np.less_equal, "hi": np.greater, "hs": np.greater_equal,
-}  # fmt: skip
-
-
-class Memory:
-    """The allocations of a device, by address."""
-
-    def __init__(self):
-        self._blocks = {}
-
-    def add(self, address, memory):
-        """Bytes that begin at an address."""
-        self._blocks[address] = memory
-
-    def remove(self, address):
-        """Bytes that are not there any more."""
-        del self._blocks[address]
-
-    def parts(self, addresses, dtype):
-        """Which of the addresses lie in an allocation, that allocation as an array, and places in it."""
-        starts = np.sort(np.array(list(self._blocks), dtype=np.uint64))
-        found = starts[np.searchsorted(starts, addresses, side="right") - 1]
-        for start in np.unique(found):
-            which = np.flatnonzero(found == start)
-            memory = self._blocks[int(start)]
-            yield which, _numbers(memory, dtype), _places(addresses[which] - start, memory.size, dtype)
-
-
-def _numbers(memory, dtype):
-    return memory[: memory.size // dtype.itemsize * dtype.itemsize].view(dtype)
-
-
-def _places(offsets, size, dtype):
-    """Indices of numbers from offsets in bytes."""
-    offsets = offsets.astype(np.int64)
-    assert not (offsets % dtype.itemsize).any(), "misaligned"
-    assert offsets.size == 0 or (offsets.min() >= 0 and offsets.max() + dtype.itemsize <= size), (
-        "out of bounds"
-    )
-    return offsets // dtype.itemsize
-
-
-class Program:
-    """One kernel."""
-
-    def __init__(self, ptx):
-        head, _, body = ptx.partition(".entry")[2].partition("{")
-        self.parameters = re.findall(r"\.param \.\w+ (?:\.\w+ )*(\w+)", head)
-        most = re.search(r"\.maxntid (\d+)", head)
-        self.most_threads = int(most[1]) if most else 1024
-        self.shared, self.shared_bytes = self._declared(ptx, "shared")
-        self.local, self.local_bytes = self._declared(body, "local")
-        self.blocks, self.starts = [], {}
-        self._read(body.rpartition("}")[0])
-
-    @staticmethod
-    def _declared(text, space):
-        places, size = {}, 0
-        for alignment, name, count in re.findall(rf"\.{space} \.align (\d+) \.b8 (\w+)\[(\d+)\]", text):
-            size += -size % int(alignment)
-            places[name], size = size, size + int(count)
-        return places, size
-
-    def _read(self, body):
-        """Instructions in blocks that end where threads may part or wait."""
-        self.blocks.append([])
-        # Braces around a scope stand alone on their lines; those around halves of a register do not.
-        for line in re.sub(r"//.*|^\s*[{}]\s*$", "", body, flags=re.MULTILINE).replace(":", ":;").split(";"):
-            line = line.strip()
-            if line.endswith(":"):
-                if self.blocks[-1]:
-                    self.blocks.append([])
-                self.starts[line[:-1]] = len(self.blocks) - 1
-            elif line and not line.startswith("."):
-                guard, operation, operands = re.fullmatch(r"(?:@(!?%\w+)\s+)?([\w.]+)\s*(.*)", line).groups()
-                parts = [part.strip() for part in re.findall(r"\{[^}]*\}|\[[^\]]*\]|[^,\s]+", operands)]
-                self.blocks[-1].append((guard, operation.split("."), parts))
-                if operation.split(".")[0] in ("bra", "ret", "bar"):
-                    self.blocks.append([])
 
 
 class Launch:
@@ -215,7 +137,7 @@ class Launch:
         elif kind == "setp":
             name, *rest = operands
             a, b = (self._value(text, dtype) for text in rest)
-            self._write(name, _compared(modifiers[0], a, b))
+            self._write(name, compared(modifiers[0], a, b))
         elif kind == "selp":
             a, b = (self._value(text, dtype) for text in operands[1:3])
             self._write(operands[0], np.where(self._value(operands[3], np.bool_), a, b))
@@ -223,10 +145,10 @@ class Launch:
             self._halves(*operands)
         elif kind == "cvt":
             target = _DTYPES[modifiers[-2]]
-            self._write(operands[0], _converted(self._value(operands[1], dtype), target, modifiers[:-2]))
+            self._write(operands[0], converted(self._value(operands[1], dtype), target, modifiers[:-2]))
         elif kind in ("shl", "shr"):
             count = self._value(operands[2], np.uint32).astype(np.uint64)
-            self._write(operands[0], _shifted(kind, self._value(operands[1], dtype), count))
+            self._write(operands[0], shifted(kind, self._value(operands[1], dtype), count))
         elif kind == "mul" and modifiers[0] == "wide":
             wide = np.dtype(f"{dtype.kind}{2 * dtype.itemsize}")
             a, b = (self._value(text, dtype).astype(wide) for text in operands[1:])
@@ -237,7 +159,7 @@ class Launch:
             self._insert(dtype, operands)
         else:
             values = [self._value(text, dtype) for text in operands[1:]]
-            self._write(operands[0], _OPERATIONS[kind](*values).astype(dtype, copy=False))
+            self._write(operands[0], OPERATIONS[kind](*values).astype(dtype, copy=False))
 
     def _halves(self, target, source):
         """``mov`` between a register and the two halves of it."""
@@ -285,65 +207,13 @@ class Launch:
         for number, memory, rows in ((1, self.shared, self.block[self.now]), (2, self.local, lanes)):
             which = np.flatnonzero(space == number)
             if which.size:
-                places = _places(addresses[which] - np.uint64(number << 56), memory.shape[1], dtype)
+                places = indices(addresses[which] - np.uint64(number << 56), memory.shape[1], dtype)
                 width = memory.shape[1] // dtype.itemsize
                 yield which, memory[:, : width * dtype.itemsize].view(dtype), (rows[which], places)
         which = np.flatnonzero(space == 0)
         if which.size:
             for some, memory, places in self.memory.parts(addresses[which], dtype):
                 yield which[some], memory, places
-
-
-def _compared(how, a, b):
-    """Of floats, a name that ends in u is true where one is NaN, the others false."""
-    if how in ("num", "nan"):
-        odd = np.isnan(a) | np.isnan(b)
-        return odd if how == "nan" else ~odd
-    if how[:-1] in _COMPARE and how.endswith("u"):
-        return _COMPARE[how[:-1]](a, b) | np.isnan(a) | np.isnan(b)
-    if how == "ne" and np.asarray(a).dtype.kind == "f":
-        return (a != b) & ~np.isnan(a) & ~np.isnan(b)
-    return _COMPARE[how](a, b)
-
-
-def _converted(values, target, how):
-    if values.dtype.kind == "f" and target.kind != "f":
-        rounded = {"rzi": np.trunc, "rni": np.rint, "rmi": np.floor, "rpi": np.ceil}[how[0]](values)
-        limits = np.iinfo(target)
-        return np.clip(np.nan_to_num(rounded), limits.min, limits.max).astype(target)
-    return values.astype(target)
-
-
-def _shifted(kind, values, count):
-    bits = 8 * values.dtype.itemsize
-    inside = np.minimum(count, bits - 1).astype(f"u{values.dtype.itemsize}").view(values.dtype)
-    shifted = values >> inside if kind == "shr" else values << inside
-    beyond = shifted >> values.dtype.type(1) if kind == "shr" else np.zeros_like(shifted)  # the sign, or zero
-    return np.where(count < bits, shifted, beyond)
-
-
-def _divided(a, b):
-    if a.dtype.kind == "f":
-        return a / b
-    if a.dtype.kind == "u":
-        return a // b
-    quotient = np.abs(a) // np.abs(b)
-    return np.where((a < 0) != (b < 0), -quotient, quotient)
-
-
-def _fused(a, b, c):
-    wide = np.float64 if np.asarray(a).dtype == np.float32 else np.longdouble
-    return (np.asarray(a).astype(wide) * np.asarray(b).astype(wide) + np.asarray(c).astype(wide)).astype(
-        c.dtype
-    )
-
-
-_OPERATIONS = {
-    "abs": np.abs, "add": np.add, "and": np.bitwise_and, "cvta": np.asarray, "div": _divided, "fma": _fused,
-    "max": np.fmax, "min": np.fmin, "mov": np.asarray, "mul": np.multiply, "neg": np.negative, "not": np.invert,
-    "or": np.bitwise_or, "rcp": lambda a: np.ones_like(a) / a, "rem": np.fmod, "sqrt": np.sqrt, "sub": np.subtract,
-    "xor": np.bitwise_xor,
-}  # fmt: skip
 
 
 def execute(program, memory, arguments, grid, block):
