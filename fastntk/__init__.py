@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from fastntk.predictions import Prediction, predict
     from fastntk.rates import Rates, convergence_rates
     from fastntk.regression import KernelRegression, kernel_regression
-    from fastntk.results import Diagnostics, Run
+    from fastntk.results import Diagnostics, Run, Sweep
     from fastntk.spectra import Eigenvalue, Enclosed, Spectrum, condition_number, lambda_min, spectrum
-    from fastntk.sweeps import Sweep, sweep
+    from fastntk.sweeps import sweep
     from fastntk.training import train
     from fastntk.verification import Verification, verify
 
@@ -59,7 +59,7 @@ _HOME = {
     "Run": "results",
     "SingularGramWarning": "errors",
     "Spectrum": "spectra",
-    "Sweep": "sweeps",
+    "Sweep": "results",
     "ToleranceError": "errors",
     "TwoLayerReLU": "network",
     "Verification": "verification",

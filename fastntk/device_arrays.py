@@ -142,6 +142,25 @@ def on_host(value: Any) -> Any:
     return value if gpu_of(value) is None else on_gpu("host_copy", value)
 
 
+def data_on_host(X: Any, y: Any, engine: str) -> tuple[Any, Any, str]:
+    """Data for work that trains: in host memory, and the engine: "cuda" for those that were on a GPU."""
+    if not together(X=X, y=y):
+        return X, y, engine
+    if engine not in ("auto", "cuda"):
+        raise ValueError(f"engine must be 'auto' or 'cuda' for data on a GPU, got {engine!r}")
+    return on_host(X), on_host(y), "cuda"
+
+
+def require_on_host(**arguments: Any) -> None:
+    """TypeError for the first argument that lives on a GPU."""
+    for name, value in arguments.items():
+        gpu = gpu_of(value)
+        if gpu is not None:
+            raise TypeError(
+                f"{name} must be in host memory, got {type(value).__name__} on {_place(gpu)}: copy it to the host"
+            )
+
+
 def empty(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> Any:
     """Uninitialised memory on the GPU."""
     return require().device_array(shape, dtype)

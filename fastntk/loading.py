@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
-from fastntk.results import Run
+from fastntk.results import Run, Sweep
 from fastntk.results.archive import read_archive
-from fastntk.sweeps import Sweep
 
 
 def load(path: str | os.PathLike[str]) -> Run | Sweep:

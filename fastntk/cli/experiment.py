@@ -28,7 +28,7 @@ from fastntk.cli.output import print_summary, write_provenance
 from fastntk.storage import ensure_folder
 
 if TYPE_CHECKING:
-    from fastntk.sweeps import Sweep
+    from fastntk.results import Sweep
 
 __all__ = ["reproduce", "sweep"]
 

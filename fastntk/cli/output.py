@@ -12,7 +12,7 @@ from fastntk.storage import atomic_write, ensure_parent
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fastntk.sweeps import Sweep
+    from fastntk.results import Sweep
 
 __all__ = ["check_matrix_path", "print_summary", "table_text", "write_matrix", "write_provenance"]
 

@@ -79,7 +79,7 @@ def train(
     """Train one two-layer ReLU network by gradient descent or flow and print where it ended."""
     from fastntk import checks
     from fastntk.errors import DivergenceError, ToleranceError
-    from fastntk.sweeps import Sweep
+    from fastntk.results import Sweep
     from fastntk.training import train as run_training
 
     checks.positive(settings["lr"], "--lr")

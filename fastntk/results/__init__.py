@@ -2,5 +2,6 @@
 
 from fastntk.results.diagnostics import Diagnostics
 from fastntk.results.run import METRICS, SERIES, Run
+from fastntk.results.sweep import Sweep
 
-__all__ = ["METRICS", "SERIES", "Diagnostics", "Run"]
+__all__ = ["METRICS", "SERIES", "Diagnostics", "Run", "Sweep"]
