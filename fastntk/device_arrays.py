@@ -142,13 +142,13 @@ def on_host(value: Any) -> Any:
     return value if gpu_of(value) is None else on_gpu("host_copy", value)
 
 
-def data_on_host(X: Any, y: Any, engine: str) -> tuple[Any, Any, str]:
-    """Data for work that trains: in host memory, and the engine: "cuda" for those that were on a GPU."""
-    if not together(X=X, y=y):
-        return X, y, engine
+def engine_for(engine: str, **data: Any) -> str:
+    """The engine that works on data: "cuda" if they live on a GPU; errors as of `together`, and for another engine."""
+    if not together(**data):
+        return engine
     if engine not in ("auto", "cuda"):
         raise ValueError(f"engine must be 'auto' or 'cuda' for data on a GPU, got {engine!r}")
-    return on_host(X), on_host(y), "cuda"
+    return "cuda"
 
 
 def require_on_host(**arguments: Any) -> None:

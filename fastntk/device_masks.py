@@ -33,6 +33,19 @@ class DevicePackedMasks:
         """A copy in host memory."""
         return PackedMasks(self.bits.copy_to_host(), self.shape)
 
+    def copy(self) -> "DevicePackedMasks":
+        """An independent copy on the GPU."""
+        device_arrays.require_memory(self.nbytes, f"another pattern of n={self.shape[0]} samples")
+        copied = DevicePackedMasks(
+            device_arrays.empty(self.bits.shape, self.bits.dtype), self.shape, self.library
+        )
+        copied.overwrite(self)
+        return copied
+
+    def overwrite(self, masks: "DevicePackedMasks") -> None:
+        """Take the bits of another pattern of this shape."""
+        self.bits.copy_to_device(masks.bits)
+
     @property
     def nbytes(self) -> int:
         """Bytes of the packed bits."""
@@ -46,8 +59,3 @@ class DevicePackedMasks:
 
     def __repr__(self) -> str:
         return f"DevicePackedMasks(n={self.shape[0]}, m={self.shape[1]}, {self.nbytes} bytes)"
-
-
-def on_host(masks: PackedMasks | DevicePackedMasks) -> PackedMasks:
-    """The pattern, or a copy in host memory if it lives on a GPU."""
-    return masks.to_host() if isinstance(masks, DevicePackedMasks) else masks

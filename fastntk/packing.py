@@ -121,8 +121,12 @@ class PackedMasks:
     def copy(self) -> "PackedMasks":
         """An independent copy."""
         copied = PackedMasks.empty(*self._shape)
-        copied.bits[...] = self.bits
+        copied.overwrite(self)
         return copied
+
+    def overwrite(self, masks: "PackedMasks") -> None:
+        """Take the bits of another pattern of this shape."""
+        self.bits[...] = masks.bits
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:

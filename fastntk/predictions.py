@@ -5,27 +5,24 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 
 from fastntk import checks
-from fastntk.backends import kernel_threads
-from fastntk.gram_matrix import GramOfPatterns, products
-from fastntk.kernels.cpu.masked_sums import masked_sums
-from fastntk.layout import column_tiles, padded_vector, table_scratch
+from fastntk.device_arrays import engine_for, on_host
 from fastntk.limit import limit_gram
-from fastntk.masks import forward_pass
+from fastntk.linearised import linearise
 from fastntk.network import TwoLayerReLU, initial_network
-from fastntk.packing import SAMPLES_PER_BYTE, PackedMasks
 from fastntk.results import Run
 
-__all__ = ["Prediction", "predict"]
+__all__ = ["PREDICTED", "Prediction", "predict"]
 
 SERIES = ("loss", "drift", "flips")
-_BLOCK = 4096  # neurons at a time: a few MB of pre-activations
+PREDICTED = {"layers": "first", "loss": "squared", "optimizer": "gd", "batch_size": None}
+"""What training is predicted: its settings, the names of loss and optimizer."""
 
 
 @dataclass(eq=False, repr=False)
@@ -57,13 +54,6 @@ class Prediction:
     eigenvalues: npt.NDArray[np.float64]
     projections: npt.NDArray[np.float64]
     settings: dict[str, Any] = field(default_factory=dict)
-
-    _MEANT: ClassVar[dict[str, Any]] = {
-        "layers": "first",
-        "loss": {"name": "squared"},
-        "optimizer": {"name": "gd"},
-        "batch_size": None,
-    }
 
     def __repr__(self) -> str:
         kernel, dynamics, width = (self.settings.get(key) for key in ("kernel", "dynamics", "width"))
@@ -97,9 +87,9 @@ class Prediction:
         self._check_dynamics(run)
         if run.lr is not None and not np.isclose(run.lr, self.settings["lr"], rtol=1e-12):
             raise ValueError(f"run: got step size {run.lr:g}, the prediction is for {self.settings['lr']:g}")
-        for key, expected in (self._MEANT | {"width": self.settings["width"]}).items():
+        for key, expected in (PREDICTED | {"width": self.settings["width"]}).items():
             got = run.provenance.get(key, expected)
-            if got != expected:
+            if (got["name"] if isinstance(got, dict) else got) != expected:
                 raise ValueError(f"run: got {key}={got!r}, the prediction is for {expected!r}")
         name_of_place = "step" if run.times is None else "time"
         common, mine, its = np.intersect1d(self._places, run.places, return_indices=True)
@@ -177,6 +167,7 @@ def predict(
     every: int = 1,
     kernel: str = "initial",
     times: npt.ArrayLike | None = None,
+    engine: str = "auto",
     dtype: npt.DTypeLike = "float32",
     kappa: float = 1.0,
     paired: bool = False,
@@ -198,6 +189,8 @@ def predict(
     times : array_like, optional
         Ascending, not negative: predict gradient flow at these times, ``e(t) = exp(-H t) e(0)``, instead; those of a
         run are ``run.times``.
+    engine : {"auto", "cuda"}
+        "cuda" computes u(0), H(0), drift and flips on a GPU; for data there "auto" is the same.
 
     Returns
     -------
@@ -209,12 +202,14 @@ def predict(
         If an argument is out of range, not finite, or shapes disagree.
     MemoryLimitError
         If the pattern does not fit in memory.
+    DeviceError
+        If "cuda" is asked for and no GPU can be used.
 
     Notes
     -----
-    Cost: H and its eigenvectors, O(n^3); then for each predicted step ``n^2 m / 8`` additions, as a step of training.
-    Loss in float64; drift and flips in the precision of the network.  Du et al. (arXiv 1810.02054), Section 4;
-    Arora et al. (arXiv 1901.08584), Theorem 4.1.
+    Cost: H and its eigenvectors, O(n^3), on the host; then for each predicted step ``n^2 m / 8`` additions, as a step
+    of training.  Loss in float64; drift and flips in the precision of the network.  Du et al. (arXiv 1810.02054),
+    Section 4; Arora et al. (arXiv 1901.08584), Theorem 4.1.
 
     Examples
     --------
@@ -225,18 +220,23 @@ def predict(
     >>> loss["relative"] < 0.01, drift["relative"] < 0.1
     (True, True)
     """
+    checks.choice(engine, "engine", ("auto", "cuda"))
+    engine = engine_for(engine, **{"X": X, "y": y, "net.W": getattr(net, "W", None)})
+    X, y = on_host(X), on_host(y)
+    if isinstance(net, TwoLayerReLU):
+        net = TwoLayerReLU(on_host(net.W), on_host(net.a))
     samples = checks.matrix(X, "X")
     labels = checks.vector(y, "y", len(samples), "X", np.float64)
     checks.choice(kernel, "kernel", ("initial", "limit"))
     lr = checks.positive(lr, "lr")
     start, _ = initial_network(samples, width, net, seed, dtype, kappa, paired)
     logged, instants = _instants(steps, every, lr, times)
-    masks, u = forward_pass(samples, start.W, start.a)
-    H = GramOfPatterns(samples, start.a)(masks) if kernel == "initial" else limit_gram(samples)
+    model = linearise(samples, start, engine)
+    H = model.gram() if kernel == "initial" else limit_gram(samples)
     if kernel == "limit":
         H *= np.square(start.a, dtype=np.float64).mean()
     values, vectors = scipy.linalg.eigh(H)
-    projections = vectors.T @ (u - labels)
+    projections = vectors.T @ (model.u - labels)
     if logged is None:
         factors, sums = _flow(values, instants)
     else:
@@ -244,7 +244,7 @@ def predict(
     with np.errstate(over="ignore"):
         loss = 0.5 * np.square(factors * projections).sum(axis=1)
         coefficients = (sums * projections) @ vectors.T
-    drift, flips = _moved(samples, start, masks, coefficients)
+    drift, flips = model.moved(coefficients)
     settings = {
         "width": start.width,
         "kernel": kernel,
@@ -283,31 +283,3 @@ def _flow(values: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray
     with np.errstate(divide="ignore", invalid="ignore"):
         sums = -np.expm1(exponents) / values
     return np.exp(exponents), np.where(values == 0.0, times[:, np.newaxis], sums)
-
-
-def _moved(
-    X: np.ndarray, net: TwoLayerReLU, masks: PackedMasks, coefficients: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Largest drift of a neuron and fraction of changed patterns for each row of coefficients."""
-    n, m, dtype = len(X), net.width, net.W.dtype
-    K = column_tiles(products(X), dtype)
-    lengths, flips = np.zeros(len(coefficients)), np.zeros(len(coefficients), dtype=np.int64)
-    with kernel_threads():
-        tables, sums = table_scratch(min(m, _BLOCK), dtype)
-        for first in range(0, m, _BLOCK):
-            here = slice(first, min(first + _BLOCK, m))
-            Z = net.W[here] @ X.T.astype(dtype)
-            bits = np.ascontiguousarray(masks.bits[:, first : first + _BLOCK])
-            block = PackedMasks(bits, (n, len(Z))).to_dense().T
-            scale = (net.a[here] / np.sqrt(m)).astype(dtype)
-            change = np.empty_like(Z)
-            for k, c in enumerate(coefficients):
-                masked_sums(
-                    bits, K, padded_vector(c, SAMPLES_PER_BYTE * len(bits), dtype), tables, sums, change
-                )
-                squares = np.einsum("ri,i,ri->r", change, c, block, optimize=False)
-                lengths[k] = max(lengths[k], float((scale.astype(np.float64) ** 2 * squares).max()))
-                change *= -scale[:, np.newaxis]
-                change += Z
-                flips[k] += np.count_nonzero((change >= 0.0) != block)
-    return np.sqrt(np.maximum(lengths, 0.0)), flips / (n * m)

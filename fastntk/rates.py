@@ -14,9 +14,10 @@ import numpy.typing as npt
 import scipy.linalg
 
 from fastntk import checks
-from fastntk.gram_matrix import GramOfPatterns
+from fastntk.device_arrays import engine_for, on_host
+from fastntk.engines import CHOICES
+from fastntk.linearised import linearise
 from fastntk.loss_plots import contraction, draw_losses
-from fastntk.masks import forward_pass
 from fastntk.network import initial_network
 from fastntk.optimizers import GradientDescent, HeavyBall, Nesterov, Optimizer
 from fastntk.plotting import write_figure
@@ -203,7 +204,7 @@ def convergence_rates(
     Parameters
     ----------
     X, y, width, seed, engine, kappa, paired, threads, progress
-        As in `train`.
+        As in `train`; data on a GPU are copied to the host once, and the runs keep arrays of the host.
     steps : int, optional
         At least 1.  By default as many as gradient descent needs for a factor 1e-10, at most 1000.
     dtype : {"float64", "float32"}
@@ -220,6 +221,8 @@ def convergence_rates(
         If an argument is out of range, or H(0) is singular within rounding: then no method has a linear rate.
     DivergenceError
         If the kernel moves so far that a step is too large for it; a wider network helps.
+    DeviceError
+        If "cuda" is asked for and no GPU can be used.
 
     Notes
     -----
@@ -234,13 +237,15 @@ def convergence_rates(
     >>> [row["method"] for row in sorted(rates.table(), key=lambda row: row["measured"])]
     ['heavy ball', 'Nesterov', 'gradient descent']
     """
+    checks.choice(engine, "engine", CHOICES)
+    engine, X, y = engine_for(engine, X=X, y=y), on_host(X), on_host(y)
     samples = checks.matrix(X, "X")
     labels = checks.vector(y, "y", len(samples), "X", np.float64)
     if steps is not None:
         steps = checks.integer(steps, "steps", 1)
     net, _ = initial_network(samples, width, None, seed, dtype, kappa, paired)
-    masks, u = forward_pass(samples, net.W, net.a)
-    values, vectors = scipy.linalg.eigh(GramOfPatterns(samples, net.a)(masks))
+    start = linearise(samples, net, engine)
+    values, vectors = scipy.linalg.eigh(start.gram())
     least, largest = float(values[0]), float(values[-1])
     if not least > 1e-12 * largest:
         raise ValueError(
@@ -251,7 +256,7 @@ def convergence_rates(
     if steps is None:
         slowest = max(tunings["gradient descent"].factor, _TARGET)
         steps = min(max(math.ceil(math.log(_TARGET) / math.log(slowest)), 2), _MOST_STEPS)
-    projections = vectors.T @ (u - labels)
+    projections = vectors.T @ (start.u - labels)
     runs, linearised = {}, {}
     for name, tuning in tunings.items():
         linearised[name] = _linear_losses(values, projections, tuning, steps)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastntk import checks
-from fastntk.device_arrays import data_on_host
+from fastntk.device_arrays import engine_for, on_host
 from fastntk.progress import Progress, SweepBar
 from fastntk.results import Run, Sweep, provenance
 from fastntk.resume import finished_runs, run_file
@@ -107,7 +107,7 @@ def sweep(
     from fastntk.metrics import chosen, chosen_snapshots
     from fastntk.training import LAYERS
 
-    X, y, engine = data_on_host(X, y, engine)
+    engine, X, y = engine_for(engine, X=X, y=y), on_host(X), on_host(y)
     X = checks.matrix(X, "X")
     y = checks.vector(y, "y", X.shape[0], "X")
     objective, method = losses.resolve(loss), optimizers.resolve(optimizer)

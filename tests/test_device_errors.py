@@ -96,13 +96,18 @@ def test_bad_arguments_come_before_a_missing_gpu(monkeypatch):
         fastntk.train(np.eye(2), np.ones(2), width=2, engine="cuda", lr=-1.0)
 
 
-@pytest.mark.parametrize("command", ["train", "sweep", "reproduce"])
+@pytest.mark.parametrize("command", ["train", "sweep", "reproduce", "rates", "verify"])
 def test_command_line(monkeypatch, tmp_path, command):
     """One line and status 2; nothing is left but the folder that was asked for."""
     monkeypatch.setattr(jit_cuda, "problem", lambda: "nothing there")
     data = tmp_path / "data.csv"
     data.write_text("x,y\n1,2\n3,4\n")
-    widths = ["--width", "4"] if command == "train" else ["--widths", "4", "--out", str(tmp_path / "out")]
+    out = ["--out", str(tmp_path / ("out.png" if command == "rates" else "out"))]
+    widths = [
+        "--width" if command in ("train", "rates") else "--widths",
+        "4",
+        *(out if command != "train" else []),
+    ]
     done = CliRunner().invoke(main, [command, "--data", str(data), *widths, "--engine", "cuda"])
     assert (done.exit_code, done.output) == (2, "Error: CUDA cannot be used: nothing there\n")
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path != data]

@@ -140,7 +140,7 @@ def engine_option(command: Command) -> Command:
         type=click.Choice(["auto", "dual", "primal", "cuda"]),
         default="auto",
         show_default=True,
-        help="cuda: on a GPU.",
+        help="What trains; cuda: dual or primal on a GPU.",
     )(command)
 
 

@@ -8,7 +8,14 @@ from typing import Any
 import click
 
 from fastntk.cli.errors import Diverged, Interrupted
-from fastntk.cli.options import check_threads, data_option, load_data, progress_option, threads_option
+from fastntk.cli.options import (
+    check_threads,
+    data_option,
+    engine_option,
+    load_data,
+    progress_option,
+    threads_option,
+)
 from fastntk.cli.output import table_text
 from fastntk.storage import ensure_parent
 
@@ -28,6 +35,7 @@ __all__ = ["rates"]
     help="Default: until gradient descent has reduced the loss by 1e-10, at most 1000.",
 )
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float64", show_default=True)
+@engine_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

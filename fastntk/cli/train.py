@@ -25,8 +25,6 @@ from fastntk.storage import ensure_folder, ensure_parent
 
 __all__ = ["train"]
 
-_PREDICTED = {"layers": "first", "loss": "squared", "optimizer": "gd", "batch_size": None}
-
 
 @click.command(
     epilog="Exit status: 2 bad input, 3 training diverged or a flow missed its tolerance (the log is in the "
@@ -109,8 +107,10 @@ def train(
     if prediction is not None:
         from fastntk.predictions import predict
 
-        shared = ("width", "steps", "lr", "seed", "every", "dtype", "kappa", "paired")
-        predict(X, y, times=run.times, **{name: settings[name] for name in shared}).plot(run, prediction)
+        names = ("width", "steps", "lr", "seed", "every", "dtype", "kappa", "paired")
+        shared = {name: settings[name] for name in names}
+        engine = "cuda" if settings["engine"] == "cuda" else "auto"
+        predict(X, y, times=run.times, engine=engine, **shared).plot(run, prediction)
     if diagnostics is not None and run.diagnostics is not None:
         for figure in ("diagnostics.png", "diagnostics.pdf"):
             run.diagnostics.plot(diagnostics / figure)
@@ -121,9 +121,10 @@ def train(
 def _check_prediction(path: Path, settings: dict[str, Any]) -> None:
     """Refuse, before the work, a figure of another kind and a run that is not what is predicted."""
     from fastntk.plotting import figure_suffix
+    from fastntk.predictions import PREDICTED
 
     figure_suffix(path, "--prediction")
-    for name, expected in _PREDICTED.items():
+    for name, expected in PREDICTED.items():
         if settings[name] != expected:
             option = f"--{name.replace('_', '-')}"
             raise ValueError(

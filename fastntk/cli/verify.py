@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from fastntk.cli.errors import Interrupted
-from fastntk.cli.options import IntList, progress_option, threads_option, use_threads
+from fastntk.cli.options import IntList, engine_option, progress_option, threads_option, use_threads
 from fastntk.storage import ensure_folder
 
 __all__ = ["verify"]
@@ -36,6 +36,7 @@ __all__ = ["verify"]
 )
 @click.option("--steps", type=click.IntRange(min=1), default=100, show_default=True)
 @click.option("--delta", type=float, default=0.1, show_default=True, help="Failure probability.")
+@engine_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -1,7 +1,8 @@
 """The limit kernels where scikit-learn's users are: a kernel for Gaussian processes, and two estimators.
 
 `NTKKernel` is a ``sklearn.gaussian_process.kernels.Kernel``; it is also what ``KernelRidge(kernel=...)``,
-``SVC(kernel=...)`` and ``KernelPCA(kernel=...)`` accept. This package needs scikit-learn; fastntk does not.
+``SVC(kernel=...)`` and ``KernelPCA(kernel=...)`` accept. This package needs scikit-learn; fastntk does not. Like
+scikit-learn it computes on the host: arrays on a GPU are a TypeError.
 """
 
 try:

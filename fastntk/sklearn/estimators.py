@@ -9,6 +9,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastntk import checks
+from fastntk.device_arrays import require_on_host
 from fastntk.sklearn.dual import dual_coefficients
 from fastntk.sklearn.kernel import NTKKernel
 
@@ -44,6 +45,7 @@ class _DualModel(BaseEstimator):
 
     def _values(self, X: npt.ArrayLike) -> np.ndarray:
         check_is_fitted(self)
+        require_on_host(X=X)
         samples = validate_data(self, X, reset=False, dtype=(np.float64, np.float32))
         values = np.empty((len(samples), *self.dual_coef_.shape[1:]))
         step = max(1, _BLOCK // len(self.X_fit_))
@@ -100,6 +102,7 @@ class NTKRegressor(RegressorMixin, MultiOutputMixin, _DualModel):
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
         """Fit to samples `X`, shape (n, d), and targets `y`, shape (n,) or (n, targets)."""
+        require_on_host(X=X, y=y)
         samples, targets = validate_data(
             self, X, y, dtype=(np.float64, np.float32), copy=True, multi_output=True, y_numeric=True
         )
@@ -153,6 +156,7 @@ class NTKClassifier(ClassifierMixin, _DualModel):
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
         """Fit to samples `X`, shape (n, d), and labels `y`, shape (n,), of two or more classes."""
+        require_on_host(X=X, y=y)
         samples, labels = validate_data(self, X, y, dtype=(np.float64, np.float32), copy=True)
         check_classification_targets(labels)
         self.classes_, classes = np.unique(labels, return_inverse=True)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from sklearn.gaussian_process.kernels import Kernel
 
 from fastntk import checks
+from fastntk.device_arrays import require_on_host
 from fastntk.limit import LimitGram, limit_source
 from fastntk.tiled import compute
 
@@ -100,6 +101,7 @@ class NTKKernel(Kernel):
 
     def _points(self, X: npt.ArrayLike, name: str) -> np.ndarray:
         """Rows of `X` with the coordinate of the bias."""
+        require_on_host(**{name: X})
         rows = checks.matrix(X, name)
         bias = checks.nonnegative(self.bias, "bias")
         return np.column_stack([rows, np.full(len(rows), bias, rows.dtype)]) if bias else rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -116,10 +117,17 @@ class Evidence:
 
 
 def gather(
-    facts: Facts, widths: list[int], seeds: list[int], draws: int, steps: int, report: Callable[[str], object]
+    facts: Facts,
+    widths: list[int],
+    seeds: list[int],
+    draws: int,
+    steps: int,
+    engine: str,
+    report: Callable[[str], object],
 ) -> Evidence:
-    """Measure everything; `report` is told what is being measured."""
+    """Measure everything, runs by that engine; `report` is told what is being measured."""
     found = Evidence(facts, widths, seeds)
+    run_of = functools.partial(_run, facts, engine=engine)
     found.with_copy = _with_copy(facts)
     flow_end = _FLOW * steps * found.largest_step
     joint_end = _JOINT * steps * 2.0 / largest_of_both(facts.X)
@@ -137,14 +145,14 @@ def gather(
             report(f"training, width {width}, seed {seed}")
             for part in FRACTIONS:
                 metrics = "all" if part == _MAIN else ("loss", "drift")
-                run = _run(facts, width, seed, metrics, steps=steps, lr=part * found.largest_step)
+                run = run_of(width, seed, metrics, steps=steps, lr=part * found.largest_step)
                 found.descent.setdefault(part, []).append(run)
             flow = ("loss", "drift", "lambda_min")
-            found.flow.append(_run(facts, width, seed, flow, **_flow(flow_end)))
-            both = _run(facts, width, seed, ("loss", "drift"), **_flow(joint_end), layers="both")
+            found.flow.append(run_of(width, seed, flow, **_flow(flow_end)))
+            both = run_of(width, seed, ("loss", "drift"), **_flow(joint_end), layers="both")
             found.joint.append(both)
             if found.theory_step is not None:
-                run = _run(facts, width, seed, ("loss", "drift"), steps=steps, lr=found.theory_step, every=10)
+                run = run_of(width, seed, ("loss", "drift"), steps=steps, lr=found.theory_step, every=10)
                 found.theory.append(run)
     return found
 

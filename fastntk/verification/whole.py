@@ -14,6 +14,8 @@ from typing import Any
 import numpy.typing as npt
 
 from fastntk import checks, datasets
+from fastntk.device_arrays import engine_for, on_host, require
+from fastntk.engines import CHOICES
 from fastntk.results import provenance
 from fastntk.storage import atomic_write, ensure_folder
 from fastntk.verification import initial, trajectories
@@ -121,6 +123,7 @@ def verify(
     draws: int = 20,
     steps: int = 100,
     delta: float = 0.1,
+    engine: str = "auto",
     progress: bool | Callable[[str], object] = False,
 ) -> Verification:
     """Check every statement of the theory on data: what it says, what was measured, whether it held, with what slack.
@@ -131,7 +134,7 @@ def verify(
     ----------
     X, y : array_like, shapes (n, d) and (n,), optional
         Default: ``fastntk.datasets.sphere(200, 200)``.  Data that do not meet a statement's hypotheses are measured
-        all the same; the statement then says that it does not apply, and why.
+        all the same; the statement then says that it does not apply, and why.  Data on a GPU are copied to the host.
     widths, seeds : iterable of int
         Every pair is trained.
     draws : int
@@ -140,6 +143,8 @@ def verify(
         Gradient steps of a run, at least 1; the times of gradient flow are in proportion.
     delta : float
         Failure probability of the statements, between 0 and 1.
+    engine : {"auto", "dual", "primal", "cuda"}
+        Of the runs, as in `train`; for data on a GPU "auto" is "cuda".  All else is computed on the host.
     progress : bool or callable
         True prints what is being measured on a terminal; a callable is called with it.
 
@@ -152,6 +157,8 @@ def verify(
     ------
     ValueError, TypeError
         If an argument is out of range, not finite, or shapes disagree, or only one of X and y is given.
+    DeviceError
+        If "cuda" is asked for and no GPU can be used.
 
     Notes
     -----
@@ -173,6 +180,8 @@ def verify(
         raise ValueError("X and y must be given together, got " + ("X" if y is None else "y") + " alone")
     if X is None or y is None:
         X, y = datasets.sphere(200, 200)
+    checks.choice(engine, "engine", CHOICES)
+    engine, X, y = engine_for(engine, X=X, y=y), on_host(X), on_host(y)
     samples = checks.matrix(X, "X", "float64")
     labels = checks.vector(y, "y", len(samples), "X", "float64")
     all_widths = checks.distinct_integers(widths, "widths", 1)
@@ -181,12 +190,14 @@ def verify(
     delta = checks.positive(delta, "delta")
     if delta >= 1.0:
         raise ValueError(f"delta must be below 1, got {delta:g}")
+    if engine == "cuda":
+        require()  # before the work
     began = time.perf_counter()
     facts = Facts.of(samples, labels, delta)
-    evidence = gather(facts, all_widths, all_seeds, draws, steps, _reporter(progress))
+    evidence = gather(facts, all_widths, all_seeds, draws, steps, engine, _reporter(progress))
     statements = [statement(evidence) for statement in _STATEMENTS]
     settings = {"widths": all_widths, "seeds": all_seeds, "draws": draws, "steps": steps, "delta": delta}
-    settings["data"] = provenance.describe_data(samples, labels)
+    settings |= {"engine": engine, "data": provenance.describe_data(samples, labels)}
     return Verification(statements, exponents(evidence.main), evidence, settings, time.perf_counter() - began)
 
 
