@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 import re
+import shutil
 import subprocess
 from types import SimpleNamespace
 
@@ -11,7 +12,9 @@ from cuda import pathfinder
 from numba import types
 
 import fastntk.kernels.cuda
+from fastntk import jit_cuda
 from fastntk.jit_cuda import cuda
+from fastntk.kernels.cuda import losses
 
 ARCHITECTURES = [(8, 0), (9, 0)]
 REGISTERS = 65536  # of a multiprocessor, on both
@@ -175,6 +178,67 @@ def test_splitting_is_not_fused(device):
     """x - high - middle in one rounding each, or the three parts would not be the whole."""
     device((9, 0))
     assert "fma" not in compiled("expansion.split_kernel", dict(SIGNATURES)["expansion.split_kernel"], (9, 0))
+
+
+CACHED = """
+import importlib.util, json, sys
+from types import SimpleNamespace
+from numba import types
+from numba.cuda import dispatcher
+from numba.cuda.cudadrv import devices
+
+device = SimpleNamespace(compute_capability=(9, 0))
+dispatcher.get_current_device = lambda: device
+devices.get_context = lambda *number: SimpleNamespace(device=device)
+dispatcher._Kernel.bind = lambda kernel: kernel._codelibrary.get_cubin()  # loading it takes a driver
+spec = importlib.util.spec_from_file_location("test_ptx", sys.argv[1])
+tests = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tests)
+found = {}
+for name, arguments in tests.signatures(types):
+    if name.rpartition(".")[2] in sys.argv[2:]:
+        kernel = tests.KERNELS[name]
+        kernel.compile(arguments)
+        cubin = kernel.overloads[arguments]._codelibrary.get_cubin().code
+        found[f"{name} {arguments}"] = [sum(kernel.stats.cache_hits.values()), cubin.hex()]
+print(json.dumps(found))
+"""
+# In two precisions; with launch bounds; closing over device functions; calling one of another file.
+KEPT = "masked_sums_float32_kernel", "limit_float32_kernel", "limit_float64_kernel", "forward_kernel"
+
+
+def test_compiled_kernels_are_kept_until_a_source_changes(python, tmp_path):
+    """The second process loads what the first one compiled; after a change in any kernel's file nothing is loaded."""
+    shutil.copytree(
+        fastntk.kernels.__path__[0] + "/..", tmp_path / "fastntk", ignore=shutil.ignore_patterns("*.nb?")
+    )
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+
+    def compiled_by_a_process():
+        found = python(CACHED, __file__, *KEPT, env=environment, path=tmp_path)
+        hits, code = zip(*found.values(), strict=True)
+        return dict(zip(found, code, strict=True)), max(hits), min(hits)
+
+    first, *hits = compiled_by_a_process()
+    assert hits == [0, 0]
+    assert len(first) == len(set(first.values())) == 6
+    again, _, fewest = compiled_by_a_process()
+    assert again == first
+    assert fewest > 0
+    source = tmp_path / "fastntk" / "kernels" / "cuda" / "forward.py"
+    with source.open("a") as file:
+        file.write("\n# changed\n")
+    changed, *hits = compiled_by_a_process()
+    assert changed == first
+    assert hits == [0, 0]
+
+
+def test_without_a_writable_place_kernels_are_compiled_anew(monkeypatch):
+    monkeypatch.setattr("numba.cuda.core.caching.CacheImpl._locator_classes", [])
+    kernel = jit_cuda.kernel(losses.add_scaled_kernel.py_func)
+    assert kernel.stats.cache_path is None
+    monkeypatch.undo()
+    assert jit_cuda.kernel(losses.add_scaled_kernel.py_func).stats.cache_path is not None
 
 
 SUCCESSOR = """
