@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 import fastntk
-from benchmarks import gpu_cases, gpu_limits
+from benchmarks import gpu_cases, gpu_limits, gpu_steps
 from benchmarks.case import OURS
 from benchmarks.gpu_cases import GpuWork
 from benchmarks.gpu_sides import Library
@@ -29,13 +29,22 @@ ROOT = Path(__file__).resolve().parent.parent
 # Name, what makes the work, its sizes, and those of --quick.
 CASES: tuple[tuple[str, Callable[..., GpuWork], dict[str, int], dict[str, int]], ...] = (
     ("co-activation counts", gpu_cases.counts, {"n": 8192, "m": 131072}, {"n": 18, "m": 64}),
+    ("flip count", gpu_cases.flips, {"n": 8192, "m": 131072}, {"n": 10, "m": 40}),
     ("masked sums", gpu_cases.masked_sums, {"n": 4096, "p": 4096, "m": 131072}, {"n": 10, "p": 5, "m": 40}),
     ("limit gram", gpu_cases.limit_gram, {"n": 8192, "d": 1024}, {"n": 9, "d": 4}),
     (
-        "training step, dual",
-        gpu_cases.dual_step,
-        {"n": 4096, "d": 4096, "m": 131072},
+        "activation masks",
+        gpu_cases.activation_masks,
+        {"n": 8192, "d": 1024, "m": 65536},
         {"n": 9, "d": 4, "m": 40},
+    ),
+    ("gram from W", gpu_cases.gram, {"n": 8192, "d": 1024, "m": 65536}, {"n": 9, "d": 4, "m": 40}),
+    ("training step, dual", gpu_steps.dual, {"n": 4096, "d": 4096, "m": 131072}, {"n": 9, "d": 4, "m": 40}),
+    (
+        "training step, primal",
+        gpu_steps.primal,
+        {"n": 8192, "d": 1024, "m": 65536},
+        {"n": 9, "d": 2, "m": 40},
     ),
 )
 FLOORS = {  # times faster than the other side that a device of the H200's class must reach
@@ -130,7 +139,7 @@ def _seconds(call: Callable[[], Any], quick: bool) -> float:
     """Seconds of one of several calls in a row, between two events of the default stream, after an uncounted one."""
     cuda = device_arrays.require()
     once = _between(cuda, call, 1)
-    return _between(cuda, call, 1 if quick else max(1, int(AT_LEAST / once)))
+    return once if quick else _between(cuda, call, max(1, int(AT_LEAST / once)))
 
 
 def _between(cuda: Any, call: Callable[[], Any], calls: int) -> float:
@@ -152,7 +161,8 @@ def _reproduce(quick: bool) -> dict[str, Any]:
     widths, steps = ([4], 1) if quick else ([500, 1000, 2000, 4000, 8000], 100)
     seconds, last = {}, []
     for side, engine in ((OURS, "cuda"), ("CPU", "auto")):
-        fastntk.train(X, y, width=widths[0], steps=1, metrics="all", engine=engine)  # compiles
+        if not quick:
+            fastntk.train(X, y, width=widths[0], steps=1, metrics="all", engine=engine)  # compiles
         began = time.perf_counter()
         sweep = fastntk.sweep(X, y, widths=widths, steps=steps, metrics="all", engine=engine)
         seconds[side] = time.perf_counter() - began

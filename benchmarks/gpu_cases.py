@@ -1,4 +1,4 @@
-"""What is measured on a GPU: our side with and without transfers, the others, and the work against a device's limit."""
+"""The operations that are measured on a GPU: our side with and without transfers, the others, the work, its limit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,8 +10,10 @@ import fastntk
 from benchmarks import gpu_sides
 from benchmarks.case import OURS
 from benchmarks.gpu_sides import Library
-from fastntk.cuda.dual import CudaDualEngine
-from fastntk.device_arrays import empty, upload, zeros
+from fastntk.device_arrays import empty, upload
+from fastntk.device_masks import DevicePackedMasks
+from fastntk.kernels.cuda.conversion import zero
+from fastntk.kernels.cuda.flips import flip_count
 from fastntk.kernels.cuda.plans import Counting, MaskedSums
 from fastntk.packing import PackedMasks, byte_rows, padded_width
 
@@ -42,8 +44,8 @@ def _on_host(array: Any) -> np.ndarray:
     return np.asarray(array.copy_to_host())
 
 
-def _random_masks(n: int, m: int) -> tuple[np.ndarray, PackedMasks]:
-    dense = np.random.default_rng(0).integers(0, 2, (n, m), dtype=np.uint8).astype(np.bool_)
+def _random_masks(n: int, m: int, seed: int = 0) -> tuple[np.ndarray, PackedMasks]:
+    dense = np.random.default_rng(seed).integers(0, 2, (n, m), dtype=np.uint8).astype(np.bool_)
     return dense, PackedMasks.from_dense(dense)
 
 
@@ -109,24 +111,64 @@ def limit_gram(n: int, d: int) -> GpuWork:
     return work
 
 
-def dual_step(n: int, d: int, m: int) -> GpuWork:
-    """A training step of the dual engine with loss, flips and drift; outputs are compared at the start."""
-    work = GpuWork(2.0 * n * n * m, "2 n^2 m flops of the masked sums", "float32", bound=1e-4)
-    X, y = fastntk.datasets.sphere(n, d, seed=0)
-    net, lr = fastntk.TwoLayerReLU.init(d, m, seed=0), 1e-3
-    engine, labels, squared = CudaDualEngine(X, net), upload(y), fastntk.losses.Squared()
-    start, log, flips = engine.u, empty(2, np.float64), zeros(1, np.int64)
+def flips(n: int, m: int) -> GpuWork:
+    """Flip count of two random patterns; the others' patterns take a byte an entry."""
+    work = GpuWork(n * m / 4, "n m / 4 bytes read", "memory")
+    (dense, masks), (other_dense, other) = _random_masks(n, m), _random_masks(n, m, seed=1)
+    before, after = (upload(pattern.bits).view(np.uint32) for pattern in (masks, other))
+    out = empty(1, np.int64)
 
-    def ours() -> None:
-        engine.evaluate(squared, labels, log, 0)
-        engine.log_flips(flips, 0)
-        engine.log_drift(log, 1)
-        engine.advance(lr)
+    def ours() -> Any:
+        zero(out)
+        flip_count(before, after, out, 0)
+        return out
 
-    work.sides = {OURS: (ours, lambda _: start)}
+    def transfers() -> int:
+        return fastntk.flip_count(*map(DevicePackedMasks.from_host, (masks, other)))
+
+    work.sides = {OURS: (ours, _on_host), TRANSFERS: (transfers, np.asarray)}
     for library in Library.installed():
-        for compiled in (False, True) if library.name == "torch" else (False,):
-            name = f"{library.name} {'compiled, tf32' if compiled else 'float32'}"
-            step = gpu_sides.Step(library, X, y, net.W, net.a, lr, compiled)
-            work.sides[name] = step, library.host
+        work.sides[library.name] = gpu_sides.flips(library, dense, other_dense), library.host
+    return work
+
+
+def _samples_and_weights(n: int, d: int, m: int) -> tuple[np.ndarray, np.ndarray]:
+    X = fastntk.datasets.sphere(n, d, seed=0)[0].astype(np.float32)
+    return X, fastntk.TwoLayerReLU.init(d, m, seed=0).W
+
+
+def activation_masks(n: int, d: int, m: int) -> GpuWork:
+    """Activation pattern from weights; active neurons of each sample are compared: rounding decides an entry near 0."""
+    work = GpuWork(2.0 * n * d * m, "2 n d m flops of the product", "float32", bound=1e-4)
+    X, W = _samples_and_weights(n, d, m)
+    there = upload(X), upload(W)
+    nothing = PackedMasks.empty(n, m)
+    nothing_there = DevicePackedMasks.from_host(nothing)
+    work.sides = {
+        OURS: (
+            lambda: fastntk.activation_masks(*there),
+            lambda masks: _on_host(fastntk.flip_marginals(masks, nothing_there)[0]),
+        ),
+        TRANSFERS: (
+            lambda: fastntk.activation_masks(upload(X), upload(W)).to_host(),
+            lambda masks: fastntk.flip_marginals(masks, nothing)[0],
+        ),
+    }
+    for library in Library.installed():
+        way, numbers = gpu_sides.activation_masks(library, X, W)
+        work.sides[f"{library.name} float32"] = way, numbers
+    return work
+
+
+def gram(n: int, d: int, m: int) -> GpuWork:
+    """Gram matrix from weights: pattern, counts, products of samples; in float64, the others' in float32."""
+    work = GpuWork(float(n) * n * m, "n^2 m bit products of the counts", "popcount", bound=1e-4)
+    X, W = _samples_and_weights(n, d, m)
+    there = upload(X), upload(W)
+    work.sides = {
+        OURS: (lambda: fastntk.gram(*there), _on_host),
+        TRANSFERS: (lambda: _on_host(fastntk.gram(upload(X), upload(W))), np.asarray),
+    }
+    for library in Library.installed():
+        work.sides[f"{library.name} float32"] = gpu_sides.gram(library, X, W), library.host
     return work

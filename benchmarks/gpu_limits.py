@@ -21,6 +21,8 @@ class Device:
     memory_bytes: int | None
     multiprocessors: int | None
     clock_hz: float | None
+    memory_hz: float | None
+    memory_bits: int | None
     package: str | None
 
 
@@ -30,23 +32,28 @@ def device() -> Device:
     current = cuda.get_current_device()
     capability = ".".join(map(str, current.compute_capability))
     if simulated():
-        return Device("simulator", capability, None, None, None, package())
+        return Device("simulator", capability, None, None, None, None, None, package())
     total = int(cuda.current_context().get_memory_info().total)
-    clock = 1e3 * current.CLOCK_RATE
+    clocks = 1e3 * current.CLOCK_RATE, 1e3 * current.MEMORY_CLOCK_RATE
     return Device(
-        device_arrays.device_name(), capability, total, int(current.MULTIPROCESSOR_COUNT), clock, package()
-    )
+        device_arrays.device_name(), capability, total, int(current.MULTIPROCESSOR_COUNT), *clocks,
+        int(current.GLOBAL_MEMORY_BUS_WIDTH), package(),
+    )  # fmt: skip
 
 
 def limits(found: Device) -> dict[str, dict[str, Any]]:
-    """Peak rates in units of 1e9 a second: bit products by popcount, and float32 flops without matrix units.
+    """Peak rates in units of 1e9 a second: bit products by popcount, float32 flops without matrix units, memory.
 
     A rate above its limit means that matrix units did the work, or that it was avoided.
     """
-    if found.multiprocessors is None or found.clock_hz is None:
+    if None in (found.multiprocessors, found.clock_hz, found.memory_hz, found.memory_bits):
         return {}
     cycles = 1e-9 * found.multiprocessors * found.clock_hz
     return {
         "popcount": {"rate": POPCOUNTS * cycles, "unit": "Gbit/s"},
         "float32": {"rate": FLOPS * cycles, "unit": "Gflop/s"},
+        "memory": {
+            "rate": 1e-9 * 2 * found.memory_hz * found.memory_bits / 8,
+            "unit": "GB/s",
+        },  # twice a cycle
     }

@@ -107,3 +107,28 @@ def masked_sums(library: Library, masks: np.ndarray, V: np.ndarray) -> Callable[
     """``M^T V`` on an expanded mask."""
     M, dense = library.array(masks.astype(np.float32)), library.array(V)
     return lambda: M.T @ dense
+
+
+def flips(library: Library, before: np.ndarray, after: np.ndarray) -> Callable[[], Any]:
+    """Differing entries of two boolean masks."""
+    A, B = library.array(before), library.array(after)
+    return lambda: (A != B).sum()
+
+
+def activation_masks(
+    library: Library, X: np.ndarray, W: np.ndarray
+) -> tuple[Callable[[], Any], Callable[[Any], np.ndarray]]:
+    """A boolean mask, and what counts the active neurons of each sample."""
+    rows, weights = library.array(X), library.array(W)
+    return lambda: rows @ weights.T >= 0, lambda M: library.host(M.sum(1))
+
+
+def gram(library: Library, X: np.ndarray, W: np.ndarray) -> Callable[[], Any]:
+    """Finite-width Gram matrix by products of expanded masks."""
+    rows, weights = library.array(X), library.array(W)
+
+    def compute() -> Any:
+        M = (rows @ weights.T >= 0) * library.array(np.float32(1.0))
+        return (rows @ rows.T) * (M @ M.T) / len(weights)
+
+    return compute

@@ -202,7 +202,7 @@ def gpu(report: Mapping[str, Any]) -> str:
         if "error" in row:
             lines.append([*start, row["error"], "", "", "", ""])
             continue
-        share = f"{100 * row['share']:.0f} % {row['limit']}" if "share" in row else "–"
+        share = f"{100 * row['share']:.3g} % {row['limit']}" if "share" in row else "–"
         lines.append([*start, OURS, seconds(row["seconds"][OURS]), "", share, ""])
         for side, ratio in row["ratios"].items():
             floor = ratio.get("floor")
@@ -216,5 +216,17 @@ def gpu(report: Mapping[str, Any]) -> str:
         f"- beside it: {libraries or 'no other library'}",
         f"- made: {report['environment']['created']}, {report['mode']} mode",
     ]
+    head += [
+        f"- limit of {name}: {limit['rate']:.4g} {limit['unit']}" for name, limit in report["limits"].items()
+    ]
     headings = ["work", "size", "side", "time", "fastntk is faster", "share of the limit", "required"]
-    return "\n".join(head) + "\n\n" + table(headings, lines)
+    counted = [f"- {row['case']}: {row['formula']}" for row in report["rows"] if "formula" in row]
+    parts = [
+        "\n".join(head),
+        table(headings, lines),
+        "How work is counted:",
+        "\n".join(counted),
+        'A side "with transfers" starts from arrays of the host and ends with its result there. Limits follow from '
+        "clock rates, without matrix units; above 100 % these did the work, or it was avoided.",
+    ]
+    return "\n\n".join(parts)

@@ -29,7 +29,8 @@ class _Context:
         self._driver, self.memory, self._pointers = driver, Memory(), {}
         self.device = SimpleNamespace(
             id=0, name="emulation", uuid="GPU-emulated", compute_capability=(9, 0), CLOCK_RATE=10**6,
-            MULTIPROCESSOR_COUNT=1, get_primary_context=lambda: self,
+            MULTIPROCESSOR_COUNT=1, MEMORY_CLOCK_RATE=10**6, GLOBAL_MEMORY_BUS_WIDTH=64,
+            get_primary_context=lambda: self,
         )  # fmt: skip
         self.deallocations = SimpleNamespace(clear=lambda: None)
 
