@@ -63,8 +63,11 @@ ROUNDS, AT_LEAST = 7, 0.2  # rounds, and seconds a side runs in each
 @click.option("--quick", is_flag=True, help="Tiny sizes, one round: to see that everything runs.")
 @click.option("--tests/--no-tests", default=True, help="Run the tests marked gpu first.")
 def main(out: Path, quick: bool, tests: bool) -> None:
-    """Run tests and benchmarks on the GPU and write gpu.json; exit status 1 if a test or an answer was wrong."""
-    device_arrays.require()
+    """Run tests and benchmarks on the GPU and write gpu.json; exit status 1 without one, or if something was wrong."""
+    try:
+        device_arrays.require()
+    except fastntk.DeviceError as error:
+        raise click.ClickException(str(error)) from None
     out.mkdir(parents=True, exist_ok=True)
     report = measure(quick, run_tests() if tests else None)
     (out / "gpu.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

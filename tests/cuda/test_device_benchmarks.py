@@ -112,6 +112,16 @@ def test_every_row_of_the_report_is_legible():
         assert line in text.splitlines()
 
 
+def test_without_a_device(tmp_path, monkeypatch):
+    def require():
+        raise fastntk.DeviceError("CUDA cannot be used: nothing there")
+
+    monkeypatch.setattr("fastntk.device_arrays.require", require)
+    done = CliRunner().invoke(gpu.main, ["--out", str(tmp_path / "out")])
+    assert (done.exit_code, done.output) == (1, "Error: CUDA cannot be used: nothing there\n")
+    assert not (tmp_path / "out").exists()
+
+
 def test_not_measured(tmp_path):
     assert document.cuda({"gpu": gpu_report(tmp_path)}) == "not measured"
 
