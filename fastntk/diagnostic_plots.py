@@ -29,10 +29,8 @@ def plot_diagnostics(seen: Diagnostics, path: str | os.PathLike[str], dpi: int =
     Parameters
     ----------
     seen : Diagnostics
-    path : str or path-like
-        Ends in .png, .pdf or .svg.
-    dpi : int
-        Resolution of a .png.
+    path, dpi
+        As in `fastntk.plotting.plot_runs`.
 
     Returns
     -------

@@ -58,10 +58,8 @@ def plot_losses(runs: Mapping[str, Run], path: str | os.PathLike[str], dpi: int 
     ----------
     runs : mapping of str to Run
         Names for the legend and runs, such as one per optimizer.
-    path : str or path-like
-        Ends in .png, .pdf or .svg.
-    dpi : int
-        Resolution of a .png.
+    path, dpi
+        As in `fastntk.plotting.plot_runs`.
 
     Returns
     -------

@@ -34,10 +34,8 @@ def plot_spectrum(values: npt.ArrayLike, path: str | os.PathLike[str], dpi: int 
     ----------
     values : array_like, shape (n,)
         Eigenvalues in any order.
-    path : str or path-like
-        Ends in .png, .pdf or .svg.
-    dpi : int
-        Resolution of a .png.
+    path, dpi
+        As in `fastntk.plotting.plot_runs`.
 
     Returns
     -------
@@ -153,10 +151,8 @@ def plot_heatmap(H: Any, path: str | os.PathLike[str], dpi: int = 300) -> Path:
     ----------
     H : array_like, memory map, HDF5 or Zarr array, shape (n, k)
         Read a part at a time.  Where n or k is above 1000, a cell shows the average of a block of entries.
-    path : str or path-like
-        Ends in .png, .pdf or .svg.
-    dpi : int
-        Resolution of a .png.
+    path, dpi
+        As in `fastntk.plotting.plot_runs`.
 
     Returns
     -------

@@ -158,23 +158,7 @@ class Rates:
     def plot(self, path: str | os.PathLike[str], dpi: int = 300) -> Path:
         """Draw the losses with those of the linearised network over them, and the factors in the legend.
 
-        Parameters
-        ----------
-        path : str or path-like
-            Ends in .png, .pdf or .svg.
-        dpi : int
-            Resolution of a .png.
-
-        Returns
-        -------
-        pathlib.Path
-
-        Raises
-        ------
-        ValueError
-            When the file type is unknown.
-        OSError
-            When the file cannot be written.
+        The file and its errors are those of `fastntk.loss_plots.plot_losses`.
         """
         labels = {}
         for row in self.table():

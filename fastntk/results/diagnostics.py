@@ -128,21 +128,7 @@ class Diagnostics:
     def plot(self, path: str | os.PathLike[str]) -> Path:
         """Draw net and cumulative changes, drift quantiles, flips per neuron, and first flips.
 
-        Parameters
-        ----------
-        path : str or path-like
-            Ends in .png, .pdf or .svg.
-
-        Returns
-        -------
-        pathlib.Path
-
-        Raises
-        ------
-        ValueError
-            When the file type is unknown.
-        OSError
-            When the file cannot be written.
+        The file and its errors are those of `fastntk.diagnostic_plots.plot_diagnostics`.
         """
         from fastntk.diagnostic_plots import plot_diagnostics
 

@@ -92,19 +92,7 @@ class Sweep:
     def plot(self, path: str | os.PathLike[str]) -> Path:
         """Draw loss, pattern changes, drift and smallest eigenvalue against the step, one colour per width.
 
-        Parameters
-        ----------
-        path : str or path-like
-            Ends in .png, .pdf or .svg.
-
-        Returns
-        -------
-        pathlib.Path
-
-        Raises
-        ------
-        ValueError
-            When the file type is unknown or no run carries a series that a panel shows.
+        The file and its errors are those of `fastntk.plotting.plot_runs`.
 
         Notes
         -----
