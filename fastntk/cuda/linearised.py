@@ -5,17 +5,19 @@ pre-activations are computed once and moved by all coefficients.
 Cost of each row of coefficients: a step of `fastntk.cuda.dual`. Two numbers a row and block come to the host.
 """
 
+import warnings
 from typing import Any
 
 import numpy as np
 
 from fastntk.cuda.forward import Forward
-from fastntk.cuda.gram import GramOfPatterns
 from fastntk.cuda.operations import sample_products
 from fastntk.cuda.rows import in_precision
 from fastntk.device_arrays import empty, guard, on_host, require_memory, upload, zeros
 from fastntk.device_masks import DevicePackedMasks
 from fastntk.engines.interface import MAX_RANGES
+from fastntk.errors import SingularGramWarning
+from fastntk.gram_matrix import gram
 from fastntk.kernels.cuda.activation import activation
 from fastntk.kernels.cuda.conversion import zero
 from fastntk.kernels.cuda.dual_step import dual_step
@@ -46,7 +48,10 @@ class Linearised:
 
     def gram(self) -> np.ndarray:
         """H(0)."""
-        return np.asarray(on_host(GramOfPatterns(self._X, self._net.a)(self._masks)))
+        with warnings.catch_warnings():  # a singular kernel is no mistake here
+            warnings.simplefilter("ignore", SingularGramWarning)
+            H = gram(upload(self._X), a=upload(self._net.a), masks=self._masks)
+        return np.asarray(on_host(H))
 
     def moved(self, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `fastntk.linearised.Linearised.moved`."""
