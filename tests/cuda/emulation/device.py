@@ -96,11 +96,6 @@ def install(monkeypatch):
     monkeypatch.setattr(driver.driver, "cuEventElapsedTime", lambda began, ended: 1e-3 * (ended - began))
     monkeypatch.setattr(devices._runtime, "ensure_context", contextlib.nullcontext)
     monkeypatch.setattr(devices._runtime, "get_or_create_context", lambda number: context)
-    for name in (
-        "load_overload",
-        "save_overload",
-    ):  # what is loaded from disk has no Python function to execute
-        monkeypatch.setattr(dispatcher.CUDACache, name, lambda cache, *arguments: None)
     monkeypatch.setattr(dispatcher._Kernel, "bind", lambda kernel: None)
     monkeypatch.setattr(dispatcher._Kernel, "launch", launch)
     return context
