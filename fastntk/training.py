@@ -12,7 +12,7 @@ from fastntk.arrays import host_array
 from fastntk.backends import kernel_threads
 from fastntk.batches import checked_batch_size
 from fastntk.descent import Descent, descend, divergence
-from fastntk.device_arrays import give_back, library_of, on_host, together, upload
+from fastntk.device_arrays import engine_for, give_back, library_of, on_host, together, upload
 from fastntk.engines import CHOICES, Motion, choose, engine_of
 from fastntk.errors import ToleranceError
 from fastntk.flow import TOLERANCE, integrate, scheduled
@@ -167,7 +167,7 @@ def train(
     checks.choice(layers, "layers", LAYERS)
     given, there = (X, y), together(**{"X": X, "y": y, "net.W": getattr(net, "W", None)})
     if there:
-        engine = _engine_there(engine)
+        engine = engine_for(engine, X=X)
         X, y = on_host(X), on_host(y)
         net = net and TwoLayerReLU(on_host(net.W), on_host(net.a))
     X, y = host_array(X, "X", 2), host_array(y, "y", 1)  # the record describes the data as they were given
@@ -238,13 +238,6 @@ def train(
             f"{solution.failure}: tolerance={tolerance:g} was not reached", run, solution.time
         )
     return run
-
-
-def _engine_there(engine: str) -> str:
-    """The engine for data on a GPU."""
-    if engine not in ("auto", "cuda"):
-        raise ValueError(f"engine must be 'auto' or 'cuda' for data on a GPU, got {engine!r}")
-    return "cuda"
 
 
 def _require_range(X: np.ndarray, y: np.ndarray, dtype: np.dtype) -> None:
