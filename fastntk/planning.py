@@ -130,7 +130,8 @@ def plan(
     Parameters
     ----------
     X : array_like, shape (n, d), or pair (n, d) of ints
-        Points, or how many of which dimension.
+        Points, or how many of which dimension.  Of points on a GPU too only the shape counts: the plan is for computing
+        on the host.
     Z : array_like, shape (k, d), pair (k, d) of ints, or int k, optional
         Second set of points.
     width : int, optional

@@ -143,6 +143,17 @@ def test_patterns_are_watched_where_they_are(data, monkeypatch):
         masks.copy()
 
 
+def test_plan(data):
+    """For the host: points on the GPU are no more than their shape."""
+    here, there = data(6, 4)
+    found, expected = fastntk.plan(there[0], there[0]), fastntk.plan(here[0], here[0])
+    assert (found.shape, found.d, found.resident_bytes) == (
+        expected.shape,
+        expected.d,
+        expected.resident_bytes,
+    )
+
+
 def test_labels_and_files(data, tmp_path):
     here, there = data(6, 4)
     for kind in ("sign", "eigenvector"):
