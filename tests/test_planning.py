@@ -145,7 +145,8 @@ def test_rates_are_measured_once_and_never_negative(monkeypatch, tmp_path):
     monkeypatch.undo()
     found = calibration.fill_rates(Matrix(5, 100, "first", 1, "float64"), True)
     assert min(found.call, found.pair, found.neuron, found.activation, found.match) >= 0
-    assert found.seconds(1, 10**6, 10**4, 10**5) > 10 * found.seconds(1, 10**4, 10**3, 10**4) > 0
+    # At sizes where a call's own time, which a busy machine makes longer, does not count.
+    assert found.seconds(1, 10**8, 10**6, 10**6) > 10 * found.seconds(1, 10**6, 10**4, 10**5) > 0
     assert calibration.write_rate(tmp_path) > 1e5
     assert list(tmp_path.iterdir()) == []
 
