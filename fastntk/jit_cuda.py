@@ -5,22 +5,20 @@ of its successor `numba-cuda-mlir` where only the latter is installed, or numba-
 ``NUMBA_ENABLE_CUDASIM=1`` was set before. Kernels keep to what all three know: grid, shared arrays, syncthreads, popc,
 atomic additions of integers; no warp operations.
 
-Compiled kernels are kept on disk where the CPU's are, in ``NUMBA_CACHE_DIR`` or beside the sources: compiling them all
-takes a quarter of a minute, loading them a fraction of a second.  numba-cuda looks at the file of a kernel to see
-whether it has changed; here a kernel is compiled again after a change in any file of `fastntk.kernels`.
-numba-cuda-mlir does not recognise kernels that close over device functions, so there nothing is kept.
+Kernels compiled by numba-cuda are kept on disk (`fastntk.kernel_cache`).  numba-cuda-mlir does not recognise kernels
+that close over device functions, so there nothing is kept.
 """
 
-import functools
-import hashlib
+import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
 import os
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
+
+from fastntk.kernel_cache import secure
 
 INSTALL = 'pip install "fastntk[cuda]"'
 
@@ -115,33 +113,14 @@ def kernel(function: Callable[..., Any] | None = None, *, threads: int | None = 
     """
     if function is None:
         return lambda f: kernel(f, threads=threads)
-    cuda = __getattr__("cuda")
+    module = __getattr__("cuda")
     options = {} if threads is None or simulated() else {"launch_bounds": threads}
-    return _kept(cuda, function, options) or cuda.jit(**options)(function)
-
-
-def _kept(cuda: Any, function: Callable[..., Any], options: dict[str, Any]) -> Any:
-    """The kernel with its cache on disk, None where there can be none."""
-    if simulated() or cuda.__name__ != "numba.cuda":
-        return None
-    try:
-        found = cuda.jit(cache=True, **options)(function)
-    except RuntimeError:  # no writable place
-        return None
-    cache: Any = getattr(getattr(found, "_cache", None), "_cache_file", None)
-    if not hasattr(cache, "_source_stamp"):  # a detail of numba-cuda, without which old code might be served
-        return None
-    cache._source_stamp = _state_of_sources()
-    return found
-
-
-@functools.cache
-def _state_of_sources() -> str:
-    """Hash of all that compiled kernels may depend on: other kernels' files have device functions and constants."""
-    folder, digest = Path(__file__).parent, hashlib.sha256()
-    for path in (*sorted(folder.glob("kernels/**/*.py")), folder / "jit_cuda.py", folder / "packing.py"):
-        digest.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes() + b"\0")
-    return digest.hexdigest()
+    if not simulated() and module.__name__ == "numba.cuda":
+        with contextlib.suppress(RuntimeError):  # no writable place
+            found = module.jit(cache=True, **options)(function)
+            if secure(found):
+                return found
+    return module.jit(**options)(function)
 
 
 def device_function(function: Callable[..., Any]) -> Any:

@@ -5,6 +5,7 @@ import pkgutil
 import re
 import shutil
 import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +13,7 @@ from cuda import pathfinder
 from numba import types
 
 import fastntk.kernels.cuda
-from fastntk import jit_cuda
+from fastntk import jit_cuda, kernel_cache
 from fastntk.jit_cuda import cuda
 from fastntk.kernels.cuda import losses
 
@@ -233,6 +234,30 @@ def test_compiled_kernels_are_kept_until_a_source_changes(python, tmp_path):
     assert hits == [0, 0]
 
 
+def test_code_is_kept_by_one_process_at_a_time_and_never_at_any_price(tmp_path, monkeypatch):
+    """An empty cache that several processes fill together, a disk that is full, a package that keeps it otherwise."""
+    seen = []
+    other = "import fcntl, sys; fcntl.flock(open(sys.argv[1], 'ab'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+
+    def save(name):
+        done = subprocess.run(
+            [sys.executable, "-c", other, tmp_path / kernel_cache._LOCK], capture_output=True
+        )
+        seen.append((name, b"BlockingIOError" in done.stderr))
+        raise OSError(28, "No space left on device")
+
+    cache = SimpleNamespace(
+        save_overload=save, cache_path=str(tmp_path), _cache_file=SimpleNamespace(_source_stamp=0)
+    )
+    assert kernel_cache.secure(SimpleNamespace(_cache=cache))
+    cache.save_overload("a kernel")
+    assert seen == [("a kernel", True)]
+    assert subprocess.run([sys.executable, "-c", other, tmp_path / kernel_cache._LOCK]).returncode == 0
+    assert not kernel_cache.secure(SimpleNamespace(_cache=SimpleNamespace()))
+    monkeypatch.setattr(jit_cuda, "secure", lambda dispatcher: False)
+    assert jit_cuda.kernel(losses.add_scaled_kernel.py_func).stats.cache_path is None
+
+
 def test_without_a_writable_place_kernels_are_compiled_anew(monkeypatch):
     monkeypatch.setattr("numba.cuda.core.caching.CacheImpl._locator_classes", [])
     kernel = jit_cuda.kernel(losses.add_scaled_kernel.py_func)
@@ -244,7 +269,7 @@ def test_without_a_writable_place_kernels_are_compiled_anew(monkeypatch):
 SUCCESSOR = """
 import importlib.util, json, sys
 from pathlib import Path
-from fastntk import jit_cuda
+from fastntk import jit_cuda, kernel_cache
 
 jit_cuda._PACKAGES = jit_cuda._PACKAGES[1:]  # as where only numba-cuda-mlir is installed
 import numba_cuda_mlir.tools
