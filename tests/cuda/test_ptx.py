@@ -222,7 +222,7 @@ def test_compiled_kernels_are_kept_until_a_source_changes(python, tmp_path):
 
     first, *hits = compiled_by_a_process()
     assert hits == [0, 0]
-    assert len(first) == len(set(first.values())) == 6
+    assert len(KEPT) < len(first) == len(set(first.values()))
     again, _, fewest = compiled_by_a_process()
     assert again == first
     assert fewest > 0
