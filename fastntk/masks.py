@@ -9,7 +9,7 @@ import numpy.typing as npt
 from fastntk import checks
 from fastntk.activations import Activations, block_rows
 from fastntk.backends import kernel_threads
-from fastntk.device_arrays import on_gpu, together
+from fastntk.device_arrays import gpu_of, on_gpu, together
 from fastntk.device_masks import DevicePackedMasks
 from fastntk.kernels.cpu import coactivation, flips, forward
 from fastntk.kernels.cpu import flip_marginals as marginals
@@ -122,6 +122,13 @@ def bits_of(masks: Any) -> Any:
     return masks.bits if isinstance(masks, (PackedMasks, DevicePackedMasks)) else masks
 
 
+def arrays_of(masks: Any) -> dict[str, Any]:
+    """The arrays that say where masks live, by name: of one pattern, or of a pair."""
+    pair = masks if isinstance(masks, tuple) else None
+    named = {"masks": masks} if pair is None else {f"masks[{k}]": part for k, part in enumerate(pair)}
+    return {name: bits_of(part) for name, part in named.items()}
+
+
 def packed(masks: Masks, name: str) -> PackedMasks:
     """The argument, if it is packed; boolean matrices are packed."""
     if isinstance(masks, PackedMasks):
@@ -169,7 +176,7 @@ def coactivation_counts(masks: Masks) -> Any:
     array([[2, 0],
            [0, 1]])
     """
-    if isinstance(masks, DevicePackedMasks):
+    if gpu_of(bits_of(masks)) is not None:
         return on_gpu("coactivation_counts", masks)
     pattern = packed(masks, "masks")
     n, m = pattern.shape
@@ -218,11 +225,10 @@ def flip_count(masks_a: Masks, masks_b: Masks) -> int:
 
 def _both_there(masks_a: Masks, masks_b: Masks) -> bool:
     """Whether both patterns, of one shape then, live on a GPU; an error if only one does."""
-    there = together(masks_a=bits_of(masks_a), masks_b=bits_of(masks_b))
-    if there and isinstance(masks_a, DevicePackedMasks) and isinstance(masks_b, DevicePackedMasks):
-        _same_shape(masks_a.shape, masks_b.shape)
-        return True
-    return False
+    if not together(masks_a=bits_of(masks_a), masks_b=bits_of(masks_b)):
+        return False
+    _same_shape(tuple(masks_a.shape), tuple(masks_b.shape))
+    return True
 
 
 def _same_shape(before: tuple[int, int], after: tuple[int, int]) -> None:

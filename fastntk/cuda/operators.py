@@ -1,0 +1,131 @@
+"""Gram operators of points on a GPU: blocks are computed and multiplied there, for vectors of the GPU and of the host.
+
+Vectors are held transposed, a row each, so that a block B gives ``V B^T`` and, for its mirror image, ``V B``: both are
+products that `fastntk.kernels.cuda.plans` has. Results are added in the order of the blocks.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastntk.cuda.finite import gram_source
+from fastntk.cuda.limit import limit_source
+from fastntk.cuda.rows import in_precision
+from fastntk.cuda.source import DeviceSource, Room
+from fastntk.device_arrays import empty, give_back, gpu_of, guard, library_of, upload, view, zeros
+from fastntk.kernels.cuda.conversion import copy
+from fastntk.kernels.cuda.gram_sums import add_sums
+from fastntk.kernels.cuda.plans import Products
+from fastntk.kernels.cuda.transposed import scaled_transpose
+from fastntk.kernels.cuda.views import columns as columns_of
+from fastntk.operators import GramOperator
+
+_FLOAT64 = np.dtype(np.float64)
+
+
+class DeviceGramOperator(GramOperator):
+    """As `GramOperator`, of points on a GPU; a product is where its vectors are, and `diagonal` is on the GPU."""
+
+    source: DeviceSource
+
+    def __init__(self, source: DeviceSource, transposed: bool = False) -> None:
+        super().__init__(source)
+        self._transposed = transposed
+        if transposed:
+            self.shape = source.shape[::-1]
+
+    def diagonal(self) -> Any:
+        """The diagonal of a symmetric matrix, on the GPU."""
+        found = super().diagonal()
+        with guard():
+            return give_back(upload(found), self.source.library)
+
+    def matvec(self, x: Any) -> Any:
+        return super().matvec(x) if gpu_of(x) is None else self._there(x, False, vector=True)
+
+    def rmatvec(self, x: Any) -> Any:
+        return super().rmatvec(x) if gpu_of(x) is None else self._there(x, True, vector=True)
+
+    def matmat(self, X: Any) -> Any:
+        return super().matmat(X) if gpu_of(X) is None else self._there(X, False, vector=False)
+
+    def rmatmat(self, X: Any) -> Any:
+        return super().rmatmat(X) if gpu_of(X) is None else self._there(X, True, vector=False)
+
+    def dot(self, x: Any) -> Any:
+        return super().dot(x) if gpu_of(x) is None else self._there(x, False, vector=None)
+
+    def _adjoint(self) -> "DeviceGramOperator":
+        return self if self.symmetric else DeviceGramOperator(self.source, not self._transposed)
+
+    _transpose = _adjoint
+
+    def _there(self, x: Any, adjoint: bool, vector: bool | None) -> Any:
+        """The product with a vector, or a matrix of them, on the GPU; `vector` None: either."""
+        with guard():
+            V = view(x, "x")
+            if V.dtype.kind not in "biuf":
+                raise TypeError(f"the operator multiplies real numbers, got dtype {V.dtype}")
+            size = self.shape[0 if adjoint else 1]
+            shape = tuple(V.shape)
+            fits = len(shape) in (1, 2) and shape[0] == size
+            if vector is not None:
+                fits = fits and (shape in ((size,), (size, 1)) if vector else len(shape) == 2)
+            if not fits:
+                wanted = [f"({size},)", f"({size}, 1)"] if vector else [f"({size}, p)"]
+                if vector is None:
+                    wanted.insert(0, f"({size},)")
+                raise ValueError(f"x must have shape {' or '.join(wanted)}, got {shape}")
+            held = empty((size, 1) if len(shape) == 1 else shape, np.float64)
+            copy(V, held.reshape(size) if len(shape) == 1 else held)
+            found = self._product_there(held, adjoint and not self.symmetric)
+            return give_back(found.reshape(len(found)) if len(shape) == 1 else found, library_of(x))
+
+    def _product(self, V: np.ndarray, transposed: bool) -> np.ndarray:
+        with guard():
+            return np.asarray(self._product_there(upload(V), transposed).copy_to_host())
+
+    def _product_there(self, V: Any, transposed: bool) -> Any:
+        """The matrix, or its transpose, times V (k, p) in float64."""
+        transposed = transposed != self._transposed
+        (k, p), source, products = V.shape, self.source, Products()
+        n = source.shape[1 if transposed else 0]
+        if p == 0:
+            return empty((n, 0), np.float64)
+        vectors, sums = empty((p, k), np.float64), zeros((p, n), np.float64)
+        _transpose(V, vectors)
+        everything = slice(0, source.shape[0]), slice(0, source.shape[1])
+        shares = Room(p * min(source.parts(*everything).height, max(n, k)), _FLOAT64)
+
+        def multiply(rows: slice, columns: slice, mirrored: bool, block: Any) -> None:
+            B = in_precision(block, _FLOAT64)
+            if not transposed:
+                share = shares.matrix(p, rows.stop - rows.start)
+                products.nt(columns_of(vectors, columns.start, columns.stop), B, share)
+                add_sums(share, columns_of(sums, rows.start, rows.stop))
+            if transposed or mirrored:
+                share = shares.matrix(p, columns.stop - columns.start)
+                products.nn(columns_of(vectors, rows.start, rows.stop), B, share)
+                add_sums(share, columns_of(sums, columns.start, columns.stop))
+
+        source.each_part(*everything, multiply)
+        out = empty((n, p), np.float64)
+        _transpose(sums, out)
+        return out
+
+
+def _transpose(matrix: Any, out: Any) -> None:
+    scaled_transpose(matrix, upload(np.ones(out.shape[0])), out)
+
+
+def limit_operator(
+    X: Any, Z: Any, layers: str, depth: int, scale: float, dtype: npt.DTypeLike
+) -> DeviceGramOperator:
+    """See `fastntk.gram_operator`, of the limit."""
+    return DeviceGramOperator(limit_source(X, Z, layers, depth, scale, dtype, stacklevel=6))
+
+
+def finite_operator(X: Any, *network: Any, **options: Any) -> DeviceGramOperator:
+    """See `fastntk.gram_operator`, of a network."""
+    return DeviceGramOperator(gram_source(X, *network, **options))
