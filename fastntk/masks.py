@@ -147,8 +147,8 @@ def coactivation_counts(masks: Masks) -> Any:
 
     Parameters
     ----------
-    masks : PackedMasks, DevicePackedMasks or boolean ndarray, shape (n, m)
-        Activation pattern.
+    masks : PackedMasks, DevicePackedMasks or boolean array, shape (n, m)
+        Activation pattern, here or on a GPU.
 
     Returns
     -------
@@ -191,8 +191,8 @@ def flip_count(masks_a: Masks, masks_b: Masks) -> int:
 
     Parameters
     ----------
-    masks_a, masks_b : PackedMasks, DevicePackedMasks or boolean ndarray, shape (n, m)
-        Patterns of the same samples and neurons.
+    masks_a, masks_b : PackedMasks, DevicePackedMasks or boolean array, shape (n, m)
+        Patterns of the same samples and neurons, both here or both on a GPU.
 
     Returns
     -------
@@ -241,8 +241,8 @@ def flip_fraction(masks_a: Masks, masks_b: Masks) -> float:
 
     Parameters
     ----------
-    masks_a, masks_b : PackedMasks, DevicePackedMasks or boolean ndarray, shape (n, m)
-        Patterns of the same samples and neurons.
+    masks_a, masks_b : PackedMasks, DevicePackedMasks or boolean array, shape (n, m)
+        Patterns of the same samples and neurons, both here or both on a GPU.
 
     Returns
     -------
@@ -276,8 +276,8 @@ def flip_marginals(masks_a: Masks, masks_b: Masks) -> tuple[Any, Any]:
 
     Parameters
     ----------
-    masks_a, masks_b : PackedMasks, DevicePackedMasks or boolean ndarray, shape (n, m)
-        Patterns of the same samples and neurons.
+    masks_a, masks_b : PackedMasks, DevicePackedMasks or boolean array, shape (n, m)
+        Patterns of the same samples and neurons, both here or both on a GPU.
 
     Returns
     -------

@@ -55,7 +55,8 @@ class FiniteThere(DeviceSource):
         dtype: np.dtype,
         library: str,
     ) -> None:
-        self.symmetric, self.library = others is points, library
+        alike = isinstance(neurons, Neurons) or neurons[0] is neurons[1]
+        self.symmetric, self.library = others is points and alike, library
         self.shape, self.dtype = (len(points), len(others)), dtype
         self.points, self.others, self._terms = points, others, terms
         self._neurons = neurons if isinstance(neurons, Neurons) else None

@@ -103,7 +103,7 @@ def limit_profile(rho: Any, layers: int, depth: int, factor: float) -> Any:
         copy(found.reshape(found.size), cosines.reshape(found.size))
     else:  # the kernel knows two dimensions
         for where in np.ndindex(*shape[:-2]):
-            copy(found[where], cosines[where])
+            copy(*((found[where], cosines[where]) if where else (found, cosines)))
     flat = profile.reshape(found.size)
     limit.limit_profile(cosines.reshape(found.size), layers, depth, factor, flat, flags)
     if flags.copy_to_host()[0]:

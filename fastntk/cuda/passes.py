@@ -40,7 +40,9 @@ class Sums:
         Products of outputs.
     """
 
-    def __init__(self, n: int, k: int | None, terms: Terms, room: int, dtype: npt.DTypeLike = "float64") -> None:
+    def __init__(
+        self, n: int, k: int | None, terms: Terms, room: int, dtype: npt.DTypeLike = "float64"
+    ) -> None:
         shape = n, n if k is None else k
         self._weighted = terms.first and terms.weights is not None
         self.first = zeros(shape, np.int64 if terms.counts else np.float64) if terms.first else None

@@ -49,6 +49,40 @@ def test_integers_are_exact_however_they_are_cut(problem, there, cut, monkeypatc
         assert (np.abs(found - wanted) <= bound * np.abs(wanted).max()).all()
 
 
+@pytest.mark.parametrize("layers", ["first", "both"])
+def test_of_a_long_piece_nothing_stays_for_a_short_one(problem, there, monkeypatch, layers):
+    monkeypatch.setattr(passes, "_UNIT", 128)
+    monkeypatch.setattr(passes, "COUNTED_BYTES", 1)
+    monkeypatch.setattr(passes, "PART", 64)
+    monkeypatch.setattr(finite, "KEPT_BYTES", 0)
+    p = problem(2, 2, 150, integers=True)
+    p.X[:] = [[1, 2], [2, 1]]
+    H = host(fastntk.gram(there(p.X), there(p.W), layers=layers))
+    assert np.allclose(H, reference.cross_gram(p.X, p.X, p.W, layers=layers), rtol=1e-15, atol=0)
+
+
+def test_fingerprints_tell_matrices_apart(problem, there):
+    """What the journal of a file compares: everything that the entries depend on."""
+    p, q = problem(4, D, M), problem(4, D, M)
+    X, Y, W, V, a, b = (
+        there(values) for values in (p.X, q.X, p.W, q.W, p.a * np.arange(M), p.a + np.arange(M))
+    )
+    masks = fastntk.activation_masks(X, W), fastntk.activation_masks(X, V)
+
+    def digests():
+        for args, options in (
+            ((X, W), {}), ((Y, W), {}), ((X, V), {}), ((X, W, a), {}), ((X, W, b), {}), ((X, W, None, Y), {}),
+            ((X, W), {"layers": "both"}), ((X, W), {"dtype": "float32"}),
+            ((X,), {"masks": masks[0]}), ((X,), {"masks": masks[1]}),
+            ((X,), {"width": M}), ((X,), {"width": M, "seed": 1}), ((X,), {"width": M + 1}),
+        ):  # fmt: skip
+            yield finite.gram_source(*args, **options).fingerprint()
+
+    found = list(digests())
+    assert len(set(found)) == len(found)
+    assert list(digests()) == found
+
+
 @pytest.mark.parametrize(("dtype", "keep"), [(np.float32, True), (np.float64, False)])
 def test_drawn_neurons_are_those_of_the_cpu(problem, there, cut, monkeypatch, dtype, keep):
     monkeypatch.setattr(finite, "KEPT_BYTES", 2**32 if keep else 0)
@@ -76,6 +110,14 @@ def test_known_patterns(problem, there, cut, equal):
         assert np.allclose(H, expected, rtol=1e-14, atol=1e-16)
     found = host(fastntk.gram(X, None, there_a, Z, masks=(there(left), there(right))))
     assert np.allclose(found, fastntk.gram(p.X, None, a, q.X, masks=(left, right)), rtol=1e-14, atol=1e-16)
+
+
+def test_two_patterns_of_the_same_points_are_not_symmetric(problem, there):
+    p = problem(4, D, M)
+    X, masks = there(p.X), np.random.default_rng(0).random((2, 4, M)) < 0.5
+    expected = p.X @ p.X.T * (masks[0].astype(int) @ masks[1].T) / M
+    assert np.allclose(host(fastntk.gram(X, Z=X, masks=tuple(map(there, masks)))), expected, rtol=1e-13)
+    assert np.allclose(fastntk.gram(p.X, Z=p.X, masks=tuple(masks)), expected, rtol=1e-13)
 
 
 def test_boolean_patterns_everywhere(problem, there):
