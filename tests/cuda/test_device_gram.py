@@ -9,6 +9,7 @@ from fastntk.cuda import finite, passes, source
 from fastntk.device_masks import DevicePackedMasks
 
 N, K, D, M = 13, 5, 3, 70
+pytestmark = pytest.mark.usefixtures("quick_products")
 
 
 def host(array):

@@ -12,6 +12,7 @@ from fastntk.jit_cuda import cuda
 from fastntk.tiled.whole import fill_target, target_of
 
 N, K, D = 13, 5, 3
+pytestmark = pytest.mark.usefixtures("quick_products")
 
 
 def host(array):
