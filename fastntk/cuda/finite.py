@@ -12,6 +12,7 @@ from fastntk.cuda import checks
 from fastntk.cuda.forward import Forward, product_bytes
 from fastntk.cuda.neurons import HeldThere, Uploaded, add_rows
 from fastntk.cuda.passes import (
+    PART,
     Sums,
     diagonal_over_masks,
     diagonal_over_neurons,
@@ -35,9 +36,8 @@ from fastntk.packing import SAMPLES_PER_BYTE, byte_rows, padded_width
 from fastntk.progress import Progress
 from fastntk.rows import warn_parallel_rows
 
-KEPT_BYTES = (
-    2**32
-)  # of patterns that are kept for all blocks, where they take at most a quarter of the free memory
+# Of patterns that are kept for all blocks, if that is a quarter of the free memory at most.
+KEPT_BYTES = 2**32
 
 
 class FiniteThere(DeviceSource):
@@ -91,23 +91,26 @@ class FiniteThere(DeviceSource):
         return self._sums(slice(0, n), slice(0, k))[0].first
 
     def scratch_bytes(self, n: int, k: int) -> int:
-        """Products, sums, one piece of the neurons or the patterns of all."""
-        terms, (rows, columns) = self._terms, self.shape
-        itemsize = 8 if self._neurons is None else self._neurons.dtype.itemsize
-        samples = n if self.symmetric and (n, k) == self.shape else n + k
-        other = None if samples == n else k
-        needed = 8 * n * k * terms.first
-        if self._keeps or self._neurons is None:
-            room = piece_of(samples, self.width)
-            if self._bits is None:
-                kept = rows + (0 if self.symmetric else columns)
-                needed += kept * padded_width(self.width) // SAMPLES_PER_BYTE
-        else:
-            room = piece_of(samples, self.width, self._neurons.columns, itemsize)
-            needed += samples * room // SAMPLES_PER_BYTE + product_bytes(
-                samples, room, np.dtype(f"f{itemsize}")
-            )
-        return needed + Sums.bytes_needed(n, other, terms, room, itemsize)
+        """Samples and their products, sums, one piece of the neurons or the patterns of all."""
+        terms, m, (rows, d) = self._terms, self.width, self.points.shape
+        alone = self.symmetric and n == k == rows
+        samples, itemsize = n if alone else n + k, 8
+        needed = 8 * n * k * terms.first + 8 * samples * d
+        room = piece_of(samples, m)
+        if self._neurons is not None:
+            dtype = self._neurons.dtype
+            itemsize = dtype.itemsize
+            seen = samples
+            room = piece = piece_of(samples, m, d, itemsize)
+            if self._keeps:
+                seen = rows + (0 if self.symmetric else len(self.others))
+                room, piece = piece_of(samples, m), piece_of(rows, m, d, itemsize)
+            kept = padded_width(m) if self._keeps else room
+            needed += byte_rows(seen) * kept + seen * d * itemsize + piece * d * itemsize
+            needed += product_bytes(seen, piece, dtype) + terms.second * samples * PART * itemsize
+        if terms.weights is not None:
+            needed += 8 * m
+        return needed + Sums.bytes_needed(n, None if alone else k, terms, room, itemsize)
 
     def diagonal(self) -> np.ndarray:
         """The diagonal, on the host, in one pass over the neurons: O(n d m), not the O(n d) of a limit."""

@@ -4,6 +4,7 @@ Vectors are held transposed, a row each, so that a block B gives ``V B^T`` and, 
 products that `fastntk.kernels.cuda.plans` has. Results are added in the order of the blocks.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,12 @@ from fastntk.kernels.cuda.views import columns as columns_of
 from fastntk.operators import GramOperator
 
 _FLOAT64 = np.dtype(np.float64)
+_VECTOR, _MATRIX, _EITHER = "a vector", "a matrix", "a vector or a matrix"
+_FITS: dict[str, Callable[[tuple[int, ...]], bool]] = {
+    _VECTOR: lambda shape: shape[1:] in ((), (1,)),
+    _MATRIX: lambda shape: len(shape) == 2,
+    _EITHER: lambda shape: len(shape) <= 2,
+}
 
 
 class DeviceGramOperator(GramOperator):
@@ -37,50 +44,45 @@ class DeviceGramOperator(GramOperator):
 
     def diagonal(self) -> Any:
         """The diagonal of a symmetric matrix, on the GPU."""
-        found = super().diagonal()
         with guard():
-            return give_back(upload(found), self.source.library)
+            return give_back(upload(super().diagonal()), self.source.library)
 
     def matvec(self, x: Any) -> Any:
-        return super().matvec(x) if gpu_of(x) is None else self._there(x, False, vector=True)
+        return super().matvec(x) if gpu_of(x) is None else self._there(x, False, _VECTOR)
 
     def rmatvec(self, x: Any) -> Any:
-        return super().rmatvec(x) if gpu_of(x) is None else self._there(x, True, vector=True)
+        return super().rmatvec(x) if gpu_of(x) is None else self._there(x, True, _VECTOR)
 
     def matmat(self, X: Any) -> Any:
-        return super().matmat(X) if gpu_of(X) is None else self._there(X, False, vector=False)
+        return super().matmat(X) if gpu_of(X) is None else self._there(X, False, _MATRIX)
 
     def rmatmat(self, X: Any) -> Any:
-        return super().rmatmat(X) if gpu_of(X) is None else self._there(X, True, vector=False)
+        return super().rmatmat(X) if gpu_of(X) is None else self._there(X, True, _MATRIX)
 
     def dot(self, x: Any) -> Any:
-        return super().dot(x) if gpu_of(x) is None else self._there(x, False, vector=None)
+        return super().dot(x) if gpu_of(x) is None else self._there(x, False, _EITHER)
 
     def _adjoint(self) -> "DeviceGramOperator":
         return self if self.symmetric else DeviceGramOperator(self.source, not self._transposed)
 
     _transpose = _adjoint
 
-    def _there(self, x: Any, adjoint: bool, vector: bool | None) -> Any:
-        """The product with a vector, or a matrix of them, on the GPU; `vector` None: either."""
+    def _there(self, x: Any, adjoint: bool, what: str) -> Any:
+        """The product with a vector, or a matrix of them, on the GPU."""
         with guard():
-            V = view(x, "x")
+            V, size = view(x, "x"), self.shape[0 if adjoint else 1]
+            shape = tuple(V.shape)
             if V.dtype.kind not in "biuf":
                 raise TypeError(f"the operator multiplies real numbers, got dtype {V.dtype}")
-            size = self.shape[0 if adjoint else 1]
-            shape = tuple(V.shape)
-            fits = len(shape) in (1, 2) and shape[0] == size
-            if vector is not None:
-                fits = fits and (shape in ((size,), (size, 1)) if vector else len(shape) == 2)
-            if not fits:
-                wanted = [f"({size},)", f"({size}, 1)"] if vector else [f"({size}, p)"]
-                if vector is None:
-                    wanted.insert(0, f"({size},)")
-                raise ValueError(f"x must have shape {' or '.join(wanted)}, got {shape}")
-            held = empty((size, 1) if len(shape) == 1 else shape, np.float64)
-            copy(V, held.reshape(size) if len(shape) == 1 else held)
-            found = self._product_there(held, adjoint and not self.symmetric)
-            return give_back(found.reshape(len(found)) if len(shape) == 1 else found, library_of(x))
+            if shape[:1] != (size,) or not _FITS[what](shape):
+                raise ValueError(f"x must be {what} of {size} rows, got shape {shape}")
+            held = empty(shape, np.float64)
+            if V.size:
+                copy(V, held)
+            found = self._product_there(
+                held.reshape(size, *(shape[1:] or (1,))), adjoint and not self.symmetric
+            )
+            return give_back(found.reshape(len(found), *shape[1:]), library_of(x))
 
     def _product(self, V: np.ndarray, transposed: bool) -> np.ndarray:
         with guard():

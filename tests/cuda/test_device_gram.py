@@ -7,6 +7,7 @@ import fastntk
 from fastntk import device_arrays, reference
 from fastntk.cuda import finite, passes, source
 from fastntk.device_masks import DevicePackedMasks
+from fastntk.jit_cuda import cuda
 
 N, K, D, M = 13, 5, 3, 70
 pytestmark = pytest.mark.usefixtures("quick_products")
@@ -193,6 +194,38 @@ def test_what_does_not_fit_says_how_it_would(problem, there, monkeypatch):
         fastntk.gram(X, W)
 
 
+@pytest.mark.parametrize(
+    ("network", "keep"),
+    [("W", True), ("W", False), ("W and a", False), ("both layers", False), ("masks", True), ("width", True)],
+)
+@pytest.mark.parametrize("two", [False, True])
+def test_a_block_takes_no_more_than_was_announced(problem, there, monkeypatch, network, keep, two):
+    monkeypatch.setattr(finite, "KEPT_BYTES", 2**32 if keep else 0)
+    p = problem(N, D, M, np.float32)
+    X, W, Z = there(p.X), there(p.W), there(p.X[:K]) if two else None
+    pattern = fastntk.activation_masks(X, W)
+    options = {
+        "W": {"W": W}, "W and a": {"W": W, "a": there(weights_of(p, False))}, "both layers": {"W": W, "layers": "both"},
+        "masks": {"masks": (pattern, fastntk.activation_masks(Z, W)) if two else pattern}, "width": {"width": M},
+    }[network]  # fmt: skip
+    gram, taken = finite.gram_source(X, Z=Z, **options), [0]
+    shape, out = gram.shape, there(np.zeros(gram.shape))
+
+    def counted(function):
+        def allocate(*arguments, **options):
+            found = function(*arguments, **options)
+            taken[0] += found.nbytes
+            return found
+
+        return allocate
+
+    monkeypatch.setattr(cuda, "device_array", counted(cuda.device_array))
+    monkeypatch.setattr(cuda, "to_device", counted(cuda.to_device))
+    announced = gram.scratch_bytes(*shape)
+    gram.fill_there(slice(0, shape[0]), slice(0, shape[1]), out)
+    assert 0 < taken[0] <= announced + 64  # flags of conversions
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_intervals(problem, there, known):
     p, q = problem(N, D, M), problem(K, D, M)
@@ -218,3 +251,18 @@ def test_intervals_of_drawn_neurons(problem, there):
     assert np.allclose(host(found.upper), expected.upper, rtol=1e-13)
     with pytest.raises(ValueError, match="level must be below 1"):
         fastntk.gram_interval(there(X), width=200, level=1.0)
+
+
+@pytest.mark.parametrize("m", [1, 64, 65])
+def test_one_point(there, m):
+    X, W = np.array([[3.0, 4.0]]), np.ones((m, 2))
+    W[0] = -1.0
+    expected = 25.0 * (m - 1) / m
+    assert host(fastntk.gram(there(X), there(W))) == [[expected]]
+    assert host(fastntk.gram(there(X), there(W), Z=there(X[:, ::-1])))[0, 0] == 24.0 * (m - 1) / m
+    interval = fastntk.gram_interval(there(X), there(W))
+    assert host(interval.lower) <= host(interval.gram) <= host(interval.upper)
+    operator = fastntk.gram_operator(there(X), W=there(W))
+    assert host(operator @ there(np.array([2.0]))) == [2.0 * expected]
+    assert host(operator.diagonal()) == [expected]
+    assert host(fastntk.limit_gram(there(X))) == [[12.5]]

@@ -205,8 +205,9 @@ def test_vectors_of_any_kind(rng, there):
         (bad, operator.matvec),
         (bad[:, 0], operator.matmat),
     ):
-        with pytest.raises(ValueError, match=r"^x must have shape \(13"):
+        with pytest.raises(ValueError, match=r"^x must be a .* of 13 rows, got shape \(1"):
             call(there(vector))
+    assert (operator @ there(np.zeros((N, 0)))).shape == (operator @ np.zeros((N, 0))).shape == (N, 0)
     with pytest.raises(TypeError, match="the operator multiplies real numbers, got dtype complex128"):
         operator @ there(np.zeros(N, np.complex128))
     with pytest.raises(ValueError, match="one set of points"):

@@ -6,6 +6,7 @@ Layout: out (n, k) holds the products x.z when the kernel starts (one call of `v
     whole lines; the diagonal is exact.
 Recursion, near pairs, accuracy: as in the CPU's `limit`. A thread with a near pair (t < NEAR) reads the two rows on
     its own, uncoalesced, while its warp waits: 2 d loads for pairs closer than 3 degrees, of which data have few.
+Profile: the same function of cosines that are given; a thread owns an entry, 16 bytes each.
 Cost: n k d multiply-adds of the product, twice what the symmetric half needs; a layer is one square root and 13
     (float64: 35) multiply-adds a pair. Bound: the product; for d below 100 memory, 12 n k bytes in float32.
 """
