@@ -173,7 +173,10 @@ def test_products_of_networks(rng, there, cut, monkeypatch, network):
     left, right = (fastntk.activation_masks(samples, W) for samples in (X, Z))
     here, over = {
         "W and a": ({"W": W, "a": a, "layers": "both"}, {"W": there(W), "a": there(a), "layers": "both"}),
-        "masks": ({"masks": left}, {"masks": DevicePackedMasks.from_host(left)}),
+        "masks": (
+            {"masks": left, "a": np.full(70, -3.0)},
+            {"masks": DevicePackedMasks.from_host(left), "a": there(np.full(70, -3.0))},
+        ),
         "two masks": (
             {"masks": (left, right)},
             {"masks": tuple(map(DevicePackedMasks.from_host, (left, right)))},
