@@ -43,7 +43,7 @@ KEPT_BYTES = 2**32
 class FiniteThere(DeviceSource):
     """Blocks of ``(1/m) sum_r [x.z a_r^2 1{w_r.x >= 0, w_r.z >= 0} + relu(w_r.x) relu(w_r.z)]``, or of one term.
 
-    Patterns that take little memory are kept; otherwise every block is a pass over all neurons.
+    Patterns that take little memory are kept; otherwise every block is a pass over all neurons, and as large as fits.
     """
 
     def __init__(
@@ -69,9 +69,9 @@ class FiniteThere(DeviceSource):
         self._given = self._bits
         samples = len(points) + (0 if self.symmetric else len(others))
         size = samples * self.width // SAMPLES_PER_BYTE
-        self._keeps = (
-            terms.first and not terms.second and size <= min(KEPT_BYTES, device_arrays.available_bytes() // 4)
-        )
+        small = size <= min(KEPT_BYTES, device_arrays.available_bytes() // 4)
+        self._keeps = terms.first and not terms.second and small
+        self.passes = self._neurons is not None and not self._keeps
 
     def fill_there(self, rows: slice, columns: slice, out: Any) -> None:
         """Compute one block; counts of equal ranges of a symmetric matrix by halves."""
@@ -149,7 +149,7 @@ class FiniteThere(DeviceSource):
     def _sums(self, rows: slice, columns: slice) -> tuple[Sums, tuple[int, int]]:
         """Sums over the neurons, and where in those of the first term the block begins."""
         same = self._same(rows, columns)
-        if self._neurons is not None and not self._keeps:
+        if self.passes and self._neurons is not None:
             left = self.points[rows]
             right = left if same else self.others[columns]
             return sum_over_neurons(self._neurons, left, right, self._terms), (0, 0)

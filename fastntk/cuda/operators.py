@@ -97,8 +97,8 @@ class DeviceGramOperator(GramOperator):
             return empty((n, 0), np.float64)
         vectors, sums = empty((p, k), np.float64), zeros((p, n), np.float64)
         _transpose(V, vectors)
-        everything = slice(0, source.shape[0]), slice(0, source.shape[1])
-        shares = Room(p * min(source.parts(*everything).height, max(n, k)), _FLOAT64)
+        parts = source.parts(slice(0, source.shape[0]), slice(0, source.shape[1]))
+        shares = Room(p * min(parts.height, max(n, k)), _FLOAT64)
 
         def multiply(rows: slice, columns: slice, mirrored: bool, block: Any) -> None:
             B = in_precision(block, _FLOAT64)
@@ -111,7 +111,7 @@ class DeviceGramOperator(GramOperator):
                 products.nn(columns_of(vectors, rows.start, rows.stop), B, share)
                 add_sums(share, columns_of(sums, columns.start, columns.stop))
 
-        source.each_part(*everything, multiply)
+        source.each_part(parts, multiply)
         out = empty((n, p), np.float64)
         _transpose(sums, out)
         return out

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastntk import device_arrays
 from fastntk.cuda import checks
 from fastntk.device_arrays import empty, give_back, gpu_of, guard, require_memory
 from fastntk.errors import MemoryLimitError
@@ -15,6 +16,7 @@ from fastntk.tiled import GramSource, compute
 from fastntk.tiled.blocks import Blocks
 
 EDGE = 4096  # of a block: work enough for a device, and scratch of at most 50 bytes an entry
+SHARE = 0.5  # of the free memory, for a block that is a pass over all neurons: the larger, the fewer passes
 
 
 class DeviceSource(GramSource):
@@ -24,9 +26,12 @@ class DeviceSource(GramSource):
     ----------
     library : str
         Library of the points, whose arrays the results are.
+    passes : bool
+        Whether every block is a pass over all neurons.
     """
 
     library: str
+    passes: bool = False
 
     @abc.abstractmethod
     def fill_there(self, rows: slice, columns: slice, out: Any) -> None:
@@ -46,31 +51,39 @@ class DeviceSource(GramSource):
                 out[across, down] = here.T
 
         with guard():
-            self.each_part(rows, columns, keep)
+            self.each_part(self.parts(rows, columns), keep, corner=(rows.start, columns.start))
 
     def each_part(
         self,
-        rows: slice,
-        columns: slice,
+        parts: Blocks,
         use: Callable[[slice, slice, bool, Any], object],
         report: Callable[[int], object] = lambda reached: None,
+        corner: tuple[int, int] = (0, 0),
     ) -> None:
-        """Compute a block by parts: each is used with its place in the block, and whether that has a mirror."""
-        parts = self.parts(rows, columns)
+        """Compute the parts of a block: each is used with its place in the block, and whether that has a mirror."""
         room = Room(min(parts.height, parts.shape[0]) * min(parts.width, parts.shape[1]), self.dtype)
         done = 0
         for where in parts:
             down, across = parts.slices(where)
             part = room.matrix(down.stop - down.start, across.stop - across.start)
-            self.fill_there(_moved(down, rows.start), _moved(across, columns.start), part)
+            self.fill_there(_moved(down, corner[0]), _moved(across, corner[1]), part)
             use(down, across, parts.symmetric and down != across, part)
             done += parts.entries(where)
             report(done)
 
     def parts(self, rows: slice, columns: slice) -> Blocks:
         """How a block is cut; of equal ranges of a symmetric matrix the lower parts are computed."""
-        shape = rows.stop - rows.start, columns.stop - columns.start
-        return Blocks(shape, self.symmetric and rows == columns, EDGE, EDGE)
+        n, k = rows.stop - rows.start, columns.stop - columns.start
+        edge = max(n, k) if self.passes else EDGE
+        while (
+            edge > EDGE and self._bytes(min(n, edge), min(k, edge)) > SHARE * device_arrays.available_bytes()
+        ):
+            edge = -(-edge // 2)
+        return Blocks((n, k), self.symmetric and rows == columns, edge, edge)
+
+    def _bytes(self, n: int, k: int) -> int:
+        """Device memory of a block and of what it takes."""
+        return self.scratch_bytes(n, k) + n * k * self.dtype.itemsize
 
 
 class Room:
@@ -92,7 +105,7 @@ def compute_there(source: DeviceSource, out: Any = None, progress: Progress = Fa
     H = None if out is None else checks.target(out, "out", source.shape, dtype)
     parts = source.parts(slice(0, n), slice(0, k))
     several = len(parts) > 1
-    height, width = min(n, EDGE), min(k, EDGE)
+    height, width = min(n, parts.height), min(k, parts.width)
     needed = source.scratch_bytes(height, width) + several * height * width * dtype.itemsize
     try:
         require_memory(needed + (H is None) * n * k * dtype.itemsize, f"the {n} x {k} Gram matrix")
@@ -106,8 +119,7 @@ def compute_there(source: DeviceSource, out: Any = None, progress: Progress = Fa
     with reporter(progress, sum(map(parts.entries, parts)), "Gram matrix", unit="entries") as report:
         if several:
             source.each_part(
-                slice(0, n), slice(0, k),
-                lambda down, across, mirrored, part: place(part, down.start, across.start, mirrored, H), report,
+                parts, lambda down, across, mirrored, part: place(part, down.start, across.start, mirrored, H), report,
             )  # fmt: skip
         else:
             source.fill_there(slice(0, n), slice(0, k), H)

@@ -6,6 +6,7 @@ import pytest
 import fastntk
 from fastntk import device_arrays, reference
 from fastntk.cuda import finite, passes, source
+from fastntk.cuda.neurons import HeldThere
 from fastntk.device_masks import DevicePackedMasks
 from fastntk.jit_cuda import cuda
 
@@ -21,6 +22,7 @@ def host(array):
 def cut(monkeypatch):
     """Blocks of 9 samples, which begin inside a byte of the masks, and pieces of 64 neurons."""
     monkeypatch.setattr(source, "EDGE", 9)
+    monkeypatch.setattr(source, "SHARE", 0.0)
     monkeypatch.setattr(passes, "_UNIT", 64)
     monkeypatch.setattr(passes, "COUNTED_BYTES", 1)
     monkeypatch.setattr(passes, "PART", 32)
@@ -49,6 +51,22 @@ def test_integers_are_exact_however_they_are_cut(problem, there, cut, monkeypatc
     for found, wanted in ((H, expected), (C, cross)):
         assert found.shape == wanted.shape
         assert (np.abs(found - wanted) <= bound * np.abs(wanted).max()).all()
+
+
+def test_neurons_that_pass_by_do_so_once_if_that_fits(problem, there, monkeypatch):
+    monkeypatch.setattr(source, "EDGE", 9)
+    monkeypatch.setattr(finite, "KEPT_BYTES", 0)
+    p, passed, pieces = problem(N, D, M), [], HeldThere.pieces
+    monkeypatch.setattr(HeldThere, "pieces", lambda self, size: passed.append(size) or pieces(self, size))
+    X, W = there(p.X), there(p.W)
+    H = host(fastntk.gram(X, W))
+    assert len(passed) == 1
+    whole = finite.gram_source(X, W).scratch_bytes(N, N)
+    monkeypatch.setattr(device_arrays, "available_bytes", lambda: 2.0 * whole)
+    assert np.allclose(host(fastntk.gram(X, W)), H, rtol=1e-14, atol=1e-16)
+    assert len(passed) == 1 + 3
+    assert np.allclose(host(fastntk.gram_operator(X, W=W) @ there(p.X)), H @ p.X, rtol=1e-12, atol=1e-14)
+    assert len(passed) == 4 + 3
 
 
 @pytest.mark.parametrize("layers", ["first", "both"])

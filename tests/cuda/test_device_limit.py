@@ -27,6 +27,7 @@ def points(rng, n):
 def cut(monkeypatch):
     """Blocks of at most 9 samples."""
     monkeypatch.setattr(source, "EDGE", 9)
+    monkeypatch.setattr(source, "SHARE", 0.0)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
