@@ -9,6 +9,7 @@ from fastntk.cuda import finite, passes, source
 from fastntk.cuda.neurons import HeldThere
 from fastntk.device_masks import DevicePackedMasks
 from fastntk.jit_cuda import cuda
+from fastntk.kernels.cuda import plans
 
 N, K, D, M = 13, 5, 3, 70
 pytestmark = pytest.mark.usefixtures("quick_products")
@@ -261,6 +262,34 @@ def test_intervals(problem, there, known):
             assert np.allclose(part, wanted, rtol=1e-13, atol=1e-16)
             assert part.shape != (N, N) or np.array_equal(part, part.T)
         assert (host(found.gram) < 0).any()  # where the ends change places
+
+
+def test_products_that_are_not_symmetric_to_the_last_bit(problem, there, monkeypatch):
+    """As a vendor's need not be: the lower half counts."""
+    multiply = plans.Products.nt
+
+    def tilted(self, A, B, out):
+        multiply(self, A, B, out)
+        values = out.copy_to_host()
+        out.copy_to_device(
+            np.where(np.triu(np.ones(out.shape, bool), 1), 1.5 * values, values).astype(values.dtype)
+        )
+
+    p = problem(5, D, M)
+    X, a, expected = there(p.X), weights_of(p, False), fastntk.gram(p.X, p.W)
+    masks = fastntk.activation_masks(X, there(p.W))
+    monkeypatch.setattr(plans.Products, "nt", tilted)
+    found = fastntk.gram_interval(X, masks=masks)
+    for part in (found.gram, found.lower, found.upper):
+        assert np.array_equal(host(part), host(part).T)
+    assert np.allclose(host(found.gram), expected, rtol=1e-13)
+    for H, wanted in (
+        (fastntk.gram(X, masks=masks), expected),
+        (fastntk.gram(X, masks=masks, a=there(a)), fastntk.gram(p.X, p.W, a)),
+        (fastntk.limit_gram(X, layers="both"), fastntk.limit_gram(p.X, layers="both")),
+    ):
+        assert np.array_equal(host(H), host(H).T)
+        assert np.allclose(host(H), wanted, rtol=1e-13, atol=1e-15)
 
 
 def test_intervals_of_drawn_neurons(problem, there):
