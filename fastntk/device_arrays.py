@@ -57,13 +57,6 @@ def require() -> Any:
     return jit_cuda.cuda
 
 
-def require_absent(**options: Any) -> None:
-    """ValueError for the first option that is given and does not exist for arrays on a GPU."""
-    for name, value in options.items():
-        if value is not None:
-            raise ValueError(f"{name} must not be given for arrays on a GPU, got {type(value).__name__}")
-
-
 def _apart(first: str, gpu: int | None, second: str, other: int | None) -> TypeError:
     return TypeError(
         f"{first} and {second} must live in the same memory, got {first} on {_place(gpu)} and {second} on "

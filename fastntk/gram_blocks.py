@@ -43,7 +43,8 @@ class FiniteGram(GramSource):
         terms: Terms,
         dtype: np.dtype,
     ) -> None:
-        self.symmetric = others is points
+        alike = isinstance(neurons, Neurons) or neurons[0] is neurons[1]
+        self.symmetric = others is points and alike
         self.shape, self.dtype = (len(points), len(others)), dtype
         self.points, self.others, self._terms = points, others, terms
         self._neurons = neurons if isinstance(neurons, Neurons) else None

@@ -1,13 +1,16 @@
 """How far a Gram matrix at finite width can be from its limit: confidence intervals from the exact counts."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv
 
 from fastntk import checks
-from fastntk.gram_matrix import Masks, gram_source, products
+from fastntk.device_arrays import on_gpu, together
+from fastntk.gram_matrix import gram_source, products
+from fastntk.masks import Masks, arrays_of
 from fastntk.memory import require_memory
 
 
@@ -18,14 +21,14 @@ class GramInterval:
     Attributes
     ----------
     gram, lower, upper : ndarray of float64, shape (n, k)
-        `fastntk.gram` and the two ends; exactly symmetric if ``gram`` is.
+        `fastntk.gram` and the two ends; exactly symmetric if ``gram`` is.  On a GPU if the samples are.
     level : float
         Confidence level of each interval on its own.
     """
 
-    gram: npt.NDArray[np.float64]
-    lower: npt.NDArray[np.float64]
-    upper: npt.NDArray[np.float64]
+    gram: Any
+    lower: Any
+    upper: Any
     level: float
 
 
@@ -84,6 +87,8 @@ def gram_interval(
     level = checks.positive(level, "level")
     if level >= 1.0:
         raise ValueError(f"level must be below 1, got {level}")
+    if together(X=X, W=W, Z=Z, **arrays_of(masks)):
+        return on_gpu("gram_interval", X, W, Z, level, masks=masks, width=width, seed=seed)
     source = gram_source(X, W, None, Z, masks=masks, width=width, seed=seed)
     n, k = source.shape
     require_memory(5 * 8 * n * k, f"the {n} x {k} Gram matrix with its intervals")

@@ -1,20 +1,22 @@
 """Gram matrix of the gradients at finite width, of the first layer, the second or both."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from fastntk import checks
 from fastntk.backends import kernel_threads
-from fastntk.device_arrays import on_gpu, require_absent, together
+from fastntk.device_arrays import on_gpu, together
+from fastntk.device_masks import DevicePackedMasks
 from fastntk.gram_blocks import FiniteGram
 from fastntk.gram_neurons import DrawnNeurons, HeldNeurons, MappedNeurons, Neurons
 from fastntk.gram_passes import Terms
 from fastntk.kernels.cpu.coactivation import gram_from_panels
 from fastntk.kernels.cpu.products import products as _products
 from fastntk.layout import thread_slots
-from fastntk.masks import Masks, bits_of, block_pairs, packed, panels
+from fastntk.masks import Masks, arrays_of, block_pairs, packed, panels
 from fastntk.packing import PackedMasks
 from fastntk.progress import Progress
 from fastntk.rows import warn_parallel_rows
@@ -22,7 +24,8 @@ from fastntk.tiled import compute
 
 _ROWS = 128  # of a block of products: a few dozen tasks at n = 1000
 _LAYERS = {"first": (True, False), "second": (False, True), "both": (True, True)}
-_MASKS_ALONE = "layers={!r} needs W or width, got masks: they do not tell the outputs"
+
+_Pattern = TypeVar("_Pattern", PackedMasks, DevicePackedMasks)
 
 
 def gram(
@@ -71,8 +74,8 @@ def gram(
     Returns
     -------
     ndarray of `dtype`, shape (n, k), or `out`
-        Without Z exactly symmetric and, up to rounding, positive semi-definite.  Of arrays on a GPU an array there:
-        in float64, from ``W`` or ``masks``, without Z.
+        Without Z exactly symmetric and, up to rounding, positive semi-definite.  Of arrays on a GPU, with masks there
+        (`DevicePackedMasks`, or booleans), an array there; `out` may be one too, or in host memory or a file.
 
     Raises
     ------
@@ -113,15 +116,11 @@ def gram(
     array([[0.5 , 0.21],
            [0.21, 0.5 ]])
     """
-    if together(X=X, W=W, a=a, Z=Z, masks=bits_of(masks)):
-        require_absent(Z=Z, width=width, out=out)
-        if np.dtype(dtype) != np.float64:
-            raise ValueError(f"dtype must be 'float64' for arrays on a GPU, got {np.dtype(dtype).name!r}")
-        first, second = _LAYERS[checks.choice(layers, "layers", tuple(_LAYERS))]
-        _one_source(W=W, masks=masks, width=width)
-        if second and masks is not None:
-            raise ValueError(_MASKS_ALONE.format(layers))
-        return on_gpu("gram", X, W, a, masks=masks, first=first, second=second)
+    if together(X=X, W=W, a=a, Z=Z, **arrays_of(masks)):
+        return on_gpu(
+            "gram", X, W, a, Z, masks=masks, layers=layers, width=width, seed=seed, dtype=dtype, out=out,
+            progress=progress,
+        )  # fmt: skip
     source = gram_source(X, W, a, Z, masks=masks, layers=layers, width=width, seed=seed, dtype=dtype)
     if source.symmetric:
         warn_parallel_rows(source.points, "X", opposite=False)
@@ -141,19 +140,17 @@ def gram_source(
     dtype: npt.DTypeLike = "float64",
 ) -> FiniteGram:
     """The checked arguments of `gram`, ready to compute any block."""
-    first, second = _LAYERS[checks.choice(layers, "layers", tuple(_LAYERS))]
+    first, second = checked_layers(layers, masks)
     kind = checks.floating_dtype(dtype)
     points = checks.matrix(X, "X")
     others = points
     if Z is not None:
         others = checks.matrix(Z, "Z")
         checks.same_columns(points, "X", others, "Z")
-    given = _one_source(W=W, masks=masks, width=width)
+    given = one_source(W=W, masks=masks, width=width)
     found: Neurons | tuple[PackedMasks, PackedMasks]
     if masks is not None:
-        if second:
-            raise ValueError(_MASKS_ALONE.format(layers))
-        found = _pair(masks, len(points), None if Z is None else len(others))
+        found = checked_pair(masks, len(points), None if Z is None else len(others), packed)
         m = found[0].shape[1]
     else:
         found = _neurons(W, width, seed, points)
@@ -161,10 +158,18 @@ def gram_source(
             checks.representable(samples, name, found.dtype)
         m = found.count
     weights = np.ones(1) if a is None else checks.vector(a, "a", m, given, np.float64)
-    return FiniteGram(points, others, found, _terms(first, second, weights), kind)
+    return FiniteGram(points, others, found, terms_of(first, second, weights), kind)
 
 
-def _one_source(**sources: Any) -> str:
+def checked_layers(layers: str, masks: Any) -> tuple[bool, bool]:
+    """Whether the sum has the term of the first layer, and that of the second, which masks do not tell."""
+    first, second = _LAYERS[checks.choice(layers, "layers", tuple(_LAYERS))]
+    if second and masks is not None:
+        raise ValueError(f"layers={layers!r} needs W or width, got masks: they do not tell the outputs")
+    return first, second
+
+
+def one_source(**sources: Any) -> str:
     """The name of the only source of neurons that is given."""
     given = [name for name, value in sources.items() if value is not None]
     if len(given) != 1:
@@ -186,7 +191,9 @@ def _neurons(W: Any, width: int | None, seed: int, points: np.ndarray) -> Neuron
     return HeldNeurons(weights)
 
 
-def _pair(masks: Any, n: int, k: int | None) -> tuple[PackedMasks, PackedMasks]:
+def checked_pair(
+    masks: Any, n: int, k: int | None, packed: Callable[[Any, str], _Pattern]
+) -> tuple[_Pattern, _Pattern]:
     """Patterns of rows and columns: the same object if there is no second set of samples."""
     if k is None:
         if isinstance(masks, tuple):
@@ -206,7 +213,7 @@ def _pair(masks: Any, n: int, k: int | None) -> tuple[PackedMasks, PackedMasks]:
     return left, right
 
 
-def _terms(first: bool, second: bool, a: np.ndarray) -> Terms:
+def terms_of(first: bool, second: bool, a: np.ndarray) -> Terms:
     """What the weights of the second layer mean for the sums."""
     squares = np.square(a, dtype=np.float64)
     if (squares == squares[0]).all():
@@ -218,7 +225,7 @@ class GramOfPatterns:
     """``masks -> H`` for fixed samples and second layer: what need not be computed again for each pattern."""
 
     def __init__(self, X: np.ndarray, a: np.ndarray) -> None:
-        self._terms = _terms(True, False, a)
+        self._terms = terms_of(True, False, a)
         self._X = X
         if self._terms.counts:
             self._products = products(X)

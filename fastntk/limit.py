@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fastntk import checks, rows
 from fastntk.arrays import host_array
 from fastntk.backends import kernel_threads
-from fastntk.device_arrays import on_gpu, require_absent, together
+from fastntk.device_arrays import gpu_of, on_gpu, together
 from fastntk.kernels.cpu.limit import (
     BOTH,
     EDGES,
@@ -78,8 +78,8 @@ def limit_gram(
     Returns
     -------
     ndarray, shape (n, k)
-        `out` if given (for a file name ending in .npy the file mapped for reading, for others the path); on a GPU if
-        the points are there, which takes no `out`.  Without Z exactly symmetric, with an exact diagonal:
+        `out` if given (for a file name ending in .npy the file mapped for reading, for others the path); else on a GPU
+        if the points are there, which also take an `out` there.  Without Z exactly symmetric, with an exact diagonal:
         ``c^L |x_i|^2`` for "first" and "second" (by default ``|x_i|^2 / 2``), ``(L + 1) c^L |x_i|^2`` for "both".
 
     Raises
@@ -120,16 +120,13 @@ def limit_gram(
     array([[4.]])
     """
     if together(X=X, Z=Z):
-        require_absent(out=out)
-        return on_gpu("limit_gram", X, Z, layers, depth, scale, dtype)
+        return on_gpu("limit_gram", X, Z, layers, depth, scale, dtype, out, progress)
     source = limit_source(X, Z, layers, depth, scale, dtype)
     source.warn_if_singular()
     return compute(source, out, progress=progress)
 
 
-def limit_profile(
-    rho: npt.ArrayLike, layers: str = "first", depth: int = 1, scale: float = 1.0
-) -> npt.NDArray[np.float64]:
+def limit_profile(rho: npt.ArrayLike, layers: str = "first", depth: int = 1, scale: float = 1.0) -> Any:
     """The limit kernel of unit vectors as a function of their cosine, ``rho (pi - arccos rho) / (2 pi)`` for "first".
 
     Parameters
@@ -141,7 +138,7 @@ def limit_profile(
 
     Returns
     -------
-    ndarray of float64, of the shape of `rho`
+    ndarray of float64, of the shape of `rho`, or an array on its GPU
 
     Raises
     ------
@@ -160,6 +157,8 @@ def limit_profile(
     array([0.      , 0.166667, 0.5     ])
     """
     kind, depth, factor = options_of(layers, depth, scale)
+    if gpu_of(rho) is not None:
+        return on_gpu("limit_profile", rho, kind, depth, factor)
     found = host_array(rho, "rho", 1)
     cosines = checks.array(found.reshape(-1), "rho", 1, np.float64).copy()
     if np.abs(cosines).max() > 1.0:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from fastntk import checks
 from fastntk.activations import Activations, block_rows
 from fastntk.backends import kernel_threads
-from fastntk.device_arrays import on_gpu, together
+from fastntk.device_arrays import gpu_of, on_gpu, together
 from fastntk.device_masks import DevicePackedMasks
 from fastntk.kernels.cpu import coactivation, flips, forward
 from fastntk.kernels.cpu import flip_marginals as marginals
@@ -122,6 +122,13 @@ def bits_of(masks: Any) -> Any:
     return masks.bits if isinstance(masks, (PackedMasks, DevicePackedMasks)) else masks
 
 
+def arrays_of(masks: Any) -> dict[str, Any]:
+    """The arrays that say where masks live, by name: of one pattern, or of a pair."""
+    pair = masks if isinstance(masks, tuple) else None
+    named = {"masks": masks} if pair is None else {f"masks[{k}]": part for k, part in enumerate(pair)}
+    return {name: bits_of(part) for name, part in named.items()}
+
+
 def packed(masks: Masks, name: str) -> PackedMasks:
     """The argument, if it is packed; boolean matrices are packed."""
     if isinstance(masks, PackedMasks):
@@ -140,8 +147,8 @@ def coactivation_counts(masks: Masks) -> Any:
 
     Parameters
     ----------
-    masks : PackedMasks, DevicePackedMasks or boolean ndarray, shape (n, m)
-        Activation pattern.
+    masks : PackedMasks, DevicePackedMasks or boolean array, shape (n, m)
+        Activation pattern, here or on a GPU.
 
     Returns
     -------
@@ -169,7 +176,7 @@ def coactivation_counts(masks: Masks) -> Any:
     array([[2, 0],
            [0, 1]])
     """
-    if isinstance(masks, DevicePackedMasks):
+    if gpu_of(bits_of(masks)) is not None:
         return on_gpu("coactivation_counts", masks)
     pattern = packed(masks, "masks")
     n, m = pattern.shape
@@ -184,8 +191,8 @@ def flip_count(masks_a: Masks, masks_b: Masks) -> int:
 
     Parameters
     ----------
-    masks_a, masks_b : PackedMasks, DevicePackedMasks or boolean ndarray, shape (n, m)
-        Patterns of the same samples and neurons.
+    masks_a, masks_b : PackedMasks, DevicePackedMasks or boolean array, shape (n, m)
+        Patterns of the same samples and neurons, both here or both on a GPU.
 
     Returns
     -------
@@ -218,11 +225,10 @@ def flip_count(masks_a: Masks, masks_b: Masks) -> int:
 
 def _both_there(masks_a: Masks, masks_b: Masks) -> bool:
     """Whether both patterns, of one shape then, live on a GPU; an error if only one does."""
-    there = together(masks_a=bits_of(masks_a), masks_b=bits_of(masks_b))
-    if there and isinstance(masks_a, DevicePackedMasks) and isinstance(masks_b, DevicePackedMasks):
-        _same_shape(masks_a.shape, masks_b.shape)
-        return True
-    return False
+    if not together(masks_a=bits_of(masks_a), masks_b=bits_of(masks_b)):
+        return False
+    _same_shape(tuple(masks_a.shape), tuple(masks_b.shape))
+    return True
 
 
 def _same_shape(before: tuple[int, int], after: tuple[int, int]) -> None:
@@ -235,8 +241,8 @@ def flip_fraction(masks_a: Masks, masks_b: Masks) -> float:
 
     Parameters
     ----------
-    masks_a, masks_b : PackedMasks, DevicePackedMasks or boolean ndarray, shape (n, m)
-        Patterns of the same samples and neurons.
+    masks_a, masks_b : PackedMasks, DevicePackedMasks or boolean array, shape (n, m)
+        Patterns of the same samples and neurons, both here or both on a GPU.
 
     Returns
     -------
@@ -270,8 +276,8 @@ def flip_marginals(masks_a: Masks, masks_b: Masks) -> tuple[Any, Any]:
 
     Parameters
     ----------
-    masks_a, masks_b : PackedMasks, DevicePackedMasks or boolean ndarray, shape (n, m)
-        Patterns of the same samples and neurons.
+    masks_a, masks_b : PackedMasks, DevicePackedMasks or boolean array, shape (n, m)
+        Patterns of the same samples and neurons, both here or both on a GPU.
 
     Returns
     -------

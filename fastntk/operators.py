@@ -12,9 +12,11 @@ from scipy.sparse.linalg import LinearOperator
 
 from fastntk import checks
 from fastntk.backends import kernel_threads
-from fastntk.gram_matrix import Masks, gram_source
+from fastntk.device_arrays import on_gpu, together
+from fastntk.gram_matrix import gram_source
 from fastntk.jit import threading_layer
 from fastntk.limit import limit_source
+from fastntk.masks import Masks, arrays_of
 from fastntk.tiled.source import GramSource
 
 _EDGE = 1024  # of a block: 8 MB in float64, which a third-level cache keeps until it has been multiplied
@@ -141,7 +143,8 @@ def gram_operator(
     Returns
     -------
     GramOperator
-        Of shape (n, k), with ``@``, ``matvec``, ``matmat``, their transposes, and ``diagonal()``.
+        Of shape (n, k), with ``@``, ``matvec``, ``matmat``, their transposes, and ``diagonal()``.  Points on a GPU are
+        multiplied there, by vectors of the GPU (products and diagonal stay there) or of the host (which come back).
 
     Raises
     ------
@@ -175,9 +178,12 @@ def gram_operator(
     >>> H.diagonal()
     array([0.5, 2. , 9. ])
     """
+    there = together(X=X, Z=Z, W=W, a=a, **arrays_of(masks))
     if W is None and masks is None and width is None:
         if a is not None:
             raise ValueError("a belongs to a network: give one of W, masks and width with it")
+        if there:
+            return on_gpu("limit_operator", X, Z, layers, depth, scale, dtype)
         source = limit_source(X, Z, layers, depth, scale, dtype)
         source.warn_if_singular()
         return GramOperator(source)
@@ -185,9 +191,10 @@ def gram_operator(
         raise ValueError(
             f"depth and scale belong to the limit: with W, masks or width they must be 1, got {depth} and {scale}"
         )
-    return GramOperator(
-        gram_source(X, W, a, Z, masks=masks, layers=layers, width=width, seed=seed, dtype=dtype)
-    )
+    options = {"masks": masks, "layers": layers, "width": width, "seed": seed, "dtype": dtype}
+    if there:
+        return on_gpu("finite_operator", X, W, a, Z, **options)
+    return GramOperator(gram_source(X, W, a, Z, **options))  # type: ignore[arg-type]
 
 
 def _factor(V: Any) -> np.ndarray:

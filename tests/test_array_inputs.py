@@ -113,9 +113,10 @@ def test_arrays_on_a_device_that_cannot_be_used(monkeypatch, problem):
     with pytest.raises(
         TypeError, match=r"^X must be readable .* a device \(DLPack type 2\), move it to the host first$"
     ):
-        fastntk.gram_operator(there)
-    with pytest.raises(fastntk.DeviceError, match=r"^CUDA cannot be used: no NVIDIA driver was found$"):
-        fastntk.limit_gram(there)
+        checks.matrix(there, "X")
+    for function in (fastntk.limit_gram, fastntk.gram_operator, fastntk.limit_profile):
+        with pytest.raises(fastntk.DeviceError, match=r"^CUDA cannot be used: no NVIDIA driver was found$"):
+            function(there)
     with pytest.raises(
         TypeError, match=r"^X and W must live in the same memory, got X on GPU 0 and W on the CPU"
     ):

@@ -35,6 +35,12 @@ def cross(rng):
     return limit_source(rng.integers(-3, 4, (N, 7)), rng.integers(-3, 4, (37, 7)), dtype="float32")
 
 
+def test_a_narrow_matrix_needs_no_more_memory_than_it_has_entries(rng, tmp_path, monkeypatch):
+    narrow = limit_source(rng.integers(-3, 4, (N, 7)), rng.integers(-3, 4, (2, 7)))
+    monkeypatch.setattr("fastntk.memory.available_bytes", lambda: 3 * 8 * N * 2)
+    assert np.array_equal(compute(narrow, tmp_path / "K.npy"), compute(narrow))
+
+
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 

@@ -32,9 +32,28 @@ def array(value: Any, name: str, ndim: int, dtype: npt.DTypeLike | None = None) 
     return target
 
 
+def target(value: Any, name: str, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    """An array on the GPU that can be filled: of that shape and dtype, C-contiguous, writeable."""
+    found = view(value, name)
+    if tuple(found.shape) != shape or found.dtype != dtype:
+        raise ValueError(
+            f"{name} must have shape {shape} and dtype {dtype}, got shape {tuple(found.shape)} and dtype {found.dtype}"
+        )
+    interface = getattr(value, "__cuda_array_interface__", None)
+    if not found.is_c_contiguous() or (interface is not None and interface["data"][1]):
+        raise ValueError(f"{name} must be C-contiguous and writeable")
+    return found
+
+
 def matrix(value: Any, name: str, dtype: npt.DTypeLike | None = None) -> Any:
     """A non-empty, finite, C-contiguous float matrix on the GPU."""
     return array(value, name, 2, dtype)
+
+
+def representable(values: Any, name: str, dtype: np.dtype) -> None:
+    """Raise unless all `values` stay finite when they are rounded to `dtype`."""
+    if values.dtype != dtype:
+        matrix(values, name, dtype)
 
 
 def vector(value: Any, name: str, size: int, of: str, dtype: npt.DTypeLike | None = None) -> Any:

@@ -29,19 +29,23 @@ def product_bytes(n: int, m: int, dtype: np.dtype) -> int:
 
 
 class Forward:
-    """Masks and outputs of n samples and m neurons from weights that are given by neuron, or transposed."""
+    """Masks and outputs of n samples and m neurons from weights that are given by neuron, or transposed.
 
-    def __init__(self, n: int, m: int, dtype: np.dtype) -> None:
+    Without `outputs` masks alone, of up to m neurons.
+    """
+
+    def __init__(self, n: int, m: int, dtype: np.dtype, outputs: bool = True) -> None:
         self._n, self._m = n, m
         self._block = _block(n, m, dtype)
         self._Z = empty((n, self._block), dtype)
-        self._u_shares = empty((-(-m // NEURONS), TILE * tiles_of(n)), np.float64)
+        if outputs:
+            self._u_shares = empty((-(-m // NEURONS), TILE * tiles_of(n)), np.float64)
         self._products = Products()
 
     def masks(self, X: Any, W: Any, bits: Any) -> None:
-        """Write the bits of W (m, d)."""
-        for first in range(0, self._m, self._block):
-            count = min(self._block, self._m - first)
+        """Write the bits of W (m, d), or of fewer neurons."""
+        for first in range(0, len(W), self._block):
+            count = min(self._block, len(W) - first)
             self._products.nt(X, W[first : first + count], self._Z)
             here = columns(bits, first, first + padded_width(count))
             activation(self._Z, self._n, count, here)

@@ -108,7 +108,8 @@ def target_of(out: Any, source: GramSource) -> Target:
 def fill_target(source: GramSource, target: Target, progress: Progress, side: int | None = None) -> Any:
     """Write all blocks that are not there yet; `side` forces the edge of the blocks."""
     blocks = cut(source.shape, source.symmetric, source.dtype.itemsize, target.chunks, side)
-    require_memory(3 * blocks.height * blocks.width * source.dtype.itemsize, "a block of the matrix")
+    largest = min(blocks.height, source.shape[0]) * min(blocks.width, source.shape[1])
+    require_memory(3 * largest * source.dtype.itemsize, "a block of the matrix")
     with contextlib.ExitStack() as stack:
         journal = Journal(target.journal, target.name)
         stack.callback(journal.close)

@@ -110,3 +110,25 @@ def there():
     from fastntk.jit_cuda import cuda
 
     return lambda values: cuda.to_device(np.ascontiguousarray(values))
+
+
+@pytest.fixture
+def quick_products(monkeypatch):
+    """In the simulator, for tests of what calls them: dense products by NumPy, counts in small tiles.
+
+    Their kernels, which have tests of their own, compute 64 x 64 tiles, which takes 0.1 s however little is asked for.
+    """
+    from fastntk.kernels.cuda import coactivation, plans
+
+    def product(transposed):
+        def multiply(self, A, B, out):
+            right = B._ary.T if transposed else B._ary
+            out._ary[: A.shape[0], : right.shape[1]] = A._ary @ right
+
+        return multiply
+
+    if SIMULATED:
+        monkeypatch.setattr(plans.Products, "nn", product(False))
+        monkeypatch.setattr(plans.Products, "nt", product(True))
+        for name, size in {"_TILE": 16, "_SIDE": 4, "_EACH": 4, "_CHUNK": 4, "_PITCH": 5}.items():
+            monkeypatch.setattr(coactivation, name, size)

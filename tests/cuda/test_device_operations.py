@@ -8,7 +8,7 @@ import pytest
 
 import fastntk
 from fastntk import device_arrays
-from fastntk.cuda import operations
+from fastntk.cuda import passes
 from fastntk.device_masks import DevicePackedMasks
 from fastntk.jit_cuda import cuda, simulated
 from fastntk.packing import PackedMasks
@@ -121,7 +121,7 @@ def test_gram_with_weights(problem, moved):
 
 @pytest.mark.parametrize("layers", ["first", "second", "both"])
 def test_gram_of_layers_and_unequal_weights(problem, moved, monkeypatch, layers):
-    monkeypatch.setattr(operations, "PART", 32)
+    monkeypatch.setattr(passes, "PART", 32)
     p = problem(5, 3, 40)  # more neurons than are summed in working precision
     p.a = p.a * np.linspace(0.5, 2.0, 40)
     g = moved(p)
@@ -228,19 +228,40 @@ def test_refused_by_name(problem, there):
             ValueError,
             "^layers='both' needs W or width, got masks",
         ),
+        (lambda: fastntk.gram(X, W, dtype="float16"), ValueError, "^dtype must be 'float32' or 'float64'"),
+        (lambda: fastntk.gram(X, W, Z=there(p.X[:, :2])), ValueError, "^X and Z must have the same number"),
+        (lambda: fastntk.gram(X, width=0), ValueError, "^width must be at least 1, got 0$"),
         (
-            lambda: fastntk.gram(X, W, dtype="float32"),
+            lambda: fastntk.gram(X, W, there(p.a[:2])),
             ValueError,
-            "^dtype must be 'float64' for arrays on a GPU",
+            r"^a must have one entry .* W \(6\), got 2$",
         ),
-        (lambda: fastntk.gram(X, W, Z=X), ValueError, "^Z must not be given for arrays on a GPU"),
-        (lambda: fastntk.gram(X, width=3), ValueError, "^width must not be given for arrays on a GPU"),
+        (
+            lambda: fastntk.gram(there(p.X * 1e300), width=3),
+            ValueError,
+            "^X must be within the range of float32",
+        ),
+        (
+            lambda: fastntk.gram(X, Z=X, masks=fastntk.activation_masks(X, W)),
+            TypeError,
+            "^masks must be a pair with Z, those of X and of Z, got DevicePackedMasks",
+        ),
+        (
+            lambda: fastntk.gram(there(p.X[:2]), masks=fastntk.activation_masks(X, W)),
+            ValueError,
+            r"^masks must have one row for each row of X \(2\), got 4$",
+        ),
+        (
+            lambda: fastntk.flip_count(X, X),
+            ValueError,
+            "^masks_a must be a non-empty boolean matrix, got float64",
+        ),
+        (
+            lambda: fastntk.coactivation_counts(X),
+            ValueError,
+            "^masks must be a non-empty boolean matrix, got float",
+        ),
         (lambda: fastntk.gram(X), ValueError, "^exactly one of W, masks and width must be given, got none$"),
-        (
-            lambda: fastntk.limit_gram(X, out="H.npy"),
-            ValueError,
-            "^out must not be given for arrays on a GPU",
-        ),
         (lambda: fastntk.limit_gram(X, depth=2), ValueError, "^depth must be 1 for layers='first'"),
     ):
         with pytest.raises(error, match=message):
@@ -256,6 +277,11 @@ def test_mixed_inputs(problem, there):
         (lambda: fastntk.activation_masks(X, p.W), "X on a GPU", "W on the CPU"),
         (lambda: fastntk.gram(p.X, masks=device), "X on the CPU", "masks on a GPU"),
         (lambda: fastntk.gram(X, masks=masks), "X on a GPU", "masks on the CPU"),
+        (lambda: fastntk.gram(X, np.asarray(p.W).view(np.memmap)), "X on a GPU", "W on the CPU"),
+        (lambda: fastntk.gram(X, W, Z=p.X), "X on a GPU", "Z on the CPU"),
+        (lambda: fastntk.gram(X, Z=X, masks=(device, masks)), "X on a GPU", r"masks\[1\] on the CPU"),
+        (lambda: fastntk.gram_interval(p.X, masks=device), "X on the CPU", "masks on a GPU"),
+        (lambda: fastntk.gram_operator(X, p.X), "X on a GPU", "Z on the CPU"),
         (lambda: fastntk.flip_count(masks, device), "masks_a on the CPU", "masks_b on a GPU"),
         (lambda: fastntk.flip_marginals(device, masks), "masks_a on a GPU", "masks_b on the CPU"),
         (lambda: fastntk.limit_gram(X, p.X), "X on a GPU", "Z on the CPU"),
@@ -269,8 +295,6 @@ def test_mixed_inputs(problem, there):
             TypeError, match=f"must live in the same memory, got {first} and {second}: move one"
         ):
             call()
-    with pytest.raises(TypeError, match=r"^masks_a must be PackedMasks or a boolean matrix"):
-        fastntk.flip_count(X, X)
     with pytest.raises(
         ValueError, match=r"^masks_a and masks_b must have the same shape, got \(4, 6\) and \(4, 5\)"
     ):

@@ -5,6 +5,7 @@ import pytest
 
 from fastntk.jit_cuda import cuda
 from fastntk.kernels.cuda import conversion
+from fastntk.packing import PackedMasks
 
 ENTRIES = conversion._EACH * conversion.BLOCK
 
@@ -39,7 +40,7 @@ def test_what_does_not_convert(there, value, flags, shape):
 
 
 @pytest.mark.parametrize("several_rounds", [False, True])
-def test_copy_zero_unpack_and_mirror(there, rng, monkeypatch, several_rounds):
+def test_copy_zero_unpack_pack_and_mirror(there, rng, monkeypatch, several_rounds):
     if several_rounds:
         monkeypatch.setattr(conversion, "_MOST_BLOCKS", 1)
         monkeypatch.setattr(conversion, "_EACH", 1)
@@ -57,6 +58,10 @@ def test_copy_zero_unpack_and_mirror(there, rng, monkeypatch, several_rounds):
     conversion.unpack(there(bits), dense)
     expected = np.unpackbits(bits[:, np.newaxis], axis=1, bitorder="little").reshape(-1, 64)
     assert np.array_equal(dense.copy_to_host(), expected[:19, :33].astype(np.bool_))
+    bits = uninitialised((4, 128), np.uint8)
+    dense = rng.random((19, 140)) < 0.5
+    conversion.pack(there(dense)[:, ::2], bits)
+    assert np.array_equal(bits.copy_to_host(), PackedMasks.from_dense(dense[:, ::2]).bits)
     square = rng.standard_normal((17, 17))
     there_square = there(square)
     conversion.mirror(there_square, 2.0)

@@ -23,18 +23,38 @@ def test_weights_of_active_neurons(rng):
     dense, weights = rng.random((17, 130)) < 0.5, rng.random(130)
     out = cuda.to_device(np.full((17, 80), np.nan))
     bits = cuda.to_device(PackedMasks.from_dense(dense).bits)
-    gram_sums.weigh(bits, 64, 66, cuda.to_device(weights), out)
+    gram_sums.weigh(bits, 64, 66, cuda.to_device(weights[64:]), out)
     assert np.array_equal(out.copy_to_host()[:, :66], (dense * weights)[:, 64:])
     assert not out.copy_to_host()[:, 66:].any()
 
 
-def test_sums_become_gram_matrices(rng):
-    K, S, part = rng.random((33, 33)), rng.random((33, 33)), rng.random((33, 33)).astype(np.float32)
-    there, H = cuda.to_device(S), cuda.to_device(np.full((33, 33), np.nan))
+def test_sums_are_added_in_double_precision(rng):
+    S, part = rng.random((33, 33)), rng.random((33, 33)).astype(np.float32)
+    there = cuda.to_device(S)
     gram_sums.add_sums(cuda.to_device(part), there)
     assert np.array_equal(there.copy_to_host(), S + part)
-    gram_sums.gram_from_sums(cuda.to_device(K), cuda.to_device(S), 7.0, H)
-    expected = np.tril(K * S / 7.0) + np.tril(K * S / 7.0, -1).T
-    assert np.array_equal(H.copy_to_host(), expected)
-    gram_sums.add_to_gram(cuda.to_device(S), 3.0, H)
-    assert np.array_equal(H.copy_to_host(), expected + np.tril(S / 3.0) + np.tril(S / 3.0, -1).T)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("terms", ["counts", "weighted", "second", "counts second", "weighted second"])
+def test_sums_become_gram_matrices(rng, dtype, symmetric, terms):
+    """In float64, rounded once; the lower half alone is read where both are the same."""
+    n, k, top, left = 33, 33 if symmetric else 5, 3, 3 if symmetric else 6
+    K, second = rng.standard_normal((n, k)), rng.random((n, k))
+    first = rng.integers(0, 9, (40, 40)) if "counts" in terms else rng.random((40, 40))
+    expected = np.zeros((n, k))
+    if terms != "second":
+        expected = 2.0 * K * first[top : top + n, left : left + k]
+    if "second" in terms:
+        expected = expected + second
+    if symmetric:
+        expected = np.tril(expected) + np.tril(expected, -1).T
+    out = cuda.to_device(np.full((n, k), np.nan, dtype))
+    gram_sums.gram_entries(
+        None if terms == "second" else cuda.to_device(K),
+        None if terms == "second" else cuda.to_device(first),
+        cuda.to_device(second) if "second" in terms else None,
+        (top, left), symmetric, 2.0, 7.0, out,
+    )  # fmt: skip
+    assert np.array_equal(out.copy_to_host(), (expected / 7.0).astype(dtype))

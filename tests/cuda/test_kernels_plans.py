@@ -81,6 +81,17 @@ def test_counts(rng, library, monkeypatch, n, m):
         assert library.kinds == [3] * (2 * -(-n // 16))
 
 
+def test_counts_of_two_patterns_by_pieces_of_neurons(rng, library):
+    n, k, m, width = 37, 5, 150, 128
+    (dense, bits), (other, other_bits) = packed(rng, n, m), packed(rng, k, m)
+    out, counting = cuda.to_device(np.full((n, k), -1)), plans.Counting(n, width, k=k)
+    for first in range(0, m, width):
+        counting.counts(bits, out, other_bits, first, add=first > 0)
+    assert np.array_equal(out.copy_to_host(), dense.astype(int) @ other.T)
+    if isinstance(library, Double):
+        assert library.kinds == [3, 3]
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_masked_sums(rng, library, monkeypatch, dtype):
     n, p, m = 18, 5, 1100
@@ -118,6 +129,9 @@ def test_scratch_takes_what_was_announced(library, monkeypatch, dtype):
     taken.clear()
     plans.Counting(37, 256)
     assert sum(taken) == plans.Counting.bytes_needed(37, 256)
+    taken.clear()
+    plans.Counting(37, 256, k=5)
+    assert sum(taken) == plans.Counting.bytes_needed(37, 256, k=5)
 
 
 def test_a_failing_call_names_itself(monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 
 from fastntk import reference
 from fastntk.jit_cuda import cuda
-from fastntk.kernels.cuda import coactivation, expansion, masked_sums, products, transposed
+from fastntk.kernels.cuda import coactivation, expansion, masked_sums, placement, products, transposed
 from fastntk.packing import TILE, PackedMasks, tiles_of
 
 
@@ -26,19 +26,34 @@ def test_counts_are_exact(rng, n, m):
     dense, words_of_bits = packed(rng, n, m)
     words = garbage((TILE * tiles_of(n), words_of_bits.shape[1] // 8), np.uint32)
     counts = garbage((n, n), np.int64)
-    coactivation.to_words(words_of_bits, words)
-    coactivation.coactivation_counts(words, counts)
-    assert np.array_equal(counts.copy_to_host(), reference.coactivation_counts(dense))
+    coactivation.to_words(words_of_bits, 0, words)
+    expected = reference.coactivation_counts(dense)
+    for add in (False, True):
+        coactivation.coactivation_counts(words, words, True, add, counts)
+        assert np.array_equal(counts.copy_to_host(), (1 + add) * expected)
 
 
-def test_words_hold_the_bits_of_a_sample(rng):
+@pytest.mark.parametrize(("n", "k", "m"), [(1, 65, 70), (65, 3, 1090)])
+def test_counts_of_two_patterns_are_exact(rng, n, k, m):
+    (dense, bits), (other, other_bits) = packed(rng, n, m), packed(rng, k, m)
+    words = [garbage((TILE * tiles_of(rows), bits.shape[1] // 8), np.uint32) for rows in (n, k)]
+    for some, of in zip((bits, other_bits), words, strict=True):
+        coactivation.to_words(some, 0, of)
+    counts, expected = garbage((n, k), np.int64), dense.astype(np.int64) @ other.T
+    for add in (False, True):
+        coactivation.coactivation_counts(*words, False, add, counts)
+        assert np.array_equal(counts.copy_to_host(), (1 + add) * expected)
+
+
+@pytest.mark.parametrize("first", [0, 96])
+def test_words_hold_the_bits_of_a_sample(rng, first):
     dense, words_of_bits = packed(rng, 20, 130)
-    words = garbage((32, words_of_bits.shape[1] // 8), np.uint32)
-    coactivation.to_words(words_of_bits, words)
+    words = garbage((32, words_of_bits.shape[1] // 8), np.uint32)  # from 96 on, more than are left
+    coactivation.to_words(words_of_bits, first, words)
     bits = np.unpackbits(words.copy_to_host().view(np.uint8), axis=1, bitorder="little")
-    assert np.array_equal(bits[:20, :130], dense)
+    assert np.array_equal(bits[:20, : 130 - first], dense[:, first:])
     assert not bits[20:].any()
-    assert not bits[:, 130:].any()
+    assert not bits[:, 130 - first :].any()
 
 
 def test_gram_from_counts_reads_one_half(rng):
@@ -51,12 +66,29 @@ def test_gram_from_counts_reads_one_half(rng):
     assert np.array_equal(out.copy_to_host(), lower * C / 7.0)
 
 
-def test_mirror(rng):
-    lower = rng.integers(0, 99, (48, 48)).astype(np.int32)
-    out = garbage((33, 33), np.int64)
-    coactivation.mirror(cuda.to_device(lower), out)
-    half = lower[:33, :33].astype(np.int64)
-    assert np.array_equal(out.copy_to_host(), np.tril(half) + np.tril(half, -1).T)
+def test_counts_are_written_and_added(rng):
+    part = rng.integers(0, 99, (48, 48)).astype(np.int32)
+    square = part[:33, :33].astype(np.int64)
+    for symmetric, k, whole in (
+        (True, 33, np.tril(square) + np.tril(square, -1).T),
+        (False, 5, square[:, :5]),
+    ):
+        out = garbage((33, k), np.int64)
+        for add in (False, True):
+            coactivation.write_counts(cuda.to_device(part), symmetric, add, out)
+            assert np.array_equal(out.copy_to_host(), (1 + add) * whole)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_block_in_its_place(rng, dtype, mirrored):
+    block, expected = rng.standard_normal((33, 34)).astype(dtype), np.full((80, 80), 7, dtype)
+    out = cuda.to_device(expected)
+    placement.place(cuda.to_device(block), 45, 2, mirrored, out)
+    expected[45:78, 2:36] = block
+    if mirrored:
+        expected[2:36, 45:78] = block.T
+    assert np.array_equal(out.copy_to_host(), expected)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -107,13 +139,14 @@ def test_scaled_transpose(rng):
     assert np.array_equal(out.copy_to_host(), scale[:65, np.newaxis] * S[:, :65].T)
 
 
-def test_masks_as_bytes(rng):
+@pytest.mark.parametrize("first", [0, 64])
+def test_masks_as_bytes(rng, first):
     dense, words_of_bits = packed(rng, 17, 70)
-    ones = garbage((32, words_of_bits.shape[1]), np.uint32)
-    expansion.to_bytes(words_of_bits, ones)
+    ones = garbage((32, words_of_bits.shape[1]), np.uint32)  # from 64 on, more than are left
+    expansion.to_bytes(words_of_bits, first, ones)
     found = ones.copy_to_host().view(np.int8)
-    assert np.array_equal(found[:17, :70], dense)
-    assert found.sum() == dense.sum()  # padding is zero
+    assert np.array_equal(found[:17, : 70 - first], dense[:, first:])
+    assert found.sum() == dense[:, first:].sum()  # padding is zero
 
 
 @pytest.mark.parametrize("first", [0, 64])

@@ -37,32 +37,44 @@ def signatures(types):
     values, shares = vector(types.float64), matrix(types.float64)
     v32, M32 = vector(types.float32), matrix(types.float32)
     some_bits, some = types.Array(types.uint8, 2, "A"), types.Array(types.float32, 2, "A")
+    some_shares = types.Array(types.float64, 2, "A")
+    entries = (shares, shares, *[types.boolean] * 2, size, size, types.boolean, real, real)
     yield from {
-        "coactivation.coactivation_counts_kernel": (words, counts),
+        "coactivation.coactivation_counts_kernel": (words, words, types.boolean, types.boolean, counts),
         "coactivation.gram_from_counts_kernel": (shares, counts, real, shares),
-        "coactivation.mirror_kernel": (matrix(types.int32), counts),
-        "coactivation.to_words_kernel": (words, words),
+        "coactivation.to_words_kernel": (words, size, words),
+        "coactivation.write_counts_kernel": (matrix(types.int32), types.boolean, types.boolean, counts),
+        "conversion.pack_kernel": (types.Array(types.boolean, 2, "A"), bits),
         "conversion.unpack_kernel": (bits, matrix(types.boolean)),
         "expansion.scale_rows_kernel": (M32, v32, M32),
         "expansion.split_kernel": (M32, types.Array(types.uint16, 3, "C")),
         "expansion.to_bf16_kernel": (words, size, words),
-        "expansion.to_bytes_kernel": (words, words),
+        "expansion.to_bytes_kernel": (words, size, words),
         "flip_marginals.neuron_flips_kernel": (bits, bits, vector(types.int64)),
         "flip_marginals.sample_flips_kernel": (words, words, vector(types.int64)),
         "flips.flip_count_kernel": (words, words, vector(types.int64), size),
-        "gram_sums.add_to_gram_kernel": (shares, real, shares),
-        "gram_sums.gram_from_sums_kernel": (shares, shares, real, shares),
+        "gram_interval.gram_interval_kernel": (counts, size, values, values, real, *[shares] * 3),
+        "gram_interval.mark_counts_kernel": (counts, vector(types.uint8)),
         "gram_sums.weigh_kernel": (bits, size, size, values, shares),
+        "limit.limit_profile_kernel": (values, size, size, real, values, flags),
         "losses.add_scaled_kernel": (values, real, values),
         "reductions.add_shares_kernel": (shares, values),
         "reductions.column_sums_kernel": (shares, real, values),
         "reductions.largest_root_kernel": (values, size, values, size),
     }.items()
-    yield from {  # ranges of neurons
+    yield from {  # ranges of neurons, and of the columns of what an operator multiplies
         "activation.activation_kernel": (M32, size, size, some_bits),
+        "conversion.zero_kernel": (vector(types.int64),),
+        "gram_sums.add_sums_kernel": (shares, some_shares),
         "dual_step.sample_coefficients_kernel": (size, size, some_bits, values, some, M32),
         "forward.forward_kernel": (M32, size, size, v32, some_bits, shares),
         "products.product_kernel": (M32, some, M32),
+    }.items()
+    yield from {
+        "conversion.zero_kernel": (vector(types.uint8),),
+        "gram_sums.gram_entries_kernel": (shares, *entries, shares),
+        "products.product_kernel": (some_shares, shares, shares),
+        "products.product_transposed_kernel": (some_shares, shares, shares),
     }.items()
     for t in (types.float32, types.float64):
         v, M = vector(t), matrix(t)
@@ -81,7 +93,9 @@ def signatures(types):
             "forward.forward_kernel": (M, size, size, v, bits, shares),
             f"limit.limit_{t}_kernel": (M, M, M, *points, types.boolean, size, size, t),
             "gram_sums.add_sums_kernel": (M, shares),
+            "gram_sums.gram_entries_kernel": (shares, counts, *entries[1:], M),
             "gram_sums.positive_kernel": (M, size),
+            "placement.place_kernel": (M, size, size, types.boolean, M),
             "losses.loss_terms_kernel": (size, real, values, values, values, v, values, size),
             f"masked_sums.masked_sums_{t}_kernel": (words, M, v, size, size, M),
             "primal_step.primal_step_kernel": (size, size, M, v, M, M, M, shares),

@@ -76,6 +76,21 @@ def unpack_kernel(bits, dense):
 
 
 @kernel
+def pack_kernel(dense, bits):
+    """See `pack`."""
+    n, m = dense.shape
+    width = bits.shape[1]
+    for k in range(cuda.grid(1), bits.shape[0] * width, cuda.gridsize(1)):
+        group, r = k // width, k % width
+        octet = np.uint32(0)
+        for j in range(8):
+            i = 8 * group + j
+            if i < n and r < m and dense[i, r]:
+                octet |= np.uint32(1 << j)
+        bits[group, r] = np.uint8(octet)
+
+
+@kernel
 def mirror_kernel(values, factor):
     """See `mirror`."""
     n = values.shape[0]
@@ -87,7 +102,8 @@ def mirror_kernel(values, factor):
             values[j, i] = value
 
 
-def _blocks(entries):
+def blocks_of(entries):
+    """Blocks for threads that walk through so many entries."""
     return min(-(-entries // (_EACH * BLOCK)), _MOST_BLOCKS)
 
 
@@ -98,26 +114,31 @@ def convert(source, target, flags, stream=0):
     """
     run = convert_kernel if len(source.shape) == 2 else convert_vector_kernel
     most = float(np.finfo(target.dtype).max)
-    run[_blocks(target.size), BLOCK, stream](source, target, target is not source, most, flags)
+    run[blocks_of(target.size), BLOCK, stream](source, target, target is not source, most, flags)
 
 
 def copy(source, target, stream=0):
     """target = source, of one or two dimensions."""
     run = copy_kernel if len(source.shape) == 2 else copy_vector_kernel
-    run[_blocks(target.size), BLOCK, stream](source, target)
+    run[blocks_of(target.size), BLOCK, stream](source, target)
 
 
 def zero(values, stream=0):
     """values = 0, for contiguous values of any shape."""
     flat = values.ravel()
-    zero_kernel[_blocks(flat.size), BLOCK, stream](flat)
+    zero_kernel[blocks_of(flat.size), BLOCK, stream](flat)
 
 
 def mirror(values, factor, stream=0):
     """Lower triangle and diagonal of values (n, n) times factor, in both triangles."""
-    mirror_kernel[_blocks(values.size), BLOCK, stream](values, factor)
+    mirror_kernel[blocks_of(values.size), BLOCK, stream](values, factor)
 
 
 def unpack(bits, dense, stream=0):
     """dense (n, m) = the packed bits as booleans."""
-    unpack_kernel[_blocks(dense.size), BLOCK, stream](bits, dense)
+    unpack_kernel[blocks_of(dense.size), BLOCK, stream](bits, dense)
+
+
+def pack(dense, bits, stream=0):
+    """bits, padding included, from booleans dense (n, m) of any strides."""
+    pack_kernel[blocks_of(bits.size), BLOCK, stream](dense, bits)

@@ -16,20 +16,24 @@ _ONE = 0x3F80  # 1.0 as bf16: the upper half of its float32
 
 
 @kernel
-def to_bytes_kernel(words_of_bits, ones):
+def to_bytes_kernel(words_of_bits, first, ones):
     """See `to_bytes`."""
     w = cuda.blockIdx.y * _THREADS + cuda.threadIdx.x
     group = cuda.blockIdx.x
     if w < ones.shape[1]:
-        octets = words_of_bits[group, w]
+        inside = first // 4 + w < words_of_bits.shape[1]
+        octets = words_of_bits[group, first // 4 + w] if inside else np.uint32(0)
         for j in range(8):
             ones[8 * group + j, w] = (octets >> np.uint32(j)) & np.uint32(0x01010101)
 
 
-def to_bytes(words_of_bits, ones, stream=0):
-    """ones (16 tiles, width / 4): bytes of zeros and ones, four a word, from the mask bytes (rows, width / 4)."""
+def to_bytes(words_of_bits, first, ones, stream=0):
+    """ones (16 tiles, count / 4): bytes of zeros and ones, four a word, of `count` neurons from `first`; zeros beyond.
+
+    From the mask bytes (rows, width / 4) seen as uint32; count and first are multiples of 4.
+    """
     grid = words_of_bits.shape[0], -(-ones.shape[1] // _THREADS)
-    to_bytes_kernel[grid, _THREADS, stream](words_of_bits, ones)
+    to_bytes_kernel[grid, _THREADS, stream](words_of_bits, first, ones)
 
 
 @kernel

@@ -6,6 +6,7 @@ Layout: out (n, k) holds the products x.z when the kernel starts (one call of `v
     whole lines; the diagonal is exact.
 Recursion, near pairs, accuracy: as in the CPU's `limit`. A thread with a near pair (t < NEAR) reads the two rows on
     its own, uncoalesced, while its warp waits: 2 d loads for pairs closer than 3 degrees, of which data have few.
+Profile: the same function of cosines that are given; a thread owns an entry, 16 bytes each.
 Cost: n k d multiply-adds of the product, twice what the symmetric half needs; a layer is one square root and 13
     (float64: 35) multiply-adds a pair. Bound: the product; for d below 100 memory, 12 n k bytes in float32.
 """
@@ -20,6 +21,7 @@ from fastntk.kernels.cuda.angles import angle_series, moment_series
 
 _SIDE, _HEIGHT = 32, 8
 _PITCH = _SIDE + 1
+_THREADS = 128
 
 
 @device_function
@@ -61,9 +63,12 @@ def _through_layers(dtype):
     return through_layers
 
 
-def _limit_kernel(dtype):
+through_layers_float32 = _through_layers(np.float32)
+through_layers_float64 = _through_layers(np.float64)
+
+
+def _limit_kernel(dtype, through_layers):
     one, zero = dtype(1), dtype(0)
-    through_layers = _through_layers(dtype)
 
     @kernel
     def limit_kernel(
@@ -105,8 +110,8 @@ def _limit_kernel(dtype):
     return limit_kernel
 
 
-limit_float32_kernel = _limit_kernel(np.float32)
-limit_float64_kernel = _limit_kernel(np.float64)
+limit_float32_kernel = _limit_kernel(np.float32, through_layers_float32)
+limit_float64_kernel = _limit_kernel(np.float64, through_layers_float64)
 
 
 def limit_tiles(x, z, symmetric, layers, depth, near, out, stream=0):
@@ -121,3 +126,26 @@ def limit_tiles(x, z, symmetric, layers, depth, near, out, stream=0):
         out, x.exact, z.exact, x.inverse, z.inverse, x.length, z.length, x.square, z.square, x.size, z.size,
         symmetric, layers, depth, near,
     )  # fmt: skip
+
+
+@kernel
+def limit_profile_kernel(rho, layers, depth, factor, out, flags):
+    """See `limit_profile`."""
+    i = cuda.grid(1)
+    if i < out.shape[0]:
+        cosine = rho[i]
+        t = 1.0 - abs(cosine)
+        if t >= 0.0:
+            out[i] = factor * through_layers_float64(cosine, t, layers, depth) + 0.0  # no negative zero
+        else:
+            flags[0] = 1
+
+
+def limit_profile(rho, layers, depth, factor, out, flags, stream=0):
+    """out (size,) = factor times the kernel of unit vectors with the cosines rho, both float64.
+
+    flags[0] becomes 1 if an entry is not between -1 and 1; NaN is not.
+    """
+    limit_profile_kernel[-(-out.shape[0] // _THREADS), _THREADS, stream](
+        rho, layers, depth, factor, out, flags
+    )

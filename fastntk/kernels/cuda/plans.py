@@ -47,40 +47,58 @@ class Products:
 
 
 class Counting:
-    """Co-activation counts of masks of n samples and `width` neurons, padding included."""
+    """Co-activation counts of n samples, or of n with k others, of `width` neurons at a time, padding included."""
 
-    def __init__(self, n, width, stream=0):
+    def __init__(self, n, width, stream=0, k=None):
         self._blas, self._stream = _blas(stream), stream
-        samples = TILE * tiles_of(n)
-        if self._blas is None:
-            self._words = cuda.device_array((samples, width // 32), np.uint32, stream=stream)
-        else:
-            self._words = cuda.device_array((samples, width // 4), np.uint32, stream=stream)
-            self._bytes = self._words.view(np.int8)
-            self._lower = cuda.device_array((samples, samples), np.int32, stream=stream)
+        rows, columns = self._samples(n, k)
+        sides = (rows,) if k is None else (rows, columns)
+        per_word = 32 if self._blas is None else 4
+        self._words = [
+            cuda.device_array((side, width // per_word), np.uint32, stream=stream) for side in sides
+        ]
+        if self._blas is not None:
+            self._bytes = [words.view(np.int8) for words in self._words]
+            self._part = cuda.device_array((rows, columns), np.int32, stream=stream)
 
     @staticmethod
-    def bytes_needed(n, width):
+    def _samples(n, k):
+        rows = TILE * tiles_of(n)
+        return rows, rows if k is None else TILE * tiles_of(k)
+
+    @staticmethod
+    def bytes_needed(n, width, k=None):
         """Device memory of the scratch."""
-        samples = TILE * tiles_of(n)
+        rows, columns = Counting._samples(n, k)
+        samples = rows if k is None else rows + columns
         if vendor.library() is None:
             return samples * width // 8
-        return samples * width + 4 * samples * samples
+        return samples * width + 4 * rows * columns
 
-    def counts(self, words_of_bits, out):
-        """out (n, n) int64 = sum_r M_ir M_jr, from the mask bytes (rows, width / 4) seen as uint32."""
+    def counts(self, words_of_bits, out, others=None, first=0, add=False):
+        """out (n, n) int64 = sum_r M_ir M_jr, from the mask bytes (rows, width / 4) seen as uint32.
+
+        With those of `others` out is (n, k). The sum is over the plan's `width` neurons from `first`, a multiple of 32;
+        `add` adds it to what out holds.
+        """
+        symmetric = others is None
+        expand = coactivation.to_words if self._blas is None else expansion.to_bytes
+        for bits, words in zip(
+            (words_of_bits,) if symmetric else (words_of_bits, others), self._words, strict=True
+        ):
+            expand(bits, first, words, self._stream)
         if self._blas is None:
-            coactivation.to_words(words_of_bits, self._words, self._stream)
-            coactivation.coactivation_counts(self._words, out, self._stream)
+            left, right = self._words[0], self._words[-1]
+            coactivation.coactivation_counts(left, right, symmetric, add, out, self._stream)
             return
-        expansion.to_bytes(words_of_bits, self._words, self._stream)
-        samples, width = self._bytes.shape
-        for top in range(0, samples, _PANEL):
-            bottom = min(top + _PANEL, samples)
-            panel = self._bytes[top:bottom]
-            shape = bottom - top, bottom, width
-            self._blas.product(panel, self._bytes, self._lower[top:bottom], shape, transpose_b=True)
-        coactivation.mirror(self._lower, out, self._stream)
+        left, right = self._bytes[0], self._bytes[-1]
+        samples, width = left.shape
+        panel = _PANEL if symmetric else samples
+        for top in range(0, samples, panel):
+            bottom = min(top + panel, samples)
+            shape = bottom - top, bottom if symmetric else right.shape[0], width
+            self._blas.product(left[top:bottom], right, self._part[top:bottom], shape, transpose_b=True)
+        coactivation.write_counts(self._part, symmetric, add, out, self._stream)
 
 
 class MaskedSums:
