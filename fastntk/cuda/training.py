@@ -48,6 +48,7 @@ class _Log:
 
     def __init__(self, labels: np.ndarray, objective: Loss, recorder: Recorder, moving: CudaEngine) -> None:
         self._labels, self._objective, self._recorder, self._moving = labels, objective, recorder, moving
+        self._gram = recorder.gram
         self._y = upload(labels)
         self._losses, self._drifts = empty(BATCH, np.float64), zeros(BATCH, np.float64)
         self._flips = zeros(BATCH, np.int64)
@@ -57,7 +58,7 @@ class _Log:
 
     @property
     def full(self) -> bool:
-        return len(self._logged) == BATCH
+        return len(self._logged) == BATCH or (self._gram is not None and self._gram.full)
 
     def write(self, logged: bool) -> None:
         """Take down the present step: its loss, and the other metrics if it is logged."""
@@ -67,6 +68,8 @@ class _Log:
             self._moving.log_flips(self._flips, k)
         if logged and "drift" in metrics:
             self._moving.log_drift(self._drifts, k)
+        if logged and self._gram is not None:
+            self._gram.take(self._moving)
         self._logged.append(logged)
 
     def read(self) -> Explosion | None:
@@ -76,13 +79,19 @@ class _Log:
         flips = self._flips.copy_to_host() / (moving.n * moving.m)
         if self._first == 0:
             self._ceiling = explosion(self._objective, float(losses[0]), self._labels)
-        for k, logged in enumerate(self._logged):
-            step, loss = self._first + k, float(losses[k])
-            if not loss <= self._ceiling:
-                self._recorder.record_divergence(step, loss)
-                return Explosion(step, loss)
+        sound = int(np.argmin(np.append(losses[: len(self._logged)] <= self._ceiling, False)))
+        gram = [None] * sum(self._logged[:sound])
+        if self._gram is not None:
+            gram = self._gram.read(len(gram))
+        numbers = iter(gram)
+        for k, logged in enumerate(self._logged[:sound]):
             if logged:
-                self._recorder.record(step, loss, moving, float(flips[k]), float(drifts[k]))
+                step, flipped, drift = self._first + k, float(flips[k]), float(drifts[k])
+                self._recorder.record(step, float(losses[k]), moving, flipped, drift, next(numbers))
+        if sound < len(self._logged):
+            exploded = Explosion(self._first + sound, float(losses[sound]))
+            self._recorder.record_divergence(exploded.step, exploded.loss)
+            return exploded
         self._first += len(self._logged)
         self._logged = []
         zero(self._flips)
