@@ -21,13 +21,14 @@ BLOCK = 8  # vectors of one product
 CAPACITY = 64  # rows of a basis at most
 _LANES, _ROWS = 32, 8
 _THREADS = _LANES * _ROWS
+_PITCH = _LANES + 1  # so that no two threads of a warp meet in a bank
 _NOTHING = 1e-12  # of a unit vector: rounding is left, the direction is already in the subspace
 
 
 @kernel
 def products_kernel(H, R, subtracted, V, first, count, out):
     """See `products`."""
-    shares = cuda.shared.array((_ROWS, BLOCK, _LANES + 1), np.float64)
+    shares = cuda.shared.array((_ROWS, BLOCK, _PITCH), np.float64)
     sums = cuda.local.array(BLOCK, np.float64)
     lane, row, b = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockIdx.y
     i = cuda.blockIdx.x * _ROWS + row
@@ -124,7 +125,7 @@ def orthonormalise(Z, count, V, size, kept, stream=0):
 @kernel
 def projected_kernel(V, images, size, G):
     """See `projected`."""
-    shares = cuda.shared.array((_ROWS, _LANES + 1), np.float64)
+    shares = cuda.shared.array((_ROWS, _PITCH), np.float64)
     lane, row = cuda.threadIdx.x, cuda.threadIdx.y
     i, b = cuda.blockIdx.x, cuda.blockIdx.y
     for start in range(0, size, _ROWS):
