@@ -64,11 +64,13 @@ class Subspace:
         """Device memory of a member."""
         return 8 * (2 * n * (2 * BLOCK + GROWTH) + (BLOCK + GROWTH) ** 2)
 
-    def refine(self, block: np.ndarray, tolerance: Callable[[np.ndarray], np.ndarray], limit: int) -> Ritz:
+    def refine(
+        self, block: np.ndarray, tolerance: Callable[[np.ndarray], np.ndarray], limit: int, least: int = 0
+    ) -> Ritz:
         """Improve the rows of `block` (p, n), p at most 8, until the wanted pairs of all members are accurate.
 
-        `tolerance` maps the wanted values (members, ends) to the residual norms asked for (members,); at most `limit`
-        looks after the first.
+        `tolerance` maps the wanted values (members, ends) to the residual norms asked for (members,); at least
+        `least` and at most `limit` looks after the first.
         """
         p, wanted = len(block), slice(0, self._ends)
         start = self._rows(self._Z, p)
@@ -86,7 +88,7 @@ class Subspace:
             Z = self._rows(self._Z, p)
             residuals(there, self.V, self._images, 0, p, Z, self._norms)
             sizes = self._norms.copy_to_host()[:, wanted].max(axis=1)
-            converged = sizes <= tolerance(values[:, wanted])
+            converged = (sizes <= tolerance(values[:, wanted])) & (looks >= least)
             if converged.all() or looks == limit:
                 return Ritz(values, sizes, converged, looks)
             count = p if looks == 0 else self._ends

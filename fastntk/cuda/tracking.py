@@ -55,7 +55,7 @@ class SmallestEigenvalues:
         self._block: np.ndarray | None = None
         self._inverse: Any = None
         self._margin = 0.0  # between the lowest value and the bound proven last
-        self._largest_change = np.inf  # of H between two matrices since then
+        self._largest_change = 0.0  # of H between two matrices since the last jump
         self._usual: int | None = None  # looks of the batch after the last factorisation
         self._age = 0  # matrices since then
         self._begun = False
@@ -104,8 +104,7 @@ class SmallestEigenvalues:
     def _jumped(self, change: float) -> bool:
         """Whether H has changed by much more than it uses to, and than the last proof allows for (Weyl)."""
         jumped = change > 4.0 * max(self._largest_change, self._margin)
-        begun = np.isinf(self._largest_change)
-        self._largest_change = change if jumped or begun else max(self._largest_change, change)
+        self._largest_change = change if jumped else max(self._largest_change, change)
         return jumped
 
     def _proven(self, H: Any, norm: float, found: Eigenvalue, ritz: Ritz, b: int) -> Eigenvalue:
@@ -154,8 +153,8 @@ class SpectralNorms:
         fresh = self._rng.standard_normal((BLOCK if self._block is None else _FRESH, n))
         block = fresh if self._block is None else np.concatenate([self._block[:-_FRESH], fresh])
         space = Subspace(H, R, ends=2)
-        space.refine(
-            block, lambda values: np.maximum(self.rtol * np.abs(values).max(axis=1), rounding), _NORM_LOOKS
+        space.refine(  # one round at least: vectors kept may be eigenvectors of a smaller eigenvalue still
+            block, lambda values: np.maximum(self.rtol * np.abs(values).max(axis=1), rounding), _NORM_LOOKS, 1
         )
         values, residuals = space.certified()
         self._block = space.block(members - 1)
