@@ -78,9 +78,9 @@ class Recorder:
         engine: Engine,
         flips: float | None = None,
         drift: float | None = None,
-        gram: dict[str, float] | None = None,
+        gram: bool = True,
     ) -> None:
-        """Log one step; flips, drift and the numbers of H are asked of the engine unless they are known."""
+        """Log one step; flips and drift are asked of the engine unless they are known, as are the numbers of H."""
         self._steps.append(step)
         self._append("loss", loss)
         if "flips" in self.metrics:
@@ -89,11 +89,15 @@ class Recorder:
             self._append("drift", engine.drift() if drift is None else drift)
             if engine.layers != "first":
                 self._append("drift_a", engine.drift_a())
-        if self.gram is not None:
-            for name, value in (self.gram(engine) if gram is None else gram).items():
-                self._append(name, value)
+        if gram and self.gram is not None:
+            self.record_gram(self.gram(engine))
         if self._history is not None:
             self._history.observe(step, engine)
+
+    def record_gram(self, numbers: dict[str, float]) -> None:
+        """Log the numbers of H of the next logged step whose numbers are missing."""
+        for name, value in numbers.items():
+            self._append(name, value)
 
     def take_snapshot(self, step: int, engine: Engine) -> None:
         """Keep H of a step that was asked for."""

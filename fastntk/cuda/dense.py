@@ -82,7 +82,7 @@ def factor_above(matrix: Any, shift: float) -> tuple[Any, float] | None:
         found, info = scipy.linalg.lapack.dpotrf(factor.copy_to_host().T, lower=0, clean=0, overwrite_a=1)
         factor.copy_to_device(np.ascontiguousarray(found.T))
     else:
-        info = int(solver.Solver().factor(factor).copy_to_host()[0])
+        info = _solved("factor", factor)
     _require_valid(info, "potrf")
     return None if info else (factor, proven_below(shift, n, trace))
 
@@ -93,7 +93,7 @@ def inverse_from(factor: Any) -> Any:
         found, info = scipy.linalg.lapack.dpotri(factor.copy_to_host().T, lower=0, overwrite_c=1)
         factor.copy_to_device(np.ascontiguousarray(found.T))
     else:
-        info = int(solver.Solver().invert(factor).copy_to_host()[0])
+        info = _solved("invert", factor)
     _require_valid(info, "potri")
     mirror(factor, 1.0)
     return factor
@@ -109,11 +109,17 @@ def eigenvectors(matrix: Any) -> tuple[np.ndarray, Any]:
         rows.copy_to_device(np.ascontiguousarray(vectors.T))
         return values, rows
     there = empty(n, np.float64)
-    info = int(solver.Solver().eigenvectors(rows, there).copy_to_host()[0])
+    info = _solved("eigenvectors", rows, there)
     _require_valid(info, "syevd")
     if info:
         raise RuntimeError(f"the eigenvalues of H were not found: {info} of them did not converge")
     return there.copy_to_host(), rows
+
+
+def _solved(work: str, *arrays: Any) -> int:
+    """What cuSOLVER says of that work, once it is done."""
+    plan = solver.Solver()  # whose workspaces must live until then
+    return int(getattr(plan, work)(*arrays).copy_to_host()[0])
 
 
 def _require_valid(info: int, call: str) -> None:

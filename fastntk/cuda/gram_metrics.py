@@ -52,10 +52,10 @@ class GramMetrics:
         self._kernel(engine, out=self._slots[self._taken])
         self._taken += 1
 
-    def read(self, count: int) -> list[dict[str, float]]:
-        """The numbers of the first `count` of the states that were kept; all are forgotten."""
+    def read(self, without: int = 0) -> list[dict[str, float]]:
+        """The numbers of the states that were kept, but for the last so many; all are forgotten."""
+        count, self._taken = self._taken - without, 0
         found: list[dict[str, float]] = [{} for _ in range(count)]
-        self._taken = 0
         if not count:
             return found
         H = self._slots[:count]
@@ -67,11 +67,12 @@ class GramMetrics:
                 ("gram_change", self._change, self._initial),
                 ("gram_limit_distance", self._distance, self._limit),
             ):
-                for numbers, value in zip(found, tracker.update(H, norms, *other), strict=True):
+                for numbers, value in zip(found, tracker.update(H, norms, *other).values, strict=True):
                     numbers[name] = float(value)
         if "lambda_min" in self._metrics:
-            for numbers, value in zip(found, self._smallest.update(H, norms, changes), strict=True):
-                numbers["lambda_min"], numbers["lambda_min_bound"] = float(value), value.residual_bound
+            least = self._smallest.update(H, norms, changes)
+            for numbers, value, bound in zip(found, least.values, least.residual_bounds, strict=True):
+                numbers["lambda_min"], numbers["lambda_min_bound"] = float(value), float(bound)
         self._before = shifted(H[count - 1])
         return found
 
@@ -79,7 +80,7 @@ class GramMetrics:
         """At the present state."""
         with guard():
             self.take(engine)
-            return self.read(1)[0]
+            return self.read()[0]
 
     def _allocate(self) -> None:
         each = 8 * self._n**2 + Subspace.bytes_needed(self._n)

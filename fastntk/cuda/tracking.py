@@ -8,6 +8,8 @@ products between two looks 3 to 6 ms; three or four looks for a norm and three t
 90 to 120 ms, 1.4 to 1.9 ms a step for all three numbers, where two cores of a CPU need 20.  Not measured on a GPU.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,11 +27,39 @@ _FRESH = 2  # random vectors that replace the last ones of the block of `Spectra
 _NORM_LOOKS = 16
 
 
+@dataclass
+class Eigenvalues:
+    """One eigenvalue of each matrix of a batch; the fields are those of `Eigenvalue`."""
+
+    values: np.ndarray
+    residual_bounds: np.ndarray
+    outer_bounds: np.ndarray
+    vector: Callable[[int], Any]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, b: int) -> Eigenvalue:
+        values = self.values[b], self.residual_bounds[b]  # raise IndexError beyond the last
+        return Eigenvalue(*values, self.vector(b), self.outer_bounds[b])
+
+    def replace(self, b: int, found: Eigenvalue) -> None:
+        """Take another one for a matrix."""
+        others = self.vector
+        self.values[b], self.residual_bounds[b] = found.value, found.residual_bound
+        self.outer_bounds[b] = found.outer_bound
+        self.vector = lambda member: found.vector if member == b else others(member)
+
+
+def _gathered(found: list[Eigenvalue]) -> Eigenvalues:
+    values, residuals, outer = np.array([(one.value, one.residual_bound, one.outer_bound) for one in found]).T
+    return Eigenvalues(values, residuals, outer, lambda b: found[b].vector)
+
+
 def lowest_there(matrix: Any, norm: float, rows: Any) -> Eigenvalue:
     """The first of the eigenvectors `rows` as the smallest eigenvalue, and a proven lower bound."""
     values, residuals = measured(matrix, rows[:1])
-    bound = float(residuals[0]) + allowance(len(matrix), norm)
-    value = float(values[0])
+    value, bound = float(values[0]), float(residuals[0]) + allowance(len(matrix), norm)
     return Eigenvalue(value, bound, rows[0], lower_bound(matrix, value, bound, factor_above))
 
 
@@ -71,33 +101,32 @@ class SmallestEigenvalues:
             self._precondition_by(factored[0], margin)
         return values, rows
 
-    def update(self, H: Any, norms: np.ndarray, changes: np.ndarray) -> list[Eigenvalue]:
+    def update(self, H: Any, norms: np.ndarray, changes: np.ndarray) -> Eigenvalues:
         """Of each of H (members, n, n), with their Frobenius norms and those of the changes before each."""
         members, n, _ = H.shape
         if n <= SMALL:
-            return [
-                lowest_with_proof(*member) for member in zip(H.copy_to_host(), map(float, norms), strict=True)
-            ]
+            here = zip(H.copy_to_host(), map(float, norms), strict=True)
+            return _gathered([lowest_with_proof(matrix, norm) for matrix, norm in here])
         if self._block is None:
             self.start(H[0], float(norms[0]))
         assert self._block is not None
-        rounding, last = allowance(n, norms), members - 1
+        rounding = allowance(n, norms)
         space = Subspace(H, inverse=self._inverse)
         ritz = space.refine(
             self._block, lambda values: np.maximum(self.rtol * np.abs(values[:, 0]), rounding), _LOOKS
         )
         values, residuals = space.certified()
-        self._block = space.block(last)
+        found = Eigenvalues(
+            values[:, 0], residuals[:, 0] + rounding, np.full(members, -np.inf), lambda b: space.V[b, 0]
+        )
+        self._block = space.block(members - 1)
         self._usual = ritz.looks if self._usual is None else self._usual
         self._age += members
         due = self._age >= _AGE or ritz.looks > self._usual + 1
-        found = []
         for b in range(members):
-            value = Eigenvalue(values[b, 0], residuals[b, 0] + rounding[b], space.V[b, 0])
             jumped = self._begun and self._jumped(float(changes[b]))
-            if jumped or not self._begun or not ritz.converged[b] or (due and b == last):
-                value = self._proven(H[b], float(norms[b]), value, ritz, b)
-            found.append(value)
+            if jumped or not self._begun or not ritz.converged[b] or (due and b == members - 1):
+                self._prove(H[b], float(norms[b]), found, ritz, b)
             self._begun = True
         return found
 
@@ -107,21 +136,22 @@ class SmallestEigenvalues:
         self._largest_change = change if jumped else max(self._largest_change, change)
         return jumped
 
-    def _proven(self, H: Any, norm: float, found: Eigenvalue, ritz: Ritz, b: int) -> Eigenvalue:
-        """The same with a proven lower bound, or what LAPACK's counterpart finds where there is no proof.
+    def _prove(self, H: Any, norm: float, found: Eigenvalues, ritz: Ritz, b: int) -> None:
+        """Prove a lower bound; where that fails, take what LAPACK's counterpart finds.
 
         The last matrix of a batch becomes the one that preconditions the next.
         """
-        last = b == len(ritz.values) - 1
+        last = b == len(found) - 1
         if ritz.converged[b]:
             margin = _distance(ritz.values[b], float(ritz.residuals[b]), len(H), norm)
             factored = factor_above(H, float(ritz.values[b, 0]) - margin)
             if factored is not None:
                 if last:
                     self._precondition_by(factored[0], margin)
-                return Eigenvalue(found.value, found.residual_bound, found.vector, factored[1])
+                found.outer_bounds[b] = factored[1]
+                return
         rows = (self.start(H, norm) if last else eigenvectors(H))[1]
-        return lowest_there(H, norm, rows)
+        found.replace(b, lowest_there(H, norm, rows))
 
     def _precondition_by(self, factor: Any, margin: float) -> None:
         self._inverse = inverse_from(factor)
@@ -141,15 +171,13 @@ class SpectralNorms:
         self._rng = np.random.default_rng(seed)
         self._block: np.ndarray | None = None
 
-    def update(self, H: Any, norms: np.ndarray, R: Any, norm: float) -> list[Eigenvalue]:
+    def update(self, H: Any, norms: np.ndarray, R: Any, norm: float) -> Eigenvalues:
         """Of each of H (members, n, n) and R (n, n), with their Frobenius norms."""
         members, n, _ = H.shape
         rounding = allowance(n, norms + norm)
         if n <= SMALL:
-            there = R.copy_to_host()
-            return [
-                _norm_of(A, there, allowed) for A, allowed in zip(H.copy_to_host(), rounding, strict=True)
-            ]
+            other, here = R.copy_to_host(), zip(H.copy_to_host(), map(float, rounding), strict=True)
+            return _gathered([_norm_of(matrix, other, allowed) for matrix, allowed in here])
         fresh = self._rng.standard_normal((BLOCK if self._block is None else _FRESH, n))
         block = fresh if self._block is None else np.concatenate([self._block[:-_FRESH], fresh])
         space = Subspace(H, R, ends=2)
@@ -158,11 +186,11 @@ class SpectralNorms:
         )
         values, residuals = space.certified()
         self._block = space.block(members - 1)
-        ends = np.abs(values).argmax(axis=1)
-        return [
-            Eigenvalue(abs(values[b, end]), residuals[b, end] + rounding[b], space.V[b, end], np.inf)
-            for b, end in enumerate(ends)
-        ]
+        every, ends = np.arange(members), np.abs(values).argmax(axis=1)
+        return Eigenvalues(
+            np.abs(values[every, ends]), residuals[every, ends] + rounding, np.full(members, np.inf),
+            lambda b: space.V[b, int(ends[b])],
+        )  # fmt: skip
 
 
 def _norm_of(A: np.ndarray, B: np.ndarray, rounding: float) -> Eigenvalue:

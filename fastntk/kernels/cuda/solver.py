@@ -72,7 +72,10 @@ def _check(status, call):
 
 
 class Solver:
-    """cuSOLVER on one stream of the current device; each call gives its `info`, int32 on the device, 0 for success."""
+    """cuSOLVER on one stream of the current device; each call gives its `info`, int32 on the device, 0 for success.
+
+    Its workspaces are in use until then.
+    """
 
     def __init__(self, stream=0):
         device = cuda.get_current_device().uuid  # cuSOLVER takes what is current, and this makes it so
@@ -91,8 +94,10 @@ class Solver:
         arguments = self._handle, _UPPER, n, address(A), n
         size = getattr(self._cusolver, f"{call}_bufferSize")
         _check(size(*arguments, ctypes.byref(count)), f"{call}_bufferSize")
-        there = cuda.device_array(max(count.value, 1), np.float64, stream=self._stream)
-        _check(getattr(self._cusolver, call)(*arguments, address(there), count, address(self._info)), call)
+        self._there = cuda.device_array(max(count.value, 1), np.float64, stream=self._stream)
+        _check(
+            getattr(self._cusolver, call)(*arguments, address(self._there), count, address(self._info)), call
+        )
         return self._info
 
     def eigenvectors(self, A, values):
@@ -107,11 +112,11 @@ class Solver:
         common = self._handle, self._parameters, *arguments
         size = getattr(self._cusolver, f"{call}_bufferSize")
         _check(size(*common, ctypes.byref(there), ctypes.byref(here)), f"{call}_bufferSize")
-        workspace = cuda.device_array(max(there.value, 1), np.uint8, stream=self._stream)
-        self._host = ctypes.create_string_buffer(max(here.value, 1))  # in use until the stream gets there
+        self._there = cuda.device_array(max(there.value, 1), np.uint8, stream=self._stream)
+        self._here = ctypes.create_string_buffer(max(here.value, 1))
         _check(
             getattr(self._cusolver, call)(
-                *common, address(workspace), there, ctypes.addressof(self._host), here, address(self._info)
+                *common, address(self._there), there, ctypes.addressof(self._here), here, address(self._info)
             ),
             call,
         )
