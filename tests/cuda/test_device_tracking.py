@@ -79,7 +79,7 @@ def test_a_jump_is_proven_and_a_hidden_eigenvalue_found(path, there):
 def test_what_does_not_converge_is_solved(path, there, monkeypatch):
     monkeypatch.setattr(tracking, "_LOOKS", 0)
     H = path(12, 2, change=0.1)
-    found = tracking.SmallestEigenvalues().update(there(H), *sizes(there(H), there(H[0])))
+    found = tracking.SmallestEigenvalues().update(there(H), np.linalg.norm(H, axis=(1, 2)), np.zeros(2))
     assert min(checked(found, np.linalg.eigvalsh(H)[:, 0])) > -np.inf
 
 

@@ -31,6 +31,7 @@ def test_orthonormal_vectors_and_what_adds_nothing(numbers, there):
     Z = 1e-9 * numbers((2, 3, n))
     Z[0, 1] = 3.0 * V[0, 0] - V[0, 8] + Z[0, 0]  # nothing new
     Z[1, 0] = 0.0
+    Z[1, 2] = V[1, 3] + 1e-8 * numbers(n)  # to take out once is not enough
     found, kept = there(V), there(np.ones((2, size + 3), dtype=np.int32))
     subspace.orthonormalise(there(Z), 3, found, size, kept)
     kept, found = kept.copy_to_host(), found.copy_to_host()
