@@ -1,5 +1,6 @@
 """The tangent kernel H(k) of a run on a GPU, where it stays."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,8 @@ class TangentKernel(fastntk.tangent.TangentKernel):
         self._equal = layers == "first" and bool((squares == squares[0]).all())
         self._scale = float(squares[0]) if self._equal else 1.0
         self._constant_there: Any = None
-        self._K: Any = None
+        self._counting: tuple[Counting, Any] | None = None
+        self._weighted: _Sums | None = None
         self._positive: _Sums | None = None
 
     def __call__(self, engine: Any, out: Any = None) -> Any:
@@ -51,15 +53,17 @@ class TangentKernel(fastntk.tangent.TangentKernel):
             return H
 
     def _write(self, engine: Any, H: Any) -> None:
-        if self._layers == "second":  # never changes: the first layer does not
-            if self._constant_there is None:
-                self._constant_there = zeros(tuple(H.shape), np.float64)
-                self._add_second(engine.weights_there(), self._constant_there)
+        if self._layers == "first":
+            self._of_patterns(engine.masks, H)
+        elif self._layers == "both":
+            first = self._weighted_counts(engine.masks, engine.a_there())
+            combine(self._products, first, self._output_products(engine.weights_there()), engine.m, H)
+        else:
+            if self._constant_there is None:  # never changes: the first layer does not
+                self._constant_there = empty(tuple(H.shape), np.float64)
+                second = self._output_products(engine.weights_there())
+                combine(None, None, second, engine.m, self._constant_there)
             H.copy_to_device(self._constant_there)
-            return
-        self._first(engine.masks, self._net.a if self._layers == "first" else engine.a_there(), H)
-        if self._layers == "both":
-            self._add_second(engine.weights_there(), H)
 
     def initial(self, engine: Any) -> Any:
         """H at the start."""
@@ -67,47 +71,64 @@ class TangentKernel(fastntk.tangent.TangentKernel):
             return super().initial(engine)
         with guard():
             H = empty((len(self._X),) * 2, np.float64)
-            self._first(engine.initial_masks, self._net.a, H)
+            self._of_patterns(engine.initial_masks, H)
             return H
 
-    def _prepare(self, masks: DevicePackedMasks) -> None:
-        """What an H of patterns takes beside them."""
-        n, width = masks.shape[0], masks.bits.shape[1]
-        self._K = sample_products(upload(self._X), self._scale)
-        if self._equal:
-            require_memory(8 * n * n + Counting.bytes_needed(n, width), f"the counts of n={n} samples")
-            self._counting, self._counts = Counting(n, width), empty((n, n), np.int64)
-        else:
-            self._weighted = _Sums(n, np.dtype(np.float64))
+    @functools.cached_property
+    def _products(self) -> Any:
+        """``X X^T``, times ``a_r^2`` where all of them are the same."""
+        return sample_products(upload(self._X), self._scale)
 
-    def _first(self, masks: DevicePackedMasks, a: Any, H: Any) -> None:
-        """H = the part of the first layer."""
-        m = masks.shape[1]
-        if self._K is None:
-            self._prepare(masks)
-        if self._equal:
-            self._counting.counts(masks.bits.view(np.uint32), self._counts)
-            gram_from_counts(self._K, self._counts, float(m), H)
+    @functools.cached_property
+    def _fixed_a(self) -> Any:
+        return upload(self._net.a)
+
+    def _of_patterns(self, masks: DevicePackedMasks, H: Any) -> None:
+        """H = that of the first layer alone."""
+        n, m = masks.shape
+        if not self._equal:
+            combine(self._products, self._weighted_counts(masks, self._fixed_a), None, m, H)
             return
-        there = in_precision(upload(a) if isinstance(a, np.ndarray) else a, np.dtype(np.float64))
-        sums = self._weighted.start()
-        for first in range(0, m, PART):
-            weigh(masks.bits, first, min(PART, m - first), there, sums.columns)
-            sums.add()
-        gram_from_sums(self._K, sums.total, float(m), H)
+        if self._counting is None:
+            width = masks.bits.shape[1]
+            require_memory(8 * n * n + Counting.bytes_needed(n, width), f"the counts of n={n} samples")
+            self._counting = Counting(n, width), empty((n, n), np.int64)
+        counting, counts = self._counting
+        counting.counts(masks.bits.view(np.uint32), counts)
+        gram_from_counts(self._products, counts, float(m), H)
 
-    def _add_second(self, W: Any, H: Any) -> None:
-        """H += the part of the second layer."""
+    def _weighted_counts(self, masks: DevicePackedMasks, a: Any) -> Any:
+        """``sum_r a_r^2 M_ir M_jr``."""
+        m = masks.shape[1]
+        if self._weighted is None:
+            self._weighted = _Sums(len(self._X), np.dtype(np.float64))
+        sums, weights = self._weighted.start(), in_precision(a, np.dtype(np.float64))
+        for first in range(0, m, PART):
+            weigh(masks.bits, first, min(PART, m - first), weights, sums.columns)
+            sums.add()
+        return sums.total
+
+    def _output_products(self, W: Any) -> Any:
+        """``sum_r relu(w_r . x_i) relu(w_r . x_j)``."""
         if self._positive is None:
             self._positive = _Sums(len(self._X), W.dtype)
             self._samples = in_precision(upload(self._X), W.dtype)
-        sums, m = self._positive.start(), len(W)
-        for first in range(0, m, PART):
-            count = min(PART, m - first)
-            sums.products.nt(self._samples, W[first : first + count], sums.columns)
-            positive(sums.columns, count)
+        sums = self._positive.start()
+        for first in range(0, len(W), PART):
+            some = W[first : first + PART]
+            sums.products.nt(self._samples, some, sums.columns)
+            positive(sums.columns, len(some))
             sums.add()
-        add_to_gram(sums.total, float(m), H)
+        return sums.total
+
+
+def combine(K: Any, first: Any, second: Any, m: int, H: Any) -> None:
+    """H = (K * first + second) / m, of what is given."""
+    zero(H)
+    if first is not None:
+        gram_from_sums(K, first, float(m), H)
+    if second is not None:
+        add_to_gram(second, float(m), H)
 
 
 class _Sums:

@@ -156,7 +156,7 @@ class Engine:
 
     def __init__(self, W, a, masks, there):
         self.masks = self.initial_masks = masks
-        self._weights, self._a = there(W), there(a)
+        self._weights, self._a, self.m = there(W), there(a), len(a)
 
     def weights_there(self):
         return self._weights
