@@ -10,7 +10,7 @@ import numpy as np
 import scipy.linalg
 
 from fastntk.cuda import checks
-from fastntk.device_arrays import empty, require_memory
+from fastntk.device_arrays import empty, require_memory, view
 from fastntk.kernels.cuda import solver, symmetric
 from fastntk.kernels.cuda.conversion import mirror
 from fastntk.kernels.cuda.plans import Products
@@ -28,12 +28,12 @@ def square(value: Any, name: str) -> Any:
 
 def symmetric_matrix(value: Any, name: str) -> Any:
     """`value` as a finite, exactly symmetric float64 matrix on the GPU; asymmetry beyond rounding is an error."""
-    single = getattr(value, "dtype", None)
-    matrix = square(value, name)
+    found = view(value, name)
+    matrix = square(found, name)
     shares = empty((symmetric.blocks(matrix.size), 2), np.float64)
     symmetric.asymmetry(matrix, shares)
     asymmetry, largest = map(float, shares.copy_to_host().max(axis=0))
-    if asymmetry > asymmetry_allowed(str(single).endswith("float32")) * largest:
+    if asymmetry > asymmetry_allowed(found.dtype == np.float32) * largest:
         raise ValueError(f"{name} must be symmetric, but {name} and its transpose differ by {asymmetry:.3g}")
     if asymmetry == 0.0:
         return matrix

@@ -21,7 +21,7 @@ from fastntk.cuda.dense import (
     symmetric_matrix,
 )
 from fastntk.cuda.tracking import SmallestEigenvalues, SpectralNorms, lowest_there, measured
-from fastntk.device_arrays import empty, give_back, library_of, upload, zeros
+from fastntk.device_arrays import empty, give_back, library_of, upload, view, zeros
 from fastntk.kernels.cuda.gram_sums import add_sums
 from fastntk.kernels.cuda.plans import Products
 from fastntk.kernels.cuda.symmetric import columns, diagonal, scale_rows, transpose
@@ -60,13 +60,13 @@ def pairs(H: Any, k: int | None, which: str) -> tuple[np.ndarray, Any, np.ndarra
 
 def label_projections(H: Any, y: Any, k: int | None) -> tuple[np.ndarray, Any, np.ndarray, float, Any]:
     """The fields of `fastntk.alignment.LabelProjections`."""
-    columns_there = 2 if len(y.shape) == 2 else 1
-    labels = checks.array(y, "y", columns_there, np.float64)
+    several = view(y, "y").ndim == 2
+    labels = checks.array(y, "y", 2 if several else 1, np.float64)
     require_rows(labels, H)
     values, vectors, bounds, order = _pairs(H, k, "largest")
     projections = empty((len(values), labels.size // len(labels)), np.float64)
     Products().nn(_transposed(vectors), labels.reshape(len(labels), projections.shape[1]), projections)
-    if columns_there == 1:
+    if not several:
         projections = projections.reshape(len(values))
     library = library_of(H)
     return values, give_back(vectors, library), bounds, order, give_back(projections, library)
@@ -125,8 +125,9 @@ def _transposed(matrix: Any) -> Any:
 
 def require_rows(y: Any, H: Any) -> None:
     """Raise unless there is one label, or row of them, for each row of the matrix."""
-    if len(y) != len(H):
-        raise ValueError(f"y must have one entry for each row of H ({len(H)}), got {len(y)}")
+    rows = (tuple(view(H, "H").shape) or (0,))[0]
+    if len(y) != rows:
+        raise ValueError(f"y must have one entry for each row of H ({rows}), got {len(y)}")
 
 
 def proven_solution(H: Any, y: Any) -> tuple[float, np.ndarray, np.ndarray, np.ndarray, float]:

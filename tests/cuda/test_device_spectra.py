@@ -5,11 +5,20 @@ import pytest
 
 import fastntk
 from fastntk import spectra
-from fastntk.jit_cuda import cuda
+from fastntk.jit_cuda import cuda, simulated
 
 
 def host(array):
     return np.asarray(array.copy_to_host())
+
+
+class Foreign:
+    """An array that is known by its ``__cuda_array_interface__`` alone."""
+
+    def __init__(self, values):
+        self.values = values if simulated() else cuda.to_device(values)
+        description = "__array_interface__" if simulated() else "__cuda_array_interface__"
+        self.__cuda_array_interface__ = getattr(self.values, description)
 
 
 @pytest.fixture
@@ -111,6 +120,21 @@ def test_operators_take_labels_from_anywhere(there):
     assert np.array_equal(
         host(found.coefficients), fastntk.kernel_regression(fastntk.gram_operator(X), y, 1.0).coefficients
     )
+
+
+def test_arrays_of_other_libraries(matrix):
+    """Their precision, which decides how symmetric they must be, is seen too."""
+    single = (matrix + 1e-6 * np.triu(np.ones((9, 9)), 1)).astype(np.float32)
+    H, y = Foreign(single), Foreign(np.arange(9.0))
+    found = fastntk.label_projections(H, y, 2)
+    assert np.allclose(
+        host(found.projections), fastntk.label_projections(single, np.arange(9.0), 2).projections
+    )
+    assert fastntk.generalization_complexity(H, y) == pytest.approx(
+        float(fastntk.generalization_complexity(single, np.arange(9.0))), rel=1e-11
+    )
+    expected = fastntk.kernel_regression(single, np.arange(9.0), 1.0).coefficients
+    assert np.allclose(host(fastntk.kernel_regression(H, y, 1.0).coefficients), expected, rtol=1e-12)
 
 
 def test_refused_by_name(matrix, there):
