@@ -4,8 +4,8 @@ A look at the projected matrices costs a few transfers of some kilobytes and, fo
 problem on the host (0.07 ms at 32 rows); a product costs next to nothing (`fastntk.kernels.cuda.subspace`).  So between
 two looks the subspace grows by all that fits, 24 vectors: the preconditioned residuals of the vectors kept in the first
 round, and from then on the Krylov vectors ``T (H - value I) v`` of the wanted pairs, T the preconditioner.  That takes
-more products than one look for each vector would, and a twentieth of the looks.  Tried in NumPy on runs at n = 1000, T
-from the H of up to 63 steps before: three looks for m = 8000, three to six for m = 500; without T seven to eleven.
+more products than one look for each vector would, and a twentieth of the looks.  Counted on runs at n = 1000, T from
+the H of up to 63 steps before: two looks after the first for m = 8000, four for m = 500; norms without T two to four.
 """
 
 from collections.abc import Callable

@@ -4,8 +4,8 @@ The trackers of the host look at every vector they add.  A GPU would wait for th
 microseconds and as many small eigenvalue problems a step, some milliseconds.  Here the matrices of a batch are searched
 at the same time (`fastntk.cuda.subspace`), from one block and with one preconditioner, since eigenvectors hardly move
 along a run.  By arithmetic for an H200, n = 1000 and 64 steps: a look takes 5 ms of the host (0.07 ms a member), the
-products between two looks 3 to 6 ms; three or four looks for a norm and three to six for the smallest eigenvalue make
-90 to 120 ms, 1.4 to 1.9 ms a step for all three numbers, where two cores of a CPU need 20.  Not measured on a GPU.
+products between two looks 4 to 7 ms; two to four looks for each of three numbers make 70 to 120 ms, 1.1 to 1.9 ms a
+step, half of it on the host.  Not measured on a GPU.
 """
 
 from collections.abc import Callable

@@ -62,6 +62,7 @@ class SmallestEigenvalue:
     Cost of a call: about ten products of H with one vector and two with eight; now and then a factorisation
     (n^3 multiply-adds).  Memory: one n x n matrix in single precision (double where H is badly conditioned) and
     O(n).  Symmetry of H is checked in the first call only, because the check would cost as much as the update.
+    Matrices on a GPU are followed there, with as many vectors added between two looks as fit.
 
     Examples
     --------

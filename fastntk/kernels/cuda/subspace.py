@@ -4,9 +4,10 @@ Layout: matrices (members, n, n); bases and their images (members, capacity, n),
     In `products` 32 threads own a row of a matrix, which they read as whole lines, for up to 8 vectors at once; in
     `orthonormalise` a block owns a member, because every dot product waits for the one before it.
 Cost of a round with one new vector, by arithmetic for an H200 and 64 members of n = 1000: the matrices are read once,
-    512 MB, 0.11 ms of memory traffic whatever the number of vectors up to 8; the basis of 32 rows six times by
-    `orthonormalise`, from the second-level cache, about 0.03 ms; four launches, up to 30 microseconds each in Python.
-    So about 0.25 ms for 64 steps of a run, 4 microseconds a step; one member alone would take nearly as long.
+    512 MB, 0.11 ms of memory traffic whatever the number of vectors up to 8, 0.2 ms with as many loads under way as
+    registers allow (512 threads a multiprocessor, 4 each); the basis of 32 rows six times by `orthonormalise`, from the
+    second-level cache, 0.05 ms of latency; four launches, up to 30 microseconds each in Python.  So about 0.3 ms for 64
+    steps of a run, 5 microseconds a step; one member alone takes half of it.
 Accumulation: float64 everywhere, in 32 or 256 interleaved sums that are added in order.
 Rejected: cuBLAS's batched products, which are bound by memory alike, and a tree of shuffles (not in the common subset).
 """
@@ -22,6 +23,7 @@ CAPACITY = 64  # rows of a basis at most
 _LANES, _ROWS = 32, 8
 _THREADS = _LANES * _ROWS
 _PITCH = _LANES + 1  # so that no two threads of a warp meet in a bank
+_AHEAD = 4  # numbers that a thread asks for before it waits for the first
 _NOTHING = 1e-12  # of a unit vector: rounding is left, the direction is already in the subspace
 
 
@@ -30,19 +32,26 @@ def products_kernel(H, R, subtracted, V, first, count, out):
     """See `products`."""
     shares = cuda.shared.array((_ROWS, BLOCK, _PITCH), np.float64)
     sums = cuda.local.array(BLOCK, np.float64)
+    values = cuda.local.array(_AHEAD, np.float64)
     lane, row, b = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockIdx.y
     i = cuda.blockIdx.x * _ROWS + row
     n = H.shape[1]
     for q in range(BLOCK):
         sums[q] = 0.0
     if i < n:
-        for c in range(lane, n, _LANES):
-            value = H[b, i, c]
+        for start in range(lane, n, _AHEAD * _LANES):
+            for k in range(_AHEAD):
+                values[k] = H[b, i, min(start + k * _LANES, n - 1)]
             if subtracted:
-                value -= R[i, c]
+                for k in range(_AHEAD):
+                    values[k] -= R[i, min(start + k * _LANES, n - 1)]
+            for k in range(_AHEAD):
+                if start + k * _LANES >= n:
+                    values[k] = 0.0
             for q in range(BLOCK):
                 if q < count:
-                    sums[q] += value * V[b, first + q, c]
+                    for k in range(_AHEAD):
+                        sums[q] += values[k] * V[b, first + q, min(start + k * _LANES, n - 1)]
     for q in range(BLOCK):
         shares[row, q, lane] = sums[q]
     cuda.syncthreads()
