@@ -151,6 +151,35 @@ def test_metrics_of_a_run_that_diverges(monkeypatch):
     assert np.allclose(run.lambda_min[:-1], expected.lambda_min[:-1], atol=1e-6)
 
 
+class Constant:
+    """A tangent kernel that is always the identity."""
+
+    def limit(self):
+        return np.eye(5)
+
+    def __call__(self, engine, out):
+        out.copy_to_device(np.eye(5))
+
+
+def test_as_many_states_as_fit_in_half_of_the_memory(monkeypatch):
+    monkeypatch.setattr(gram_metrics, "SMALL", 192)
+    each = 8 * 5 * 5 + subspace.Subspace.bytes_needed(5)
+    for available, members in ((5.0 * each, 2), (1.5 * each, 1), (1e9, 64)):
+        monkeypatch.setattr(fastntk.device_arrays, "available_bytes", lambda available=available: available)
+        metrics = gram_metrics.GramMetrics(Constant(), 5, ("gram", "lambda_min"))
+        assert metrics.limit == {"lambda_0": 1.0, "lambda_max": 1.0}
+        for _ in range(members):
+            assert not metrics.full
+            metrics.take(None)
+        assert metrics.full
+    monkeypatch.setattr(fastntk.device_arrays, "available_bytes", lambda: each - 1.0)
+    metrics = gram_metrics.GramMetrics(Constant(), 5, ("gram", "lambda_min"))
+    with pytest.raises(
+        fastntk.MemoryLimitError, match=r"^a Gram matrix of n=5 samples and its eigenvectors needs"
+    ):
+        metrics.take(None)
+
+
 class Engine:
     """What a tangent kernel asks of an engine on the GPU."""
 
