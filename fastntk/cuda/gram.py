@@ -15,8 +15,7 @@ from fastntk.kernels.cuda.conversion import zero
 from fastntk.kernels.cuda.gram_sums import (
     PART,
     add_sums,
-    add_to_gram,
-    gram_from_sums,
+    gram_entries,
     positive,
     weigh,
 )
@@ -104,7 +103,8 @@ class TangentKernel(fastntk.tangent.TangentKernel):
             self._weighted = _Sums(len(self._X), np.dtype(np.float64))
         sums, weights = self._weighted.start(), in_precision(a, np.dtype(np.float64))
         for first in range(0, m, PART):
-            weigh(masks.bits, first, min(PART, m - first), weights, sums.columns)
+            some = weights[first : min(first + PART, m)]
+            weigh(masks.bits, first, len(some), some, sums.columns)
             sums.add()
         return sums.total
 
@@ -124,11 +124,7 @@ class TangentKernel(fastntk.tangent.TangentKernel):
 
 def combine(K: Any, first: Any, second: Any, m: int, H: Any) -> None:
     """H = (K * first + second) / m, of what is given."""
-    zero(H)
-    if first is not None:
-        gram_from_sums(K, first, float(m), H)
-    if second is not None:
-        add_to_gram(second, float(m), H)
+    gram_entries(K, first, second, (0, 0), True, 1.0, float(m), H)
 
 
 class _Sums:
