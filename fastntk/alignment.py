@@ -8,7 +8,7 @@ import numpy.typing as npt
 import scipy.linalg
 
 from fastntk import checks
-from fastntk.device_arrays import on_gpu, together
+from fastntk.device_arrays import on_gpu, on_host, together
 from fastntk.regression import kernel_regression, labels_for
 from fastntk.spectra import Enclosed, Spectrum, lambda_min, spectrum
 from fastntk.spectra.eigenvalue import (
@@ -76,9 +76,9 @@ def label_projections(H: Any, y: npt.ArrayLike, k: int | None = None) -> LabelPr
     >>> found.values.round(6), abs(found.projections).round(6)
     (array([1., 3.]), array([1.414214, 2.828427]))
     """
-    if together(H=H, y=y):
+    if not is_operator(H) and together(H=H, y=y):
         return LabelProjections(*on_gpu("spectra.label_projections", H, y, k))
-    labels = labels_for(y, _rows(H))
+    labels = labels_for(on_host(y), _rows(H))
     pairs = spectrum(H, k, "largest")
     return LabelProjections(
         pairs.values, pairs.vectors, pairs.residual_bounds, pairs.order_bound, pairs.vectors.T @ labels
@@ -143,10 +143,10 @@ def _rows(H: Any) -> int:
 
 def _inverse_form(H: Any, labels: Any) -> tuple[int, float, float, float]:
     """The number of labels, a number below ``y^T H^{-1} y``, its rounding, and how far above it the form may be."""
-    if together(H=H, y=labels):
+    if not is_operator(H) and together(H=H, y=labels):
         least, x, y, image, rounding = on_gpu("spectra.proven_solution", H, labels)
     else:
-        y = checks.vector(labels, "y", _rows(H), "H", np.float64)
+        y = checks.vector(on_host(labels), "y", _rows(H), "H", np.float64)
         least, x, image, rounding = _solution(H, y)
     residual = y - image
     length, size = float(np.linalg.norm(x)), float(np.linalg.norm(residual))

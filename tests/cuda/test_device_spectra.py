@@ -114,12 +114,20 @@ def test_regression(matrix, there, columns):
 
 
 def test_operators_take_labels_from_anywhere(there):
-    X = np.eye(3)[:, :2] + 1.0
-    y = np.arange(3.0)
-    found = fastntk.kernel_regression(fastntk.gram_operator(X), there(y), 1.0)
-    assert np.array_equal(
-        host(found.coefficients), fastntk.kernel_regression(fastntk.gram_operator(X), y, 1.0).coefficients
-    )
+    """Operators of points on a GPU too; coefficients come back to where the labels are."""
+    X, y = fastntk.datasets.sphere(5, 3, seed=2)
+    expected = np.linalg.solve(fastntk.limit_gram(X) + np.eye(5), y)
+    for H in (fastntk.gram_operator(X), fastntk.gram_operator(there(X))):
+        for labels in (y, there(y)):
+            found = fastntk.device_arrays.on_host(
+                fastntk.kernel_regression(H, labels, 1.0, rtol=1e-10).coefficients
+            )
+            assert np.abs(found - expected).max() < 1e-9
+    H = fastntk.gram_operator(X)
+    projections = fastntk.label_projections(H, there(y), 2).projections
+    assert np.allclose(projections, fastntk.label_projections(H, y, 2).projections)
+    forms = fastntk.generalization_complexity(H, there(y)), fastntk.generalization_complexity(H, y)
+    assert forms[0] == pytest.approx(float(forms[1]), rel=1e-12)
 
 
 def test_arrays_of_other_libraries(matrix):
