@@ -8,9 +8,17 @@ import numpy.typing as npt
 import scipy.linalg
 
 from fastntk import checks
+from fastntk.device_arrays import on_gpu, on_host, together
 from fastntk.regression import kernel_regression, labels_for
 from fastntk.spectra import Enclosed, Spectrum, lambda_min, spectrum
-from fastntk.spectra.eigenvalue import allowance, factor_above, frobenius, symmetric
+from fastntk.spectra.eigenvalue import (
+    allowance,
+    factor_above,
+    frobenius,
+    least_shift,
+    singular,
+    symmetric,
+)
 from fastntk.spectra.implicit import is_operator
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -68,7 +76,9 @@ def label_projections(H: Any, y: npt.ArrayLike, k: int | None = None) -> LabelPr
     >>> found.values.round(6), abs(found.projections).round(6)
     (array([1., 3.]), array([1.414214, 2.828427]))
     """
-    labels = labels_for(y, _rows(H))
+    if not is_operator(H) and together(H=H, y=y):
+        return LabelProjections(*on_gpu("spectra.label_projections", H, y, k))
+    labels = labels_for(on_host(y), _rows(H))
     pairs = spectrum(H, k, "largest")
     return LabelProjections(
         pairs.values, pairs.vectors, pairs.residual_bounds, pairs.order_bound, pairs.vectors.T @ labels
@@ -121,9 +131,7 @@ def generalization_complexity(H: Any, y: npt.ArrayLike) -> Enclosed:
     >>> round(fastntk.generalization_complexity(H, [1.0, -1.0]), 6)
     2.0
     """
-    labels = checks.vector(y, "y", _rows(H), "H", np.float64)
-    n = len(labels)
-    form, slack, surplus = _inverse_form(H, labels)
+    n, form, slack, surplus = _inverse_form(H, y)
     low, high = max(form - slack, 0.0), form + slack + surplus
     return Enclosed(*(float(np.sqrt(2.0 * value / n)) for value in (max(form, 0.0), low, high)))
 
@@ -133,31 +141,36 @@ def _rows(H: Any) -> int:
     return int((np.shape(H) or (0,))[0])
 
 
-def _inverse_form(H: Any, y: np.ndarray) -> tuple[float, float, float]:
-    """A number below ``y^T H^{-1} y``, its rounding, and how far above it the form may be."""
-    if is_operator(H):
-        x = kernel_regression(H, y, rtol=1e-8).coefficients
-        image, least, rounding = H.matvec(x), 0.0, 0.0
+def _inverse_form(H: Any, labels: Any) -> tuple[int, float, float, float]:
+    """The number of labels, a number below ``y^T H^{-1} y``, its rounding, and how far above it the form may be."""
+    if not is_operator(H) and together(H=H, y=labels):
+        least, x, y, image, rounding = on_gpu("spectra.proven_solution", H, labels)
     else:
-        matrix = symmetric(H, "H")
-        least, x = _proven_solution(matrix, y)
-        image, rounding = matrix @ x, allowance(len(y), frobenius(matrix, "H"))
+        y = checks.vector(on_host(labels), "y", _rows(H), "H", np.float64)
+        least, x, image, rounding = _solution(H, y)
     residual = y - image
     length, size = float(np.linalg.norm(x)), float(np.linalg.norm(residual))
     slack = rounding * length**2 + (len(y) + 8) * _EPS * length * (float(np.linalg.norm(y)) + size)
     surplus = (size + rounding * length) ** 2 / least if least > 0.0 else np.inf
-    return float(y @ x + residual @ x), slack, surplus
+    return len(y), float(y @ x + residual @ x), slack, surplus
+
+
+def _solution(H: Any, y: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, float]:
+    """A lower bound of the spectrum, ``x`` close to ``H^{-1} y``, ``H x`` and its rounding."""
+    if is_operator(H):
+        x = kernel_regression(H, y, rtol=1e-8).coefficients
+        return 0.0, x, H.matvec(x), 0.0
+    matrix = symmetric(H, "H")
+    least, x = _proven_solution(matrix, y)
+    return least, x, matrix @ x, allowance(len(y), frobenius(matrix, "H"))
 
 
 def _proven_solution(matrix: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
     """A proven positive lower bound of the spectrum, and ``H^{-1} y``."""
-    shift = 4.0 * (len(matrix) + 2) * _EPS * float(np.trace(matrix))
+    shift = least_shift(len(matrix), float(np.trace(matrix)))
     shifted = factor_above(matrix, shift) if shift > 0.0 else None
-    if shifted is None:  # success would leave at least 3/4 of the shift as the bound
-        raise ValueError(
-            f"H must be positive definite beyond rounding ({max(shift, 0.0):.1e}), but lambda_min(H) is "
-            f"{float(lambda_min(matrix)):.3g}"
-        )
+    if shifted is None:
+        raise singular(shift, float(lambda_min(matrix)))
     factor = scipy.linalg.cho_factor(matrix, lower=True, check_finite=False)
     x = scipy.linalg.cho_solve(factor, y, check_finite=False)
     x += scipy.linalg.cho_solve(factor, y - matrix @ x, check_finite=False)

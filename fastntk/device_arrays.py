@@ -205,10 +205,15 @@ def require_memory(needed: int, what: str) -> None:
 
 
 def on_gpu(operation: str, *arguments: Any, **options: Any) -> Any:
-    """Call that function of `fastntk.cuda.operations`, which is loaded for arrays on a GPU only."""
+    """Call that function of `fastntk.cuda.operations`, or of another module of its package that is named before a dot.
+
+    They are loaded for arrays on a GPU only.
+    """
     require()
+    module, _, name = operation.rpartition(".")
     with guard():
-        return getattr(importlib.import_module("fastntk.cuda.operations"), operation)(*arguments, **options)
+        found = importlib.import_module(f"fastntk.cuda.{module or 'operations'}")
+        return getattr(found, name)(*arguments, **options)
 
 
 @contextlib.contextmanager

@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 
 from fastntk import checks
+from fastntk.device_arrays import on_host
 from fastntk.engines import Engine
+from fastntk.gram_metrics import gram_metrics
 from fastntk.memory import require_memory
 from fastntk.pattern_history import PatternHistory
 from fastntk.results import METRICS
-from fastntk.spectra import SmallestEigenvalue, SpectralNorm, lambda_max, lambda_min
 from fastntk.tangent import TangentKernel
-
-_GRAM_METRICS = ("gram", "lambda_min")
 
 
 def chosen(metrics: str | Iterable[str]) -> tuple[str, ...]:
@@ -53,28 +52,18 @@ class Recorder:
     ) -> None:
         if snapshots:
             require_memory(8 * n * n * len(snapshots), f"{len(snapshots)} snapshots of H for n={n} samples")
-        self.limit: dict[str, float] | None = None
         self._kernel = kernel
         self.metrics = metrics
         self._history = history
         self._snapshots: dict[int, np.ndarray | None] = dict.fromkeys(snapshots)
         self._steps: list[int] = []
         self._series: dict[str, list[float]] = {"loss": []}
-        self._wants_gram = any(name in metrics for name in _GRAM_METRICS)
-        if self._wants_gram:
-            self._H = np.empty((n, n))
-            self._H_initial: np.ndarray | None = None
-            self._H_limit = kernel.limit()
-            self.limit = {
-                "lambda_0": float(lambda_min(self._H_limit)),
-                "lambda_max": float(lambda_max(self._H_limit)),
-            }
-            self._smallest = SmallestEigenvalue()
-            self._change, self._distance = SpectralNorm(), SpectralNorm()
+        self.gram = gram_metrics(kernel, n, metrics)
+        self.limit: dict[str, float] | None = None if self.gram is None else self.gram.limit
 
     def wants_state(self, step: int, logged: bool) -> bool:
-        """Whether a step needs the state of the engine then, not numbers alone."""
-        return step in self._snapshots or (logged and (self._wants_gram or self._history is not None))
+        """Whether a step needs the state of the engine then, not what is logged of it on a GPU alone."""
+        return step in self._snapshots or (logged and self._history is not None)
 
     def record_divergence(self, step: int, loss: float) -> None:
         """Log the step at which the loss exploded: nothing else is meaningful there."""
@@ -83,9 +72,15 @@ class Recorder:
             self._append(name, loss if name == "loss" else np.nan)
 
     def record(
-        self, step: int, loss: float, engine: Engine, flips: float | None = None, drift: float | None = None
+        self,
+        step: int,
+        loss: float,
+        engine: Engine,
+        flips: float | None = None,
+        drift: float | None = None,
+        gram: bool = True,
     ) -> None:
-        """Log one step; flips and drift are asked of the engine unless they are known."""
+        """Log one step; flips and drift are asked of the engine unless they are known, as are the numbers of H."""
         self._steps.append(step)
         self._append("loss", loss)
         if "flips" in self.metrics:
@@ -94,25 +89,20 @@ class Recorder:
             self._append("drift", engine.drift() if drift is None else drift)
             if engine.layers != "first":
                 self._append("drift_a", engine.drift_a())
-        if self._wants_gram:
-            H = self._kernel(engine, out=self._H)
-            if self._H_initial is None:
-                self._H_initial = H.copy()
-            if "gram" in self.metrics:
-                self._append("gram_change", float(self._change.update(H, self._H_initial)))
-                self._append("gram_limit_distance", float(self._distance.update(H, self._H_limit)))
-            if "lambda_min" in self.metrics:
-                smallest = self._smallest.update(H)
-                self._append("lambda_min", float(smallest))
-                self._append("lambda_min_bound", smallest.residual_bound)
-
+        if gram and self.gram is not None:
+            self.record_gram(self.gram(engine))
         if self._history is not None:
             self._history.observe(step, engine)
+
+    def record_gram(self, numbers: dict[str, float]) -> None:
+        """Log the numbers of H of the next logged step whose numbers are missing."""
+        for name, value in numbers.items():
+            self._append(name, value)
 
     def take_snapshot(self, step: int, engine: Engine) -> None:
         """Keep H of a step that was asked for."""
         if step in self._snapshots:
-            self._snapshots[step] = self._kernel(engine).copy()
+            self._snapshots[step] = np.array(on_host(self._kernel(engine)))
 
     def _append(self, name: str, value: float) -> None:
         self._series.setdefault(name, []).append(value)

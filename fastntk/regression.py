@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastntk import checks
+from fastntk.device_arrays import gpu_of, on_gpu, on_host, together
 from fastntk.errors import ConvergenceWarning
 from fastntk.preconditioning import Product, nystrom
 from fastntk.spectra.eigenvalue import symmetric
@@ -21,7 +22,7 @@ class KernelRegression:
     Attributes
     ----------
     coefficients : ndarray of float64, shape (n,) or (n, q)
-        The function is ``f(z) = sum_i kernel(z, x_i) coefficients_i``.
+        The function is ``f(z) = sum_i kernel(z, x_i) coefficients_i``.  An array on the GPU if y is one.
     residual_norms : float or ndarray of shape (q,)
         ``|y - (H + ridge I) coefficients|_2``, computed from the coefficients themselves.  They are within
         ``residual_norms / (lambda_min + ridge)`` of the exact ones.
@@ -91,6 +92,8 @@ def kernel_regression(
     Labels are solved for independently, so results for one of them do not depend on the others beyond rounding.  A
     stored matrix of moderate size is solved faster and directly by ``scipy.linalg.solve(..., assume_a="pos")``.
 
+    Of H on a GPU, and then y there too, products are computed there; the vectors go back and forth in each step.
+
     Sources: Hestenes and Stiefel (1952); Frangella, Tropp and Udell (arXiv 2110.02820) for the preconditioner.
 
     Examples
@@ -101,8 +104,11 @@ def kernel_regression(
     >>> found.coefficients.round(6), found.converged
     (array([1. , 0.8]), True)
     """
+    if not is_operator(H):
+        together(H=H, y=y)
     multiply, n, diagonal = _products(H)
-    labels = labels_for(y, n).reshape(n, -1)
+    here = on_host(y)
+    labels = labels_for(here, n).reshape(n, -1)
     ridge = checks.nonnegative(ridge, "ridge")
     rtol = checks.positive(rtol, "rtol")
     most = checks.integer(maxiter, "maxiter", 1)
@@ -128,9 +134,10 @@ def kernel_regression(
             stacklevel=2,
         )
     solution, norms = np.ldexp(solution, exponents), np.ldexp(norms, exponents)
-    if np.ndim(y) == 1:
-        return KernelRegression(solution[:, 0], float(norms[0]), steps, converged)
-    return KernelRegression(solution, norms, steps, converged)
+    coefficients = solution[:, 0] if np.ndim(here) == 1 else solution
+    if here is not y:
+        coefficients = on_gpu("regression.like", coefficients, y)
+    return KernelRegression(coefficients, float(norms[0]) if np.ndim(here) == 1 else norms, steps, converged)
 
 
 def labels_for(y: Any, n: int) -> np.ndarray:
@@ -143,6 +150,9 @@ def labels_for(y: Any, n: int) -> np.ndarray:
 
 def _products(H: Any) -> tuple[Product, int, np.ndarray]:
     """Products with H, its size, and its diagonal (ones where an operator does not tell)."""
+    if gpu_of(H) is not None:
+        found: tuple[Product, int, np.ndarray] = on_gpu("regression.products", H)
+        return found
     if is_operator(H):
         symmetric_operator(H, "H")
         n = H.shape[0]

@@ -1,40 +1,34 @@
 """The tangent kernel H(k) of the trained layers, from the state of an engine."""
 
 import importlib
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastntk.device_masks import DevicePackedMasks
 from fastntk.engines import Engine
 from fastntk.gram_matrix import GramOfPatterns, gram_source
 from fastntk.limit import limit_source
 from fastntk.network import TwoLayerReLU
-from fastntk.packing import PackedMasks
 from fastntk.tiled import compute
 
 
 class TangentKernel:
     """H of a run: from the patterns where only the first layer moves, else from the weights."""
 
+    on_gpu = False
+
     def __init__(self, X: np.ndarray, net: TwoLayerReLU, layers: str) -> None:
         self._X, self._net, self._layers = X, net, layers
-        self._patterns: Callable[..., Any] | None = None
+        self._patterns: GramOfPatterns | None = None
         self._weights: np.ndarray | None = None
         self._constant: np.ndarray | None = None
 
-    def _of_pattern(
-        self, masks: PackedMasks | DevicePackedMasks, out: np.ndarray | None = None
-    ) -> np.ndarray:
+    def _of_pattern(self, masks: Any, out: np.ndarray | None = None) -> np.ndarray:
         """H of the first layer; what it takes beside a pattern is made when first wanted: most runs never want it."""
         if self._patterns is None:
-            kind: Callable[..., Any] = GramOfPatterns
-            if isinstance(masks, DevicePackedMasks):
-                kind = importlib.import_module("fastntk.cuda.gram").GramOfPatterns
-            self._patterns = kind(self._X, self._net.a)
-        return np.asarray(self._patterns(masks, out=out))
+            self._patterns = GramOfPatterns(self._X, self._net.a)
+        return self._patterns(masks, out=out)
 
     def __call__(self, engine: Engine, out: np.ndarray | None = None) -> npt.NDArray[np.float64]:
         """H at the present state, in ``out`` if given and needed; of the second layer alone it never changes."""
@@ -65,3 +59,10 @@ class TangentKernel:
         if self._layers == "both":
             H += compute(limit_source(self._X, layers="second"))
         return H
+
+
+def tangent_kernel(X: np.ndarray, net: TwoLayerReLU, layers: str, on_gpu: bool) -> TangentKernel:
+    """The tangent kernel of an engine on the host, or on the GPU."""
+    kind = importlib.import_module("fastntk.cuda.gram").TangentKernel if on_gpu else TangentKernel
+    found: TangentKernel = kind(X, net, layers)
+    return found

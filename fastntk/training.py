@@ -25,7 +25,7 @@ from fastntk.pattern_history import PatternHistory
 from fastntk.progress import reporter
 from fastntk.results import Run, provenance
 from fastntk.spectra import lambda_max
-from fastntk.tangent import TangentKernel
+from fastntk.tangent import tangent_kernel
 
 LAYERS = ("first", "second", "both")
 
@@ -194,16 +194,17 @@ def train(
     objective.check(labels)
     motion = Motion(layers, descent.optimizer, schedule is not None)
     choice = choose(len(samples), samples.shape[1], start.width, start.W.dtype, engine, motion)
+    kind = engine_of(choice)
     began = time.perf_counter()
     trained = solution = exploded = None
     with CompileClock.running() as clock:
-        kernel = TangentKernel(samples, start, layers)
+        kernel = tangent_kernel(samples, start, layers, kind.on_gpu)
         history = PatternHistory(len(samples), start.width) if diagnostics else None
         # Dense linear algebra, before BLAS is limited to one thread.
         recorder = Recorder(kernel, len(samples), names, history, kept)
         goal = descent.steps if schedule is None else len(schedule.times) - 1
         with kernel_threads(threads) as used, reporter(progress, goal, f"width {start.width}") as report:
-            moving = engine_of(choice)(samples, start, motion)
+            moving = kind(samples, start, motion)
             if schedule is None:
                 exploded = descend(moving, labels, objective, descent, recorder, report)
                 how = descent.record(descent.steps if exploded is None else exploded.step)

@@ -1,7 +1,7 @@
 """The training loop without transfers inside a step: losses, flips and drift are logged on the GPU, read in batches.
 
-The host looks at the log every `BATCH` steps, and where a metric needs it; a loss that has exploded is found then, at
-its step, and what was computed beyond is dropped.
+The host looks at the log every `BATCH` steps, and where diagnostics or a snapshot need a state; a loss that has
+exploded is found then, at its step, and what was computed beyond is dropped. Matrices H(k) wait until there are many.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def descend(
             logged = descent.logs(step)
             log.write(logged)
             if log.full or step in (0, descent.steps) or recorder.wants_state(step, logged):
-                exploded = log.read()
+                exploded = log.read(last=step == descent.steps)
                 if exploded is not None:
                     return exploded
             recorder.take_snapshot(step, moving)
@@ -48,6 +48,7 @@ class _Log:
 
     def __init__(self, labels: np.ndarray, objective: Loss, recorder: Recorder, moving: CudaEngine) -> None:
         self._labels, self._objective, self._recorder, self._moving = labels, objective, recorder, moving
+        self._gram = recorder.gram
         self._y = upload(labels)
         self._losses, self._drifts = empty(BATCH, np.float64), zeros(BATCH, np.float64)
         self._flips = zeros(BATCH, np.int64)
@@ -57,7 +58,7 @@ class _Log:
 
     @property
     def full(self) -> bool:
-        return len(self._logged) == BATCH
+        return len(self._logged) == BATCH or (self._gram is not None and self._gram.full)
 
     def write(self, logged: bool) -> None:
         """Take down the present step: its loss, and the other metrics if it is logged."""
@@ -67,22 +68,29 @@ class _Log:
             self._moving.log_flips(self._flips, k)
         if logged and "drift" in metrics:
             self._moving.log_drift(self._drifts, k)
+        if logged and self._gram is not None:
+            self._gram.take(self._moving)
         self._logged.append(logged)
 
-    def read(self) -> Explosion | None:
+    def read(self, last: bool) -> Explosion | None:
         """Hand the steps to the recorder and begin anew; what exploded, if a loss did."""
         losses, drifts = self._losses.copy_to_host(), self._drifts.copy_to_host()
         moving = self._moving
         flips = self._flips.copy_to_host() / (moving.n * moving.m)
         if self._first == 0:
             self._ceiling = explosion(self._objective, float(losses[0]), self._labels)
-        for k, logged in enumerate(self._logged):
-            step, loss = self._first + k, float(losses[k])
-            if not loss <= self._ceiling:
-                self._recorder.record_divergence(step, loss)
-                return Explosion(step, loss)
+        sound = int(np.argmin(np.append(losses[: len(self._logged)] <= self._ceiling, False)))
+        for k, logged in enumerate(self._logged[:sound]):
             if logged:
-                self._recorder.record(step, loss, moving, float(flips[k]), float(drifts[k]))
+                step, flipped, drift = self._first + k, float(flips[k]), float(drifts[k])
+                self._recorder.record(step, float(losses[k]), moving, flipped, drift, gram=False)
+        if self._gram is not None and (self._gram.full or last or sound < len(self._logged)):
+            for numbers in self._gram.read(without=sum(self._logged[sound:])):
+                self._recorder.record_gram(numbers)
+        if sound < len(self._logged):
+            exploded = Explosion(self._first + sound, float(losses[sound]))
+            self._recorder.record_divergence(exploded.step, exploded.loss)
+            return exploded
         self._first += len(self._logged)
         self._logged = []
         zero(self._flips)

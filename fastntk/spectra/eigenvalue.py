@@ -1,5 +1,6 @@
 """The result type of the spectral functions, its error bounds, and the check of a symmetric matrix."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,11 @@ def square(value: Any, name: str) -> np.ndarray:
     return array
 
 
+def asymmetry_allowed(single: bool) -> float:
+    """How far from symmetric a matrix of float32 or float64 may be, relative to its largest entry."""
+    return 1e-4 if single else 1e-8
+
+
 def symmetric(value: Any, name: str) -> np.ndarray:
     """`value` as a finite, exactly symmetric float64 matrix; asymmetry beyond rounding is an error."""
     single = getattr(value, "dtype", None) == np.float32
@@ -70,20 +76,24 @@ def symmetric(value: Any, name: str) -> np.ndarray:
         rows = slice(first, first + 256)
         asymmetry = max(asymmetry, float(np.abs(array[rows] - array[:, rows].T).max()))
         largest = max(largest, float(np.abs(array[rows]).max()))
-    if asymmetry > (1e-4 if single else 1e-8) * largest:
+    if asymmetry > asymmetry_allowed(single) * largest:
         raise ValueError(f"{name} must be symmetric, but {name} and its transpose differ by {asymmetry:.3g}")
     return array if asymmetry == 0.0 else (array + array.T) / 2
 
 
 def frobenius(matrix: np.ndarray, name: str) -> float:
     """Frobenius norm without a temporary; NaN or infinity anywhere is an error."""
-    norm = float(np.sqrt(np.vdot(matrix, matrix)))
+    return require_finite_norm(float(np.sqrt(np.vdot(matrix, matrix))), name)
+
+
+def require_finite_norm(norm: float, name: str) -> float:
+    """The Frobenius norm of a matrix of that name, if it is finite."""
     if not np.isfinite(norm):
         raise ValueError(f"{name} must hold finite numbers of moderate size, its Frobenius norm is {norm}")
     return norm
 
 
-def allowance(n: int, norm: float) -> float:
+def allowance(n: int, norm: Any) -> Any:
     """Bound on the rounding error of a computed residual: |fl(Hv) - Hv| <= n u | |H| |v| | <= n u |H|_F."""
     return (n + 8) * _EPS * norm
 
@@ -108,18 +118,45 @@ def factor_above(matrix: np.ndarray, shift: float) -> tuple[np.ndarray, float] |
     factor, info = scipy.linalg.lapack.dpotrf(shifted.T, lower=1, clean=0, overwrite_a=1)
     if info != 0:
         return None
-    return factor, shift - (n + 2) * _EPS * trace
+    return factor, proven_below(shift, n, trace)
 
 
-def lower_bound(H: np.ndarray, value: float, margin: float) -> float:
+def proven_below(shift: float, n: int, trace: float) -> float:
+    """The lower bound of a spectrum that follows if ``matrix - shift I``, of that trace, could be factored."""
+    return shift - (n + 2) * _EPS * trace
+
+
+def lower_bound(
+    H: Any,
+    value: float,
+    margin: float,
+    factor: Callable[[Any, float], tuple[Any, float] | None] = factor_above,
+) -> float:
     """A proven lower bound of the spectrum of H, as close below `value` as a Cholesky factorisation confirms."""
     margin = max(margin, np.finfo(np.float64).tiny)
     for _ in range(8):
-        factored = factor_above(H, value - margin)
+        factored = factor(H, value - margin)
         if factored is not None:
             return factored[1]
         margin *= 8.0
     return -np.inf
+
+
+def least_shift(n: int, trace: float) -> float:
+    """A shift whose proof of `factor_above` leaves at least three quarters of it as the bound."""
+    return 4.0 * (n + 2) * _EPS * trace
+
+
+def singular(shift: float, least: float) -> ValueError:
+    """The error for a matrix that is not positive definite beyond that shift."""
+    return ValueError(
+        f"H must be positive definite beyond rounding ({max(shift, 0.0):.1e}), but lambda_min(H) is {least:.3g}"
+    )
+
+
+def changed_shape(name: str, expected: tuple[int, ...], got: tuple[int, ...]) -> ValueError:
+    """The error for a matrix of another shape than those before."""
+    return ValueError(f"{name} must keep its shape from call to call: expected {expected}, got {got}")
 
 
 def inverse_from(factor: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Several eigenpairs of a symmetric matrix or operator, each with a bound on its error."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import scipy.linalg
 
 from fastntk import checks
+from fastntk.device_arrays import on_gpu, together
 from fastntk.spectra.eigenvalue import allowance, frobenius, lower_bound, symmetric
 from fastntk.spectra.implicit import extreme_vectors, is_operator, operator_allowance, symmetric_operator
 
@@ -24,7 +26,8 @@ class Spectrum:
     values : ndarray of float64, shape (k,)
         Rayleigh quotients of the vectors, ascending.
     vectors : ndarray of float64, shape (n, k)
-        Orthonormal up to rounding, one column for each value.  The entry largest in size is positive.
+        Orthonormal up to rounding, one column for each value.  The entry largest in size is positive.  An array on
+        the GPU if H is one, of the same library.
     residual_bounds : ndarray of float64, shape (k,)
         ``|H v - value v|_2`` plus an allowance for its rounding: some eigenvalue lies within this distance.
     order_bound : float
@@ -86,7 +89,7 @@ def spectrum(H: Any, k: int | None = 6, which: str = "smallest") -> Spectrum:
     largest eigenvalues take some tens of products; the smallest are crowded together, and take about
     ``sqrt(lambda_max / gap)`` times ten of them, hundreds or thousands where lambda_min is far below lambda_max.
     Residuals are then about 1e-9 lambda_max at most.  The allowance for rounding supposes products as accurate as
-    those of a stored matrix in float64.
+    those of a stored matrix in float64.  Of a matrix on a GPU: there, by cuSOLVER where it is installed.
 
     Sources: Kahan, "Inclusion theorems for clusters of eigenvalues of Hermitian matrices" (1967); Rump,
     "Verification of positive definiteness", BIT 46 (2006).
@@ -101,12 +104,12 @@ def spectrum(H: Any, k: int | None = 6, which: str = "smallest") -> Spectrum:
     True
     """
     checks.choice(which, "which", _ENDS)
+    if together(H=H):
+        return Spectrum(*on_gpu("spectra.pairs", H, k, which))
     implicit = is_operator(H)
     matrix: Any = symmetric_operator(H, "H") if implicit else symmetric(H, "H")
     n = matrix.shape[0]
-    count = n if k is None else checks.integer(k, "k", 1)
-    if count > n:
-        raise ValueError(f"k must be at most the number of rows of H ({n}), got {count}")
+    count = count_of(k, n)
     if implicit and n > _SMALL:
         if count >= n:
             raise ValueError(
@@ -116,6 +119,14 @@ def spectrum(H: Any, k: int | None = 6, which: str = "smallest") -> Spectrum:
     if implicit:
         matrix = symmetric(matrix.matmat(np.eye(n)), "H")
     return _of_matrix(matrix, count, which)
+
+
+def count_of(k: int | None, n: int) -> int:
+    """How many pairs of n rows, None for all."""
+    count = n if k is None else checks.integer(k, "k", 1)
+    if count > n:
+        raise ValueError(f"k must be at most the number of rows of H ({n}), got {count}")
+    return count
 
 
 def _of_operator(operator: Any, count: int, which: str) -> Spectrum:
@@ -134,10 +145,7 @@ def _of_operator(operator: Any, count: int, which: str) -> Spectrum:
 def _of_matrix(matrix: np.ndarray, count: int, which: str) -> Spectrum:
     """LAPACK and, at each end asked for, the proof that nothing lies beyond."""
     n, norm = len(matrix), frobenius(matrix, "H")
-    low, high = slice(0, count), slice(n - count, n)
-    parts = {"smallest": [low], "largest": [high], "both": [low, high]}[which]
-    if which == "both" and 2 * count >= n:
-        parts = [slice(0, n)]
+    parts = positions(n, count, which)
     pairs = [_checked_pairs(matrix, vectors, allowance(n, norm)) for vectors in _lapack(matrix, parts)]
     bounds = [
         _order_bound(matrix, norm, *found, lowest=part.start == 0)
@@ -146,6 +154,14 @@ def _of_matrix(matrix: np.ndarray, count: int, which: str) -> Spectrum:
     values, residuals = (np.concatenate([found[item] for found in pairs]) for item in (0, 2))
     vectors = np.concatenate([found[1] for found in pairs], axis=1)
     return _arranged(values, vectors, residuals, max(bounds))
+
+
+def positions(n: int, count: int, which: str) -> list[slice]:
+    """Ranges of positions in the ascending order, one for each end asked for."""
+    low, high = slice(0, count), slice(n - count, n)
+    if which == "both":
+        return [low, high] if 2 * count < n else [slice(0, n)]
+    return [low] if which == "smallest" else [high]
 
 
 def _lapack(matrix: np.ndarray, parts: list[slice]) -> list[np.ndarray]:
@@ -192,10 +208,35 @@ def _order_bound(
     matrix: np.ndarray, norm: float, values: np.ndarray, vectors: np.ndarray, bounds: np.ndarray, lowest: bool
 ) -> float:
     """How far a value may be from the eigenvalue of the same position; see the notes of `spectrum`."""
+
+    def below(sign: float, lifts: np.ndarray, last: float, margin: float) -> float:
+        raised = sign * matrix
+        if len(lifts) > 1:
+            raised += (vectors * lifts) @ vectors.T
+        return lower_bound(raised, last, margin)
+
     n, count = vectors.shape
+    skew = float(np.linalg.norm(vectors.T @ vectors - np.eye(count)))
+    return order_bound(n, norm, values, bounds, skew, lowest, below)
+
+
+def order_bound(
+    n: int,
+    norm: float,
+    values: np.ndarray,
+    bounds: np.ndarray,
+    skew: float,
+    lowest: bool,
+    below: Callable[[float, np.ndarray, float, float], float],
+) -> float:
+    """How far a value may be from the eigenvalue of the same position, for vectors with |V^T V - I|_F = `skew`.
+
+    ``below(sign, lifts, last, margin)`` proves a lower bound of ``sign H + V diag(lifts) V^T``, at best last - margin.
+    """
+    count = len(values)
     # How far the columns are from orthonormal, rounding included: exactly orthonormal ones lie within that distance,
     # and taking them instead moves residuals by the second term at most.
-    skew = float(np.linalg.norm(vectors.T @ vectors - np.eye(count))) + (n + 2) * count * _EPS
+    skew += (n + 2) * count * _EPS
     if not skew < 0.5:
         return np.inf
     residual = (float(np.linalg.norm(bounds)) + 2.0 * skew * norm) / (1.0 - skew)
@@ -203,10 +244,8 @@ def _order_bound(
         return 2.0 * residual
     sign, last = (1.0, float(values[-1])) if lowest else (-1.0, -float(values[0]))
     lifts = last - sign * values  # what raises each of them to the last
-    raised = sign * matrix
     blur = skew * skew * float(lifts.max())
     if count > 1:
-        raised += (vectors * lifts) @ vectors.T
         blur += (count + 4) * _EPS * (norm + 2.0 * float(lifts.sum()))
-    bound = lower_bound(raised, last, residual + blur) - blur
+    bound = below(sign, lifts, last, residual + blur) - blur
     return 2.0 * residual + max(0.0, last - bound)

@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 
+from fastntk.device_arrays import guard, on_gpu, together
 from fastntk.spectra.eigenvalue import (
     Eigenvalue,
     allowance,
+    changed_shape,
     factor_above,
     frobenius,
     inverse_from,
@@ -20,7 +22,7 @@ from fastntk.spectra.eigenvalue import (
 from fastntk.spectra.subspace import Ritz, orthonormal, refine
 
 _BLOCK = 8  # vectors kept; the convergence rate is set by the gap between the first and the ninth eigenvalue
-_SMALL = 192  # up to this n LAPACK does the whole job within a millisecond or two
+SMALL = 192  # up to this n LAPACK does the whole job within a millisecond or two
 DENSE = 2500  # up to this n a cold start by LAPACK is faster than one by iteration
 _PROBES = 4  # random rows whose images estimate how far the matrix has moved
 _PATIENCE = 60  # surplus rounds that cost about as much as a new factorisation
@@ -30,9 +32,7 @@ _AGE = 100  # calls after which the eigenvalue is proven again whatever happens
 
 def _same_shape(matrix: np.ndarray, shape: tuple[int, ...] | None, name: str) -> None:
     if shape is not None and matrix.shape != shape:
-        raise ValueError(
-            f"{name} must keep its shape from call to call: expected {shape}, got {matrix.shape}"
-        )
+        raise changed_shape(name, shape, matrix.shape)
 
 
 class SmallestEigenvalue:
@@ -62,6 +62,7 @@ class SmallestEigenvalue:
     Cost of a call: about ten products of H with one vector and two with eight; now and then a factorisation
     (n^3 multiply-adds).  Memory: one n x n matrix in single precision (double where H is badly conditioned) and
     O(n).  Symmetry of H is checked in the first call only, because the check would cost as much as the update.
+    Matrices on a GPU are followed there, with as many vectors added between two looks as fit.
 
     Examples
     --------
@@ -77,6 +78,7 @@ class SmallestEigenvalue:
             raise ValueError(f"rtol must be between 0 and 1, got {rtol!r}")
         self.rtol = float(rtol)
         self._rng = np.random.default_rng(seed)
+        self._there: Any = None  # what follows matrices on a GPU
         self._shape: tuple[int, ...] | None = None
         self._block: np.ndarray | None = None
         self._inverse: np.ndarray | None = None
@@ -91,12 +93,14 @@ class SmallestEigenvalue:
 
     def update(self, H: Any) -> Eigenvalue:
         """The smallest eigenvalue of `H` (n, n), with its residual bound and vector."""
+        if together(H=H):
+            return self._update_there(H)
         H = symmetric(H, "H") if self._shape is None else square(H, "H")
         _same_shape(H, self._shape, "H")
         self._norm = frobenius(H, "H")
         self._shape = H.shape
         n = len(H)
-        if n <= _SMALL:
+        if n <= SMALL:
             return lowest_with_proof(H, self._norm)
         bound = -np.inf
         if self._block is None:
@@ -117,6 +121,13 @@ class SmallestEigenvalue:
         vector = self._block[0].copy()
         value, residual = rayleigh(H @ vector, vector, allowance(n, self._norm))
         return Eigenvalue(value, residual, vector, bound)
+
+    def _update_there(self, H: Any) -> Eigenvalue:
+        if self._there is None:
+            self._there = on_gpu("spectra.Follower", self.rtol, 0)
+        with guard():
+            found: Eigenvalue = self._there.smallest(H)
+        return found
 
     def _tolerance(self, value: float) -> float:
         assert self._shape is not None
@@ -243,13 +254,20 @@ class SpectralNorm:
         if not 0.0 < rtol < 1.0:
             raise ValueError(f"rtol must be between 0 and 1, got {rtol!r}")
         self.rtol = float(rtol)
-        self._rng = np.random.default_rng(seed)
+        self._rng, self._seed = np.random.default_rng(seed), seed
+        self._there: Any = None  # what follows matrices on a GPU
         self._blocks: list[np.ndarray | None] = [None, None]
         self._difference: np.ndarray | None = None
         self._shape: tuple[int, ...] | None = None
 
     def update(self, A: Any, B: Any) -> Eigenvalue:
         """The largest absolute eigenvalue of ``A - B``, both (n, n)."""
+        if together(A=A, B=B):
+            if self._there is None:
+                self._there = on_gpu("spectra.Follower", self.rtol, self._seed)
+            with guard():
+                found: Eigenvalue = self._there.distance(A, B)
+            return found
         check = symmetric if self._shape is None else square
         A, B = check(A, "A"), check(B, "B")
         _same_shape(A, self._shape, "A")
@@ -257,7 +275,7 @@ class SpectralNorm:
         self._shape = A.shape
         n = len(A)
         rounding = allowance(n, frobenius(A, "A") + frobenius(B, "B"))
-        if n <= _SMALL:
+        if n <= SMALL:
             values, vectors = np.linalg.eigh(A - B)
             vector = np.ascontiguousarray(vectors[:, np.argmax(np.abs(values))])
         else:

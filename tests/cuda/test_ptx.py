@@ -36,6 +36,7 @@ def signatures(types):
     bits, words, counts = matrix(types.uint8), matrix(types.uint32), matrix(types.int64)
     values, shares = vector(types.float64), matrix(types.float64)
     v32, M32 = vector(types.float32), matrix(types.float32)
+    batch, rows = types.Array(types.float64, 3, "C"), vector(types.int64)
     some_bits, some = types.Array(types.uint8, 2, "A"), types.Array(types.float32, 2, "A")
     some_shares = types.Array(types.float64, 2, "A")
     entries = (shares, shares, *[types.boolean] * 2, size, size, types.boolean, real, real)
@@ -61,6 +62,20 @@ def signatures(types):
         "reductions.add_shares_kernel": (shares, values),
         "reductions.column_sums_kernel": (shares, real, values),
         "reductions.largest_root_kernel": (values, size, values, size),
+        "subspace.compress_kernel": (batch, size, batch),
+        "subspace.orthonormalise_kernel": (batch, size, batch, size, matrix(types.int32)),
+        "subspace.products_kernel": (batch, shares, types.boolean, batch, size, size, batch),
+        "subspace.projected_kernel": (batch, batch, size, batch),
+        "subspace.quotients_kernel": (batch, batch, shares, shares),
+        "subspace.residuals_kernel": (shares, batch, batch, size, batch, shares),
+        "symmetric.asymmetry_kernel": (shares, shares),
+        "symmetric.columns_kernel": (shares, rows, shares),
+        "symmetric.diagonal_kernel": (shares, values),
+        "symmetric.scale_rows_kernel": (shares, values, shares),
+        "symmetric.shifted_kernel": (shares, real, real, shares),
+        "symmetric.squares_kernel": (batch, shares, shares),
+        "symmetric.symmetrise_kernel": (shares, shares),
+        "symmetric.transpose_kernel": (shares, shares),
     }.items()
     yield from {  # ranges of neurons, and of the columns of what an operator multiplies
         "activation.activation_kernel": (M32, size, size, some_bits),
