@@ -83,9 +83,15 @@ class Recorder:
             self._append(name, loss if name == "loss" else np.nan)
 
     def record(
-        self, step: int, loss: float, engine: Engine, flips: float | None = None, drift: float | None = None
+        self,
+        step: int,
+        loss: float,
+        engine: Engine,
+        flips: float | None = None,
+        drift: float | None = None,
+        drift_a: float | None = None,
     ) -> None:
-        """Log one step; flips and drift are asked of the engine unless they are known."""
+        """Log one step; flips and drifts are asked of the engine unless they are known."""
         self._steps.append(step)
         self._append("loss", loss)
         if "flips" in self.metrics:
@@ -93,7 +99,7 @@ class Recorder:
         if "drift" in self.metrics:
             self._append("drift", engine.drift() if drift is None else drift)
             if engine.layers != "first":
-                self._append("drift_a", engine.drift_a())
+                self._append("drift_a", engine.drift_a() if drift_a is None else drift_a)
         if self._wants_gram:
             H = self._kernel(engine, out=self._H)
             if self._H_initial is None:

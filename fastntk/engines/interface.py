@@ -60,7 +60,7 @@ class Engine(abc.ABC):
 
     name: str
     on_gpu = False
-    second_layer: type = SecondLayer
+    second_layer: type = SecondLayer  # what keeps the weights of a second layer that moves
     u: np.ndarray
     masks: PackedMasks | DevicePackedMasks
     initial_masks: PackedMasks | DevicePackedMasks

@@ -5,8 +5,8 @@ Layout: as dual_step, with the velocity V (n, m or more) beside D; beta, b, c as
 Cost: S, Z0, D and V read, D and V written, 24 n m bytes in float32, bound by memory: half as much again as dual_step,
     2.7 ms at n = 4096, m = 131072 (by arithmetic for an H200), beside 13 ms at least for S.
 Accumulation: u as in forward.
-Rejected: the inner products from which the CPU follows the drift without weights. It keeps no coefficients of the
-    samples then, where this engine does (`dual_second`); with them the drift is one pass at the steps that log it.
+Rejected: the inner products from which the CPU follows the drift at every step. Where coefficients of the samples are
+    kept one by one (`dual_second`), it is one pass over them and D at the steps that log it.
 """
 
 import numpy as np

@@ -4,8 +4,8 @@ Layout: pre-activations Z0 + D, and the coefficients C of the samples in the wei
     contiguous; mask bytes ``[8 samples][neuron]``. A thread owns one neuron and a range of samples (products), or one
     neuron and eight samples (coefficients).
 Cost: bound by memory. Products read Z0 and D (8 n m bytes in float32), coefficients are read and written where a mask
-    is on (8 n m at most; always and with their velocities 16 n m): at n = 4096, m = 131072 8 n m take 0.9 ms of an H200,
-    by arithmetic.
+    is on (at most 8 n m; always and with their velocities 16 n m). At n = 4096, m = 131072 8 n m bytes take 0.9 ms of
+    an H200, by arithmetic.
 Accumulation: products in float64 over a range; ranges are added in order.
 Rejected: coefficients in the kernel of the step. They read nothing that it reads but the mask, a bit an entry, and
     their operands would take the registers that keep loads on their way.
