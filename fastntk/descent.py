@@ -59,7 +59,8 @@ def descend(
     way: Callable[..., Explosion | None] = _descend
     if moving.on_gpu and descent.batch_size is None and type(objective) in LOSSES.values():
         way = importlib.import_module("fastntk.cuda.training").descend
-    return way(moving, labels, objective, descent, recorder, report)
+    with moving.working():
+        return way(moving, labels, objective, descent, recorder, report)
 
 
 def _descend(

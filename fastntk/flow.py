@@ -15,6 +15,7 @@ Runge-Kutta and Multistep Time Discretizations (2011).
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -25,9 +26,9 @@ import numpy.typing as npt
 
 from fastntk import checks
 from fastntk.engines import Engine
-from fastntk.losses import Loss
+from fastntk.losses import LOSSES, Loss
 
-__all__ = ["Schedule", "Solution", "integrate", "scheduled"]
+__all__ = ["Schedule", "Solution", "Stages", "integrate", "scheduled"]
 
 TOLERANCE = 1e-3
 METHOD = "SSP Runge-Kutta 3(2), four stages"
@@ -126,6 +127,44 @@ def scheduled(
     return Schedule(np.union1d(found, [0.0, end]), tolerance)
 
 
+class Stages:
+    """Runge-Kutta steps of an engine, each of which is attempted and then accepted or undone."""
+
+    def __init__(self, moving: Engine, labels: np.ndarray, objective: Loss) -> None:
+        self._moving, self._labels, self._objective = moving, labels, objective
+
+    def measure(self) -> tuple[float, float]:
+        """The loss and ``|e|_2`` at the present state."""
+        loss, self._e = self._evaluate()
+        return loss, float(np.linalg.norm(self._e))
+
+    def attempt(self, size: float) -> float:
+        """Take one step, provisionally; the estimated error of the outputs."""
+        moving, e = self._moving, self._e
+        moving.keep()
+        start = moving.u
+        for _ in range(3):
+            moving.stage(e, size / 2.0)
+            e = self._evaluate()[1]
+        far = moving.u
+        moving.blend(2.0 / 3.0)
+        middle = moving.u
+        moving.stage(self._evaluate()[1], size / 2.0)
+        return float(np.linalg.norm(moving.u - middle - (far - start) / 3.0))
+
+    def accept(self, size: float) -> tuple[float, float]:
+        """Make the step final; the loss and ``|e|_2`` there."""
+        self._moving.accept(tuple(size * weight for weight in _WEIGHTS))
+        return self.measure()
+
+    def undo(self) -> None:
+        """Return to the state before the step."""
+        self._moving.undo()
+
+    def _evaluate(self) -> tuple[float, np.ndarray]:
+        return self._objective.evaluate(self._moving.u, self._labels)
+
+
 def integrate(
     moving: Engine,
     labels: np.ndarray,
@@ -135,60 +174,59 @@ def integrate(
     report: Callable[[int], object],
 ) -> Solution:
     """Follow the flow through all times; ``log`` is called with the accepted steps and the loss at each of them."""
-    found = Solution(schedule.tolerance)
+    kind: Callable[..., Any] = Stages
+    if moving.on_gpu and type(objective) in LOSSES.values():
+        kind = importlib.import_module("fastntk.cuda.flow").Stages
     rounding = _ROUNDINGS * _rounding(moving)
+    # What overflows shows in the error of a step.
+    with moving.working(), np.errstate(over="ignore", invalid="ignore"):
+        return _integrate(kind(moving, labels, objective), rounding, schedule, log, report)
+
+
+def _integrate(
+    stages: Stages,
+    rounding: float,
+    schedule: Schedule,
+    log: Callable[[int, float], object],
+    report: Callable[[int], object],
+) -> Solution:
+    found = Solution(schedule.tolerance)
     size = float(schedule.times[1])
-    with np.errstate(over="ignore", invalid="ignore"):  # shows in the error
-        loss, e = objective.evaluate(moving.u, labels)
-        log(0, loss)
-        if not math.isfinite(loss):
-            found.failure = f"the loss is {loss:g} at time 0"
-            return found
-        for index, goal in enumerate(schedule.times[1:], 1):
-            while found.time < goal:
-                if found.accepted + found.rejected == MOST_STEPS or size <= _SMALLEST * max(
-                    found.time, 1e-99 * goal
-                ):
-                    found.failure = (
-                        f"the step size fell to {size:.3g} after {found.accepted} accepted and {found.rejected} "
-                        f"rejected steps, at time {found.time:.6g} of {schedule.end:g}"
-                    )
-                    return found
-                left = goal - found.time
-                parts = math.ceil(left / size * (1.0 - 1e-9))  # equal steps up to the next time
-                step = left / parts
-                error = _attempt(moving, labels, objective, e, step)
-                found.evaluations += len(_WEIGHTS)
-                allowed = schedule.tolerance * float(np.linalg.norm(e)) + rounding
-                factor = _factor(error, allowed)
-                if error <= allowed:
-                    moving.accept(tuple(step * weight for weight in _WEIGHTS))
-                    loss, e = objective.evaluate(moving.u, labels)
-                    found.accepted += 1
-                    found.error_estimate += error
-                    found.time = float(goal) if parts == 1 else found.time + step
-                    size = max(size, step * factor) if factor == _MOST else step * factor
-                else:
-                    moving.undo()
-                    found.rejected += 1
-                    size = step * factor
-            log(found.accepted, loss)
-            report(index)
+    loss, slope = stages.measure()
+    log(0, loss)
+    if not math.isfinite(loss):
+        found.failure = f"the loss is {loss:g} at time 0"
+        return found
+    for index, goal in enumerate(schedule.times[1:], 1):
+        while found.time < goal:
+            if found.accepted + found.rejected == MOST_STEPS or size <= _SMALLEST * max(
+                found.time, 1e-99 * goal
+            ):
+                found.failure = (
+                    f"the step size fell to {size:.3g} after {found.accepted} accepted and {found.rejected} "
+                    f"rejected steps, at time {found.time:.6g} of {schedule.end:g}"
+                )
+                return found
+            left = goal - found.time
+            parts = math.ceil(left / size * (1.0 - 1e-9))  # equal steps up to the next time
+            step = left / parts
+            error = stages.attempt(step)
+            found.evaluations += len(_WEIGHTS)
+            allowed = schedule.tolerance * slope + rounding
+            factor = _factor(error, allowed)
+            if error <= allowed:
+                loss, slope = stages.accept(step)
+                found.accepted += 1
+                found.error_estimate += error
+                found.time = float(goal) if parts == 1 else found.time + step
+                size = max(size, step * factor) if factor == _MOST else step * factor
+            else:
+                stages.undo()
+                found.rejected += 1
+                size = step * factor
+        log(found.accepted, loss)
+        report(index)
     return found
-
-
-def _attempt(moving: Engine, labels: np.ndarray, objective: Loss, e: np.ndarray, size: float) -> float:
-    """Take one step from the derivatives ``e`` of the loss, provisionally; the estimated error of the outputs."""
-    moving.keep()
-    start = moving.u
-    for _ in range(3):
-        moving.stage(e, size / 2.0)
-        e = objective.evaluate(moving.u, labels)[1]
-    far = moving.u
-    moving.blend(2.0 / 3.0)
-    middle = moving.u
-    moving.stage(objective.evaluate(middle, labels)[1], size / 2.0)
-    return float(np.linalg.norm(moving.u - middle - (far - start) / 3.0))
 
 
 def _factor(error: float, allowed: float) -> float:

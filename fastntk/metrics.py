@@ -78,9 +78,10 @@ class Recorder:
         engine: Engine,
         flips: float | None = None,
         drift: float | None = None,
+        drift_a: float | None = None,
         gram: bool = True,
     ) -> None:
-        """Log one step; flips and drift are asked of the engine unless they are known, as are the numbers of H."""
+        """Log one step; flips, drifts and the numbers of H are asked of the engine unless they are known."""
         self._steps.append(step)
         self._append("loss", loss)
         if "flips" in self.metrics:
@@ -88,7 +89,7 @@ class Recorder:
         if "drift" in self.metrics:
             self._append("drift", engine.drift() if drift is None else drift)
             if engine.layers != "first":
-                self._append("drift_a", engine.drift_a())
+                self._append("drift_a", engine.drift_a() if drift_a is None else drift_a)
         if gram and self.gram is not None:
             self.record_gram(self.gram(engine))
         if self._history is not None:

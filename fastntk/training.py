@@ -116,7 +116,8 @@ def train(
     engine : {"auto", "dual", "primal", "cuda"}
         "dual" moves the pre-activations, "primal" the weights: the same gradient descent up to rounding.
         "auto" takes the one that is expected to be faster and fits in memory (`fastntk.engines.choose`), "cuda" one of
-        both on a GPU: for the first layer by plain gradient descent.
+        both on a GPU, by the same rule. Nothing leaves it within a step, or within a step of the flow, unless batches
+        or a loss of your own are made on the host.
     dtype : {"float32", "float64"}
         Precision of the initial network; that of ``net`` if one is given.
     kappa, paired

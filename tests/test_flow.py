@@ -43,13 +43,15 @@ def test_a_step_of_one_active_neuron(z, name):
     """``de/dt = -e``: it multiplies by ``(2 E + E^4) / 3``, the embedded method by ``(1 + 2 E^3) / 3``, E = 1 - z/2."""
     net = TwoLayerReLU([[10.0]], [1.0])
     moving = ENGINES[name](np.ones((1, 1)), net, Motion(flow=True))
-    labels, e = np.array([8.0]), np.array([2.0])
-    error = flow._attempt(moving, labels, Squared(), e, z)
+    labels = np.array([8.0])
+    stages = flow.Stages(moving, labels, Squared())
+    assert stages.measure() == (2.0, 2.0)
+    error = stages.attempt(z)
     E = 1 - z / 2
     np.testing.assert_allclose(moving.u - labels, 2 * (2 * E + E**4) / 3, rtol=1e-12)
     np.testing.assert_allclose(error, 2 * abs((2 * E + E**4) / 3 - (1 + 2 * E**3) / 3), rtol=1e-10)
     assert abs((2 * E + E**4) / 3 - np.exp(-z)) < z**4 / 48
-    moving.undo()
+    stages.undo()
     assert moving.u == 10.0
     assert moving.drift() == 0.0
 

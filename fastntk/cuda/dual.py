@@ -1,18 +1,35 @@
-"""The dual engine on a GPU: pre-activations and their change stay there, as `fastntk.engines.dual` says."""
+"""The dual engine on a GPU: pre-activations and their change stay there, as `fastntk.engines.dual` says.
+
+Plain descent of the first layer follows the coefficients of the samples by a running sum and corrections for flipped
+entries.  For everything else they are kept one by one, scaled by the second layer of their step, so that
+``W = W(0) + C^T X``: a pass over memory more in a step, and drift, means and weights need no other record of the run.
+"""
+
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from fastntk.cuda.engine import CudaEngine
 from fastntk.cuda.operations import sample_products
 from fastntk.cuda.rows import in_precision
-from fastntk.device_arrays import empty, require_memory, upload, zeros
-from fastntk.engines.interface import MAX_RANGES, PLAIN, Motion
+from fastntk.device_arrays import empty, upload, zeros
+from fastntk.engines.interface import PLAIN, Motion
+from fastntk.kernels.cuda.combinations import add, mean
+from fastntk.kernels.cuda.dual_flow import change_norms, dual_mean
+from fastntk.kernels.cuda.dual_momentum import dual_momentum
+from fastntk.kernels.cuda.dual_second import (
+    add_coefficients,
+    add_damped_coefficients,
+    positive_products,
+)
 from fastntk.kernels.cuda.dual_step import dual_step, sample_coefficients
 from fastntk.kernels.cuda.flips import record_flips
-from fastntk.kernels.cuda.forward import NEURONS, forward
+from fastntk.kernels.cuda.forward import forward
 from fastntk.kernels.cuda.losses import add_scaled
 from fastntk.kernels.cuda.plans import MaskedSums, Products
-from fastntk.kernels.cuda.reductions import add_shares
+from fastntk.kernels.cuda.reductions import add_shares, column_sums
+from fastntk.kernels.cuda.transposed import scaled_transpose
 from fastntk.kernels.cuda.views import columns
 from fastntk.packing import TILE, padded_width, tiles_of
 
@@ -20,71 +37,135 @@ _WEIGHT_BLOCK = 2**14  # neurons whose weights are recovered by one product
 
 
 class CudaDualEngine(CudaEngine):
-    """Keeps Z(0) and the change of Z as (samples, neurons), and corrections of the coefficients for flipped entries."""
+    """Keeps Z(0), its change D and coefficients C, or their corrections, all (samples, neurons); velocities of both."""
 
     name = "cuda-dual"
+    written_patterns = 2
 
     @staticmethod
     def bytes_needed(n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN) -> int:
-        """Z(0), its change, corrections; K; three patterns; sums; shares; and what Z(0) and K are computed from."""
-        width = padded_width(m)
-        state = 3 * n * width * itemsize + 3 * n * width // 8
-        shares = 8 * width * (MAX_RANGES + 2) + 8 * -(-m // NEURONS) * TILE * tiles_of(n)
-        sums = MaskedSums.bytes_needed(n, n, m, np.dtype(f"f{itemsize}"))
-        return state + shares + sums + n * n * (itemsize + 8) + (m * itemsize + n * (itemsize + 8)) * d
+        """Z(0), its change, coefficients, both twice with momentum or flow; what Z(0) and K are computed from."""
+        second = motion.layers == "second"
+        arrays = 1 if second else 5 if motion.momentum or motion.flow else 3
+        state = arrays * n * padded_width(m) * itemsize + (m + n) * d * itemsize
+        if not second:
+            sums = MaskedSums.bytes_needed(n, n, m, np.dtype(f"f{itemsize}"))
+            state += sums + n * n * (itemsize + 8) + 8 * n * d
+        return state + CudaDualEngine._shared_bytes(n, m, itemsize, motion)
 
     def _start(self) -> None:
-        (n, d), m, dtype, width = self.X.shape, self.m, self.dtype, self.width
-        require_memory(
-            self.bytes_needed(n, d, m, dtype.itemsize),
-            f"the dual engine for n={n} samples and m={m} neurons",
-        )
-        samples = upload(self.X.astype(dtype, copy=False))
-        self._K = in_precision(sample_products(upload(self.X)), dtype)
-        self._Z0, self._D, self._offsets = (zeros((n, width), dtype) for _ in range(3))
-        self._next = zeros(self._bits.shape, np.uint8)
-        self._total = zeros(TILE * tiles_of(n), np.float64)
+        (n, _), m, dtype, motion = self.X.shape, self.m, self.dtype, self.motion
+        shape = n, self.width
+        self._recorded = motion.plain and not motion.flow  # by sums and flips, not one by one
         self._drifts = self._drift_shares(n)
+        self._Z0 = zeros(shape, dtype)
+        Products().nt(upload(self.X.astype(dtype, copy=False)), upload(self.net.W), self._Z0)
+        self._resting_outputs()
+        if self.layers == "second":
+            self._D = empty((0, self.width), dtype)
+            self._keep_room("_u")
+            return
+        self._K = in_precision(sample_products(upload(self.X)), dtype)
         self._sums = MaskedSums(n, n, m, dtype)
-        Products().nt(samples, upload(self.net.W), self._Z0)
-        forward(self._Z0, n, m, self._a, self._bits, self._u_shares)
+        self._D, self._C = zeros(shape, dtype), zeros(shape, dtype)
+        if self._recorded:
+            self._total = zeros(TILE * tiles_of(n), np.float64)
+        elif motion.momentum:
+            self._V, self._VC = zeros(shape, dtype), zeros(shape, dtype)
+        self._keep_room("_u", "_D", "_C")
+
+    def _resting_outputs(self) -> None:
+        """Outputs, and again the pattern, of pre-activations that have not moved."""
+        forward(self._Z0, self.n, self.m, self.a_there(), self._bits, self._u_shares)
         self._sum_outputs()
-        self._initial_bits = self._bits
 
     def advance(self, lr: float) -> None:
-        scale, before, after = self._scale_of(lr), self._bits, self._next
+        scale = self._scale_of(lr)
+        if self._second is not None:
+            positive_products(self.n, self.m, self._e, self._Z0, self._D, self._drifts)
+            self._second.step(self._drifts, lr)
+        if self.layers == "second":
+            self._resting_outputs()
+        else:
+            self._move(scale, lr)
+
+    def _move(self, scale: Any, lr: float) -> None:
+        """Move the first layer by a step that is scaled by the second layer of before; outputs take the present one."""
+        n, m, before, after, a = self.n, self.m, self._bits, self._spare_bits(), self.a_there()
         for first, count, S in self._sums.blocks(before.view(np.uint32), self._K, self._e):
-            dual_step(
-                self.n, self.m, first, count, before, after, S, self._e, scale, self._a, self._Z0, self._D,
-                self._u_shares, self._drifts,
-            )  # fmt: skip
+            if self.motion.momentum:
+                dual_momentum(
+                    n, m, first, count, after, S, scale, a, self._momentum, self._Z0, self._D, self._V, self._u_shares
+                )  # fmt: skip
+            else:
+                dual_step(
+                    n, m, first, count, before, after, S, self._e, scale, a, self._Z0, self._D, self._u_shares,
+                    self._drifts,
+                )  # fmt: skip
         self._sum_outputs()
-        add_shares(self._drifts, self._squares)
-        add_scaled(self._derivatives, lr, self._total)
-        record_flips(before, after, self._total, self._offsets)
-        self._next = before if before is not self._initial_bits else zeros(before.shape, np.uint8)
+        if self._recorded:
+            add_shares(self._drifts, self._squares)
+            add_scaled(self._derivatives, lr, self._total)
+            record_flips(before, after, self._total, self._C)
+        elif self.motion.momentum:
+            add_damped_coefficients(n, m, before, self._e, scale, self._momentum, self._C, self._VC)
+        else:
+            add_coefficients(n, m, before, self._e, scale, self._C)
         self._bits = after
 
-    def write_weights(self, out: np.ndarray) -> None:
-        with self.working():
-            self._write_weights(out)
+    def _blend(self, share: float) -> None:
+        if self.layers == "second":
+            self._resting_outputs()
+            return
+        after = self._spare_bits()
+        mean(share, self._kept_state["_C"], self._C)
+        dual_mean(
+            self.n, self.m, share, self.a_there(), self._Z0, self._kept_state["_D"], self._D, after, self._u_shares
+        )  # fmt: skip
+        self._sum_outputs()
+        self._bits = after
 
-    def _write_weights(self, out: np.ndarray) -> None:
+    def _measure_change(self) -> None:
+        if self.layers != "second" and not self._recorded:
+            change_norms(self.n, self.m, self._C, self._D, self._drifts)
+            column_sums(self._drifts, 1.0, self._squares)
+
+    def _changes(self) -> Iterator[tuple[int, int, Any]]:
+        """(first, last, change) for ranges of neurons, (d, last - first or more): of the weights but for the scale."""
         (n, d), dtype = self.X.shape, self.dtype
-        transposed = upload(np.ascontiguousarray(self.X.T, dtype=dtype))
-        scale, products = self._signed_step(1.0), Products()
+        transposed, products = upload(np.ascontiguousarray(self.X.T, dtype=dtype)), Products()
         block = min(_WEIGHT_BLOCK, self.width)
-        coefficients, change = zeros((n, block), dtype), empty((d, block), dtype)
+        change, room = empty((d, block), dtype), zeros((n, block if self._recorded else 1), dtype)
         for first in range(0, self.m, block):
             last = min(first + block, self.m)
-            sample_coefficients(
-                n,
-                last - first,
-                columns(self._bits, first, last),
-                self._total,
-                columns(self._offsets, first, last),
-                coefficients,
-            )
+            coefficients = columns(self._C, first, last)
+            if self._recorded:
+                bits = columns(self._bits, first, last)
+                sample_coefficients(n, last - first, bits, self._total, coefficients, room)
+                coefficients = room
             products.nn(transposed, coefficients, change)
-            moved = change.copy_to_host()[:, : last - first].T * scale[first:last, np.newaxis]
-            np.add(self.net.W[first:last], moved, out=out[first:last])
+            yield first, last, change
+
+    def _change_scale(self) -> np.ndarray:
+        """What the changes of each neuron are to be scaled by."""
+        return self._signed_step(1.0) if self._recorded else np.ones(self.width, self.dtype)
+
+    def weights_there(self) -> Any:
+        with self.working():
+            weights = upload(self.net.W)
+            if self.layers != "second":
+                moved, scale = empty(tuple(weights.shape), self.dtype), upload(self._change_scale())
+                for first, last, change in self._changes():
+                    scaled_transpose(change, scale[first:last], moved[first:last])
+                add(weights, moved, weights)
+            return weights
+
+    def write_weights(self, out: np.ndarray) -> None:
+        if self.layers == "second":
+            out[...] = self.net.W
+            return
+        with self.working():
+            scale = self._change_scale()
+            for first, last, change in self._changes():
+                moved = change.copy_to_host()[:, : last - first].T * scale[first:last, np.newaxis]
+                np.add(self.net.W[first:last], moved, out=out[first:last])

@@ -1,7 +1,4 @@
-"""What the engines on a GPU share: outputs, derivatives, patterns and metrics stay there.
-
-Only plain gradient descent on the first layer: the other settings are refused by name.
-"""
+"""What the engines on a GPU share: outputs, derivatives, patterns and metrics stay there."""
 
 import abc
 import contextlib
@@ -11,34 +8,43 @@ from typing import Any
 
 import numpy as np
 
-from fastntk.device_arrays import empty, guard, upload, zeros
+from fastntk.cuda.second_layer import SecondLayerThere
+from fastntk.device_arrays import empty, guard, require_memory, upload, zeros
 from fastntk.device_masks import DevicePackedMasks
 from fastntk.engines.interface import MAX_RANGES, PLAIN, Engine, Motion
 from fastntk.kernels.cuda import losses
 from fastntk.kernels.cuda.flips import flip_count
 from fastntk.kernels.cuda.forward import NEURONS
 from fastntk.kernels.cuda.reductions import column_sums, largest_root
+from fastntk.kernels.cuda.second_layer import signed_step
+from fastntk.kernels.cuda.stage_error import stage_error
 from fastntk.losses import Loss
 from fastntk.network import TwoLayerReLU
 from fastntk.packing import TILE, byte_rows, padded_width, tiles_of
 
 
 class CudaEngine(Engine):
-    """An engine that can be driven from the host, like the others, or without any transfer by `cuda.training`."""
+    """An engine that can be driven from the host, like the others, or without any transfer by `cuda.training`.
+
+    Patterns are never copied: a step writes to one that is not in use.  What a flow may return to is kept by name.
+    """
 
     on_gpu = True
-    _initial_bits: Any
+    second_layer = SecondLayerThere
+    written_patterns: int  # that a step needs, beside the initial one
+    _second: SecondLayerThere | None  # type: ignore[assignment]
     _D: Any
+    _squares: Any
+    _initial_bits: Any
 
     def __init__(self, X: np.ndarray, net: TwoLayerReLU, motion: Motion = PLAIN) -> None:
-        if motion.flow:
-            raise ValueError("dynamics must be 'descent' with engine='cuda', got 'flow'")
-        if motion.layers != "first":
-            raise ValueError(f"layers must be 'first' with engine='cuda', got {motion.layers!r}")
-        if motion.momentum:
-            raise ValueError(f"optimizer must be 'gd' with engine='cuda', got {motion.optimizer!r}")
-        super().__init__(X, net, motion)
+        (n, d), m, kind = X.shape, net.width, self.name.removeprefix("cuda-")
         with self.working():
+            require_memory(
+                self.bytes_needed(n, d, m, net.W.dtype.itemsize, motion),
+                f"the {kind} engine for n={n} samples, d={d} columns and m={m} neurons",
+            )
+            super().__init__(X, net, motion)
             self._allocate()
             self._start()
 
@@ -52,17 +58,36 @@ class CudaEngine(Engine):
                 vars(self).clear()
                 raise
 
+    @classmethod
+    def _patterns_of(cls, motion: Motion) -> int:
+        """Patterns in memory."""
+        return 1 if motion.layers == "second" else 1 + cls.written_patterns + motion.flow
+
+    @classmethod
+    def _shared_bytes(cls, n: int, m: int, itemsize: int, motion: Motion) -> int:
+        """Memory of what both engines keep beside their state."""
+        width = padded_width(m)
+        second = 0 if motion.layers == "first" else SecondLayerThere.bytes_needed(m, itemsize)
+        shares = 8 * width * (MAX_RANGES + 4) + 8 * -(-m // NEURONS) * TILE * tiles_of(n)
+        return cls._patterns_of(motion) * byte_rows(n) * width + shares + second
+
     def _allocate(self) -> None:
         """What both engines keep beside their state."""
         n, m, samples = self.n, self.m, TILE * tiles_of(self.n)
         self.width = padded_width(m)
         self._u, self._derivatives = empty(n, np.float64), zeros(n, np.float64)
         self._e = zeros(samples, self.dtype)
-        self._a = upload(self.net.a)
-        self._bits = zeros((byte_rows(n), self.width), np.uint8)
+        self._a = upload(self.net.a) if self._second is None else None
+        self._patterns = [
+            zeros((byte_rows(n), self.width), np.uint8) for _ in range(self._patterns_of(self.motion))
+        ]
+        self._bits = self._initial_bits = self._patterns[0]
+        self._kept_bits = None
+        self._kept_state: dict[str, Any] = {}
         self._u_shares = empty((-(-m // NEURONS), samples), np.float64)
         self._squares = zeros(self.width, np.float64)
         self._step_size, self._scale_there = 0.0, zeros(self.width, self.dtype)
+        self._momentum = self.motion.optimizer.coefficients()[:3]
 
     @abc.abstractmethod
     def _start(self) -> None:
@@ -72,17 +97,31 @@ class CudaEngine(Engine):
     def advance(self, lr: float) -> None:
         """Move by one step from the derivatives on the device."""
 
+    @abc.abstractmethod
+    def weights_there(self) -> Any:
+        """The present weights (m, d), as a new array on the device."""
+
+    def a_there(self) -> Any:
+        """The present weights of the second layer, on the device."""
+        return self._a if self._second is None else self._second.there
+
     def _drift_shares(self, rows: int) -> Any:
         """Shares of the squared drift of so many rows of the state, samples or columns."""
         return zeros((min(tiles_of(rows), MAX_RANGES), self.width), np.float64)
+
+    def _spare_bits(self) -> Any:
+        """A pattern to write to."""
+        used = self._initial_bits, self._bits, self._kept_bits
+        return next(bits for bits in self._patterns if not any(bits is other for other in used))
 
     def _sum_outputs(self) -> None:
         column_sums(self._u_shares, 1.0 / math.sqrt(self.m), self._u)
 
     def _scale_of(self, lr: float) -> Any:
-        """``-(lr / sqrt(m)) a`` on the device, sent there when the step size changes."""
-        if lr != self._step_size:
-            self._step_size, self._scale_there = lr, upload(self._signed_step(lr))
+        """``-(lr / sqrt(m)) a`` on the device, computed when one of them has changed."""
+        if self._second is not None or lr != self._step_size:
+            signed_step(self.a_there(), -lr / math.sqrt(self.m), self._scale_there)
+            self._step_size = lr
         return self._scale_there
 
     @property
@@ -108,10 +147,45 @@ class CudaEngine(Engine):
             self._e.copy_to_device(padded)
             self.advance(lr)
 
+    def _keep_room(self, *names: str) -> None:
+        """Room for a second state of a flow: these arrays of the first."""
+        if self.motion.flow:
+            arrays = {name: vars(self)[name] for name in names}
+            self._kept_state = {
+                name: empty(tuple(array.shape), array.dtype) for name, array in arrays.items()
+            }
+
+    def keep(self) -> None:
+        for name, kept in self._kept_state.items():
+            kept.copy_to_device(vars(self)[name])
+        self._kept_bits = self._bits
+        if self._second is not None:
+            self._second.keep()
+
+    def blend(self, share: float) -> None:
+        if self._second is not None:
+            self._second.blend(share)
+        self._blend(share)
+
+    def undo(self) -> None:
+        for name, kept in self._kept_state.items():
+            self._kept_state[name], vars(self)[name] = vars(self)[name], kept
+        self._bits = self._kept_bits
+        if self._second is not None:
+            self._second.undo()
+
     def evaluate(self, objective: Loss, labels: Any, log: Any, k: int) -> None:
         """log[k] = the loss; its derivatives stay here for `advance`."""
         kind, delta = losses.KINDS[objective.name], getattr(objective, "delta", 0.0)
         losses.loss_terms(kind, delta, self._u, labels, self._derivatives, self._e, log, k)
+
+    def copy_outputs(self, u: Any) -> None:
+        """U (n,) float64 on the device = the outputs."""
+        u.copy_to_device(self._u)
+
+    def log_error(self, start: Any, far: Any, middle: Any, log: Any) -> None:
+        """log[:2] = the estimated error of a Runge-Kutta step with these outputs of its stages, and ``|e|_2``."""
+        stage_error(start, far, middle, self._u, self._derivatives, log)
 
     def log_flips(self, log: Any, k: int) -> None:
         """log[k] (int64) += number of entries of the pattern that differ from the start."""
@@ -119,11 +193,18 @@ class CudaEngine(Engine):
 
     def log_drift(self, log: Any, k: int) -> None:
         """log[k] = the drift."""
+        self._measure_change()
         largest_root(self._squares, self.m, log, k)
 
+    def log_drift_a(self, log: Any, k: int) -> None:
+        """log[k] = the drift of the second layer, which moves."""
+        assert self._second is not None
+        self._second.log_drift(log, k)
+
     def drifts(self) -> np.ndarray:
+        self._measure_change()
         squares = self._squares.copy_to_host()[: self.m]
         return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
 
-    def _blend(self, share: float) -> None:
-        raise NotImplementedError("a flow, which alone blends states, is refused at the start")
+    def _measure_change(self) -> None:
+        """Bring the squared drift up to date, where the steps do not."""

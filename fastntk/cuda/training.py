@@ -27,19 +27,18 @@ def descend(
     report: Callable[[int], object],
 ) -> Explosion | None:
     """As the loop of `fastntk.descent`, for full batches and the losses of `fastntk.losses`."""
-    with moving.working():
-        log = _Log(labels, objective, recorder, moving)
-        for step in range(descent.steps + 1):
-            logged = descent.logs(step)
-            log.write(logged)
-            if log.full or step in (0, descent.steps) or recorder.wants_state(step, logged):
-                exploded = log.read(last=step == descent.steps)
-                if exploded is not None:
-                    return exploded
-            recorder.take_snapshot(step, moving)
-            if step < descent.steps:
-                moving.advance(descent.lr)
-                report(step + 1)
+    log = _Log(labels, objective, recorder, moving)
+    for step in range(descent.steps + 1):
+        logged = descent.logs(step)
+        log.write(logged)
+        if log.full or step in (0, descent.steps) or recorder.wants_state(step, logged):
+            exploded = log.read(last=step == descent.steps)
+            if exploded is not None:
+                return exploded
+        recorder.take_snapshot(step, moving)
+        if step < descent.steps:
+            moving.advance(descent.lr)
+            report(step + 1)
     return None
 
 
@@ -50,7 +49,8 @@ class _Log:
         self._labels, self._objective, self._recorder, self._moving = labels, objective, recorder, moving
         self._gram = recorder.gram
         self._y = upload(labels)
-        self._losses, self._drifts = empty(BATCH, np.float64), zeros(BATCH, np.float64)
+        self._losses = empty(BATCH, np.float64)
+        self._drifts, self._drifts_a = zeros(BATCH, np.float64), zeros(BATCH, np.float64)
         self._flips = zeros(BATCH, np.int64)
         self._first = 0
         self._logged: list[bool] = []
@@ -68,13 +68,17 @@ class _Log:
             self._moving.log_flips(self._flips, k)
         if logged and "drift" in metrics:
             self._moving.log_drift(self._drifts, k)
+            if self._moving.layers != "first":
+                self._moving.log_drift_a(self._drifts_a, k)
         if logged and self._gram is not None:
             self._gram.take(self._moving)
         self._logged.append(logged)
 
     def read(self, last: bool) -> Explosion | None:
         """Hand the steps to the recorder and begin anew; what exploded, if a loss did."""
-        losses, drifts = self._losses.copy_to_host(), self._drifts.copy_to_host()
+        losses, drifts, drifts_a = (
+            series.copy_to_host() for series in (self._losses, self._drifts, self._drifts_a)
+        )
         moving = self._moving
         flips = self._flips.copy_to_host() / (moving.n * moving.m)
         if self._first == 0:
@@ -82,8 +86,8 @@ class _Log:
         sound = int(np.argmin(np.append(losses[: len(self._logged)] <= self._ceiling, False)))
         for k, logged in enumerate(self._logged[:sound]):
             if logged:
-                step, flipped, drift = self._first + k, float(flips[k]), float(drifts[k])
-                self._recorder.record(step, float(losses[k]), moving, flipped, drift, gram=False)
+                step, numbers = self._first + k, (float(flips[k]), float(drifts[k]), float(drifts_a[k]))
+                self._recorder.record(step, float(losses[k]), moving, *numbers, gram=False)
         if self._gram is not None and (self._gram.full or last or sound < len(self._logged)):
             for numbers in self._gram.read(without=sum(self._logged[sound:])):
                 self._recorder.record_gram(numbers)

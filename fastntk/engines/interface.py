@@ -1,6 +1,7 @@
 """The interface of an engine, and what all engines share."""
 
 import abc
+import contextlib
 import dataclasses
 
 import numpy as np
@@ -59,6 +60,7 @@ class Engine(abc.ABC):
 
     name: str
     on_gpu = False
+    second_layer: type = SecondLayer  # what keeps the weights of a second layer that moves
     u: np.ndarray
     masks: PackedMasks | DevicePackedMasks
     initial_masks: PackedMasks | DevicePackedMasks
@@ -69,7 +71,9 @@ class Engine(abc.ABC):
     def __init__(self, X: np.ndarray, net: TwoLayerReLU, motion: Motion = PLAIN) -> None:
         self.X = X
         self.motion, self.layers = motion, motion.layers
-        self._second = SecondLayer(net.a, motion.optimizer) if motion.layers != "first" else None
+        self._second: SecondLayer | None = None
+        if motion.layers != "first":
+            self._second = self.second_layer(net.a, motion.optimizer)
         *forward, look = motion.optimizer.coefficients()
         self._coefficients = np.array([*forward, -look], dtype=net.W.dtype)
         self.net = net
@@ -81,6 +85,10 @@ class Engine(abc.ABC):
     @abc.abstractmethod
     def bytes_needed(n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN) -> int:
         """Memory of the state, the given weights not counted; of two states for gradient flow."""
+
+    def working(self) -> contextlib.AbstractContextManager[None]:
+        """Around all work of a run: an engine that has memory elsewhere frees it after a failure."""
+        return contextlib.nullcontext()
 
     @abc.abstractmethod
     def step(self, e: np.ndarray, lr: float) -> None:

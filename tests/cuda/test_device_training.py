@@ -186,23 +186,6 @@ def test_memory_is_refused_with_its_size(data, kind, monkeypatch):
         fastntk.train(X, y, width=9, engine="cuda")
 
 
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ({"dynamics": "flow", "t_final": 1.0}, "^dynamics must be 'descent' with engine='cuda', got 'flow'$"),
-        ({"layers": "both"}, "^layers must be 'first' with engine='cuda', got 'both'$"),
-        (
-            {"optimizer": "nesterov"},
-            r"^optimizer must be 'gd' with engine='cuda', got Nesterov\(momentum=0.9\)$",
-        ),
-    ],
-)
-def test_settings_that_the_gpu_does_not_know(data, setting, message):
-    X, y = data("dual", 5)
-    with pytest.raises(ValueError, match=message):
-        fastntk.train(X, y, width=9, engine="cuda", **setting)
-
-
 def test_nothing_is_kept_after_a_failure(data, monkeypatch):
     """Neither by the engine nor by the frames of the traceback, however long the error lives."""
     from fastntk.cuda import dual

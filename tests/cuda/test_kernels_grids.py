@@ -10,6 +10,10 @@ from fastntk import jit_cuda
 from fastntk.kernels.cuda import (
     activation,
     coactivation,
+    combinations,
+    dual_flow,
+    dual_momentum,
+    dual_second,
     dual_step,
     expansion,
     flips,
@@ -20,10 +24,13 @@ from fastntk.kernels.cuda import (
     losses,
     masked_sums,
     placement,
+    primal_momentum,
     primal_step,
     products,
     reductions,
     rows,
+    second_layer,
+    stage_error,
     transposed,
 )
 from fastntk.packing import byte_rows, padded_width
@@ -41,6 +48,7 @@ BITS, WORDS, COUNTS = (
     of(byte_rows(N), padded_width(M) // 4),
     of(2 * 10**5, 2 * 10**5),
 )
+FLAT = SimpleNamespace(size=N * M, ravel=lambda: None)
 POINTS = SimpleNamespace(exact=None, inverse=None, length=None, square=None, size=None)
 LAUNCHES = [
     (activation, "activation", (None, N, M, BITS)),
@@ -48,6 +56,14 @@ LAUNCHES = [
     (coactivation, "coactivation_counts", (None, None, True, False, COUNTS)),
     (coactivation, "gram_from_counts", (None, None, 1.0, COUNTS)),
     (coactivation, "write_counts", (None, True, False, COUNTS)),
+    (combinations, "mean", (1.0, FLAT, FLAT)),
+    (combinations, "add", (FLAT, FLAT, FLAT)),
+    (dual_flow, "dual_mean", (N, M, 1.0, *[None] * 4, BITS, None)),
+    (dual_flow, "change_norms", (N, M, None, None, of(32, M))),
+    (dual_momentum, "dual_momentum", (N, M, 0, M, BITS, None, None, None, (0.9, 1.0, 0.0), *[None] * 4)),
+    (dual_second, "positive_products", (N, M, None, None, None, of(32, M))),
+    (dual_second, "add_coefficients", (N, M, BITS, None, None, None)),
+    (dual_second, "add_damped_coefficients", (N, M, BITS, None, None, (0.9, 1.0, 0.0), None, None)),
     (dual_step, "sample_coefficients", (N, M, BITS, None, None, None)),
     (dual_step, "dual_step", (N, M, 0, M, *[None] * 9, of(32, M))),
     (expansion, "to_bytes", (WORDS, 0, of(N, padded_width(M) // 4))),
@@ -68,12 +84,19 @@ LAUNCHES = [
     (losses, "add_scaled", (of(N), 1.0, None)),
     (masked_sums, "masked_sums", (WORDS, of(N, D), None, 0, M, of(D, M))),
     (placement, "place", (of(N, N), 0, 0, True, None)),
+    (primal_momentum, "weight_products", (0, M, None, None, None, of(32, M))),
+    (primal_momentum, "primal_momentum", (0, M, None, None, (0.9, 1.0, 0.0), *[None] * 4, of(32, M))),
     (primal_step, "primal_step", (0, M, *[None] * 5, of(32, M))),
     (products, "product", (of(N, D), of(D, M), None)),
     (products, "product_transposed", (of(N, D), of(M, D), None)),
     (reductions, "add_shares", (None, of(M))),
     (reductions, "column_sums", (None, 1.0, of(N))),
+    (reductions, "largest_magnitude", (None, M, None, 0)),
     (rows, "row_lengths", (of(N, D), None, None)),
+    (second_layer, "move_second", (None, 1.0, (0.9, 1.0, 0.0), None, None, None, of(M))),
+    (second_layer, "blend_second", (0.5, None, None, None, of(M))),
+    (second_layer, "signed_step", (of(M), 1.0, None)),
+    (stage_error, "stage_error", (None, None, None, of(N), None, None)),
     (transposed, "scaled_transpose", (None, None, of(M, D))),
 ]
 

@@ -56,24 +56,39 @@ def add_shares(shares, totals, stream=0):
     add_shares_kernel[-(-totals.size // THREADS), THREADS, stream](shares, totals)
 
 
-@kernel
-def largest_root_kernel(squares, count, out, k):
-    """See `largest_root`."""
-    peaks = cuda.shared.array(THREADS, np.float64)
-    thread = cuda.threadIdx.x
-    peak = 0.0
-    for r in range(thread, count, THREADS):
-        if not squares[r] <= peak and peak == peak:  # a NaN takes over, and stays
-            peak = squares[r]
-    peaks[thread] = peak
-    cuda.syncthreads()
-    if thread == 0:
-        for t in range(1, THREADS):
-            if not peaks[t] <= peak and peak == peak:
-                peak = peaks[t]
-        out[k] = math.sqrt(peak)
+def _largest_kernel(root):
+    """The root of the largest of values that stand for squares, or the largest magnitude."""
+
+    @kernel
+    def largest_kernel(values, count, out, k):
+        """See `largest_root` and `largest_magnitude`."""
+        peaks = cuda.shared.array(THREADS, np.float64)
+        thread = cuda.threadIdx.x
+        peak = 0.0
+        for r in range(thread, count, THREADS):
+            value = values[r] if root else abs(values[r])
+            if not value <= peak and peak == peak:  # a NaN takes over, and stays
+                peak = value
+        peaks[thread] = peak
+        cuda.syncthreads()
+        if thread == 0:
+            for t in range(1, THREADS):
+                if not peaks[t] <= peak and peak == peak:
+                    peak = peaks[t]
+            out[k] = math.sqrt(peak) if root else peak
+
+    return largest_kernel
+
+
+largest_root_kernel = _largest_kernel(True)
+largest_magnitude_kernel = _largest_kernel(False)
 
 
 def largest_root(squares, count, out, k, stream=0):
     """out[k] = sqrt(max(0, squares[0], ..., squares[count - 1])): the drift, from squared lengths. NaN stays NaN."""
     largest_root_kernel[1, THREADS, stream](squares, count, out, k)
+
+
+def largest_magnitude(values, count, out, k, stream=0):
+    """out[k] = max(|values[0]|, ..., |values[count - 1]|): the drift of a vector, from its change. NaN stays NaN."""
+    largest_magnitude_kernel[1, THREADS, stream](values, count, out, k)
