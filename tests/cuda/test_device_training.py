@@ -256,7 +256,7 @@ def test_wide_runs(kind):
 
 
 @pytest.mark.gpu
-def test_more_than_the_device_holds():
-    X, y = fastntk.datasets.sphere(3000, 3000, seed=3)
+def test_more_than_the_device_holds(there):
+    points = there(np.random.default_rng(0).standard_normal((400_000, 2)))
     with pytest.raises(fastntk.MemoryLimitError, match="of the GPU's memory, but only"):
-        fastntk.train(X, y, width=2**23, engine="cuda", steps=1)
+        fastntk.limit_gram(points)
