@@ -9,16 +9,16 @@ from benchmarks import gpu_sides
 from benchmarks.case import OURS
 from benchmarks.gpu_cases import TRANSFERS, GpuWork
 from benchmarks.gpu_sides import Library
-from fastntk.cuda.dual import CudaDualEngine
-from fastntk.cuda.engine import CudaEngine
-from fastntk.cuda.primal import CudaPrimalEngine
+from fastntk.cuda.engines.dual import CudaDualEngine
+from fastntk.cuda.engines.interface import CudaEngine
+from fastntk.cuda.engines.primal import CudaPrimalEngine
 from fastntk.device_arrays import empty, upload, zeros
 
 _LR = 1e-3
 
 
 class _Training:
-    """An engine and its log, as `fastntk.cuda.training` uses them."""
+    """An engine and its log, as `fastntk.cuda.engines.descent` uses them."""
 
     def __init__(
         self, kind: type[CudaEngine], X: np.ndarray, y: np.ndarray, net: fastntk.TwoLayerReLU

@@ -58,7 +58,7 @@ def descend(
     """Take all steps: on a GPU without transfers, unless batches or losses are made on the host."""
     way: Callable[..., Explosion | None] = _descend
     if moving.on_gpu and descent.batch_size is None and type(objective) in LOSSES.values():
-        way = importlib.import_module("fastntk.cuda.training").descend
+        way = importlib.import_module("fastntk.cuda.engines.descent").descend
     with moving.working():
         return way(moving, labels, objective, descent, recorder, report)
 

@@ -176,7 +176,7 @@ def integrate(
     """Follow the flow through all times; ``log`` is called with the accepted steps and the loss at each of them."""
     kind: Callable[..., Any] = Stages
     if moving.on_gpu and type(objective) in LOSSES.values():
-        kind = importlib.import_module("fastntk.cuda.flow").Stages
+        kind = importlib.import_module("fastntk.cuda.engines.flow").Stages
     rounding = _ROUNDINGS * _rounding(moving)
     # What overflows shows in the error of a step.
     with moving.working(), np.errstate(over="ignore", invalid="ignore"):

@@ -63,6 +63,6 @@ class TangentKernel:
 
 def tangent_kernel(X: np.ndarray, net: TwoLayerReLU, layers: str, on_gpu: bool) -> TangentKernel:
     """The tangent kernel of an engine on the host, or on the GPU."""
-    kind = importlib.import_module("fastntk.cuda.gram").TangentKernel if on_gpu else TangentKernel
+    kind = importlib.import_module("fastntk.cuda.tangent").TangentKernel if on_gpu else TangentKernel
     found: TangentKernel = kind(X, net, layers)
     return found

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from fastntk import device_arrays
-from fastntk.cuda.dense import shifted, sizes
-from fastntk.cuda.subspace import Subspace
-from fastntk.cuda.tracking import SmallestEigenvalues, SpectralNorms
+from fastntk.cuda.spectra.dense import shifted, sizes
+from fastntk.cuda.spectra.subspace import Subspace
+from fastntk.cuda.spectra.tracking import SmallestEigenvalues, SpectralNorms
 from fastntk.device_arrays import empty, guard, require_memory, upload
 from fastntk.spectra import lambda_max, lambda_min
 from fastntk.spectra.tracking import SMALL

@@ -2,7 +2,7 @@
 
 A move is one step of the dual engine from the start, so its kernel does the work; a block of neurons at a time, whose
 pre-activations are computed once and moved by all coefficients.
-Cost of each row of coefficients: a step of `fastntk.cuda.dual`. Two numbers a row and block come to the host.
+Cost of each row of coefficients: a step of `fastntk.cuda.engines.dual`. Two numbers a row and block come to the host.
 """
 
 import warnings

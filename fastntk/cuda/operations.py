@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 import fastntk.checks
-from fastntk.cuda import checks, patterns
-from fastntk.cuda.finite import gram, sample_products
+from fastntk.cuda import checks
 from fastntk.cuda.forward import Forward
-from fastntk.cuda.intervals import gram_interval
-from fastntk.cuda.limit import limit_gram, limit_profile
-from fastntk.cuda.operators import finite_operator, limit_operator
-from fastntk.cuda.patterns import empty_bits, packed, pattern, to_dense
+from fastntk.cuda.matrices import patterns
+from fastntk.cuda.matrices.finite import gram, sample_products
+from fastntk.cuda.matrices.intervals import gram_interval
+from fastntk.cuda.matrices.limit import limit_gram, limit_profile
+from fastntk.cuda.matrices.operators import finite_operator, limit_operator
+from fastntk.cuda.matrices.patterns import empty_bits, packed, pattern, to_dense
 from fastntk.device_arrays import empty, give_back, library_of, upload, view
 from fastntk.device_masks import DevicePackedMasks
 from fastntk.kernels.cuda.conversion import copy

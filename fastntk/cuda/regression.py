@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastntk.cuda.dense import images_of, symmetric_matrix
+from fastntk.cuda.spectra.dense import images_of, symmetric_matrix
 from fastntk.device_arrays import empty, give_back, guard, library_of, upload
 from fastntk.kernels.cuda.symmetric import diagonal
 from fastntk.preconditioning import Product

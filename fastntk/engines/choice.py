@@ -98,8 +98,8 @@ def choose(
 def gpu_engines() -> tuple[type[Engine], type[Engine]]:
     """The dual and the primal engine of the GPU, loaded when they are wanted; DeviceError where it cannot be used."""
     device_arrays.require()
-    dual = importlib.import_module("fastntk.cuda.dual").CudaDualEngine
-    primal = importlib.import_module("fastntk.cuda.primal").CudaPrimalEngine
+    dual = importlib.import_module("fastntk.cuda.engines.dual").CudaDualEngine
+    primal = importlib.import_module("fastntk.cuda.engines.primal").CudaPrimalEngine
     return dual, primal
 
 

@@ -5,8 +5,8 @@ import pytest
 
 import fastntk
 from fastntk import device_arrays, reference
-from fastntk.cuda import finite, passes, source
-from fastntk.cuda.neurons import HeldThere
+from fastntk.cuda.matrices import finite, passes, source
+from fastntk.cuda.matrices.neurons import HeldThere
 from fastntk.device_masks import DevicePackedMasks
 from fastntk.jit_cuda import cuda
 from fastntk.kernels.cuda import plans

@@ -6,7 +6,7 @@ from scipy.sparse.linalg import aslinearoperator, cg
 
 import fastntk
 from fastntk import device_arrays, reference
-from fastntk.cuda import limit, passes, source
+from fastntk.cuda.matrices import limit, passes, source
 from fastntk.device_masks import DevicePackedMasks
 from fastntk.jit_cuda import cuda
 from fastntk.tiled.whole import fill_target, target_of

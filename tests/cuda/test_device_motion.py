@@ -5,11 +5,11 @@ import pytest
 
 import fastntk
 from fastntk import flow, jit_cuda, reference
-from fastntk.cuda import engine as cuda_engine
-from fastntk.cuda import flow as cuda_flow
-from fastntk.cuda import primal as cuda_primal
-from fastntk.cuda.dual import CudaDualEngine
-from fastntk.cuda.primal import CudaPrimalEngine
+from fastntk.cuda.engines import flow as cuda_flow
+from fastntk.cuda.engines import interface as cuda_engine
+from fastntk.cuda.engines import primal as cuda_primal
+from fastntk.cuda.engines.dual import CudaDualEngine
+from fastntk.cuda.engines.primal import CudaPrimalEngine
 from fastntk.engines import Motion, choice
 from fastntk.kernels.cuda.vendor import address
 from fastntk.losses import Squared

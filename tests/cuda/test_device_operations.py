@@ -8,7 +8,7 @@ import pytest
 
 import fastntk
 from fastntk import device_arrays
-from fastntk.cuda import passes
+from fastntk.cuda.matrices import passes
 from fastntk.device_masks import DevicePackedMasks
 from fastntk.jit_cuda import cuda, simulated
 from fastntk.packing import PackedMasks

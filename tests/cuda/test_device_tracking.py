@@ -5,8 +5,10 @@ import pytest
 
 import fastntk
 from fastntk import spectra
-from fastntk.cuda import gram_metrics, subspace, tracking, training
-from fastntk.cuda.dense import sizes
+from fastntk.cuda import gram_metrics
+from fastntk.cuda.engines import descent as training
+from fastntk.cuda.spectra import subspace, tracking
+from fastntk.cuda.spectra.dense import sizes
 from fastntk.network import TwoLayerReLU
 
 
@@ -196,7 +198,7 @@ class Engine:
 
 @pytest.mark.parametrize("layers", ["first", "second", "both"])
 def test_tangent_kernel_of_any_layers(problem, there, layers, monkeypatch):
-    from fastntk.cuda import gram
+    from fastntk.cuda import tangent as gram
 
     monkeypatch.setattr(gram, "PART", 32)
     p = problem(6, 3, 40)

@@ -28,7 +28,7 @@ def data():
 )
 def test_runs_are_those_of_the_cpu(data, kind, dtype, bound, monkeypatch):
     """All metrics; a large step, so that patterns change and come back into the weights."""
-    from fastntk.cuda import training
+    from fastntk.cuda.engines import descent as training
 
     monkeypatch.setattr(training, "BATCH", 2)  # several looks at the log
     X, y = data(kind)
@@ -117,7 +117,7 @@ def test_any_second_layer(data):
 
 
 def test_divergence_is_found_at_its_step(data, monkeypatch):
-    from fastntk.cuda import training
+    from fastntk.cuda.engines import descent as training
 
     monkeypatch.setattr(training, "BATCH", 2)
     X, y = data("primal", 3)
@@ -188,7 +188,7 @@ def test_memory_is_refused_with_its_size(data, kind, monkeypatch):
 
 def test_nothing_is_kept_after_a_failure(data, monkeypatch):
     """Neither by the engine nor by the frames of the traceback, however long the error lives."""
-    from fastntk.cuda import dual
+    from fastntk.cuda.engines import dual
 
     alive = []
 
@@ -213,7 +213,7 @@ def test_nothing_is_kept_after_a_failure(data, monkeypatch):
 
 
 def test_interrupted(data, monkeypatch):
-    from fastntk.cuda import dual
+    from fastntk.cuda.engines import dual
 
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt

@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 
-from fastntk.cuda import dense
+from fastntk.cuda.spectra import dense
 from fastntk.jit_cuda import simulated
 from fastntk.kernels.cuda import solver
 from tests.cuda.emulation.cusolver import Double

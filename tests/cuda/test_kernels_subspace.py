@@ -97,7 +97,7 @@ def test_symmetric_matrices(numbers, there, n):
 
 
 def test_sizes_of_a_batch(numbers, there):
-    from fastntk.cuda.dense import sizes
+    from fastntk.cuda.spectra.dense import sizes
 
     H, before = numbers((3, 70, 70)), numbers((70, 70))
     norms, changes = sizes(there(H), there(before))

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastntk.cuda.finite import gram_source
-from fastntk.cuda.limit import limit_source
+from fastntk.cuda.matrices.finite import gram_source
+from fastntk.cuda.matrices.limit import limit_source
+from fastntk.cuda.matrices.source import DeviceSource, Room
 from fastntk.cuda.rows import in_precision
-from fastntk.cuda.source import DeviceSource, Room
 from fastntk.device_arrays import empty, give_back, gpu_of, guard, library_of, upload, view, zeros
 from fastntk.kernels.cuda.conversion import copy
 from fastntk.kernels.cuda.gram_sums import add_sums

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fastntk.cuda.finite import gram_source
+from fastntk.cuda.matrices.finite import gram_source
 from fastntk.cuda.rows import in_precision
 from fastntk.device_arrays import empty, give_back, require_memory, upload, zeros
 from fastntk.gram_confidence import GramInterval, clopper_pearson

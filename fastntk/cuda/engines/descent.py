@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fastntk.cuda.engine import CudaEngine
+from fastntk.cuda.engines.interface import CudaEngine
 from fastntk.descent import Descent, Explosion
 from fastntk.device_arrays import empty, upload, zeros
 from fastntk.kernels.cuda.conversion import zero

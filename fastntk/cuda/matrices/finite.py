@@ -10,8 +10,8 @@ import fastntk.checks
 from fastntk import device_arrays
 from fastntk.cuda import checks
 from fastntk.cuda.forward import Forward, product_bytes
-from fastntk.cuda.neurons import HeldThere, Uploaded, add_rows
-from fastntk.cuda.passes import (
+from fastntk.cuda.matrices.neurons import HeldThere, Uploaded, add_rows
+from fastntk.cuda.matrices.passes import (
     PART,
     Sums,
     diagonal_over_masks,
@@ -20,9 +20,9 @@ from fastntk.cuda.passes import (
     sum_over_masks,
     sum_over_neurons,
 )
-from fastntk.cuda.patterns import packed
+from fastntk.cuda.matrices.patterns import packed
+from fastntk.cuda.matrices.source import DeviceSource, compute_there
 from fastntk.cuda.rows import RowsThere, in_precision, measure
-from fastntk.cuda.source import DeviceSource, compute_there
 from fastntk.device_arrays import empty, library_of, require_memory
 from fastntk.device_masks import DevicePackedMasks
 from fastntk.gram_matrix import checked_layers, checked_pair, one_source, terms_of

@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 import fastntk.checks
 from fastntk.cuda import checks
-from fastntk.cuda.neurons import add_rows
+from fastntk.cuda.matrices.neurons import add_rows
+from fastntk.cuda.matrices.source import DeviceSource, compute_there
 from fastntk.cuda.rows import RowsThere, in_precision, measure
-from fastntk.cuda.source import DeviceSource, compute_there
 from fastntk.device_arrays import empty, give_back, library_of, upload, view, zeros
 from fastntk.kernels.cpu.limit import BOTH, NEAR, Points
 from fastntk.kernels.cuda import limit

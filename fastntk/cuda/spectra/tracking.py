@@ -2,8 +2,8 @@
 
 The trackers of the host look at every vector they add.  A GPU would wait for that: thirty round trips of some 30
 microseconds and as many small eigenvalue problems a step, some milliseconds.  Here the matrices of a batch are searched
-at the same time (`fastntk.cuda.subspace`), from one block and with one preconditioner, since eigenvectors hardly move
-along a run.  By arithmetic for an H200, n = 1000 and 64 steps: a look takes 5 ms of the host (0.07 ms a member), the
+at the same time (`subspace`), from one block and with one preconditioner, since eigenvectors hardly move along a run.
+By arithmetic for an H200, n = 1000 and 64 steps: a look takes 5 ms of the host (0.07 ms a member), the
 products between two looks 4 to 7 ms; two to four looks for each of three numbers make 70 to 120 ms, 1.1 to 1.9 ms a
 step, half of it on the host.  Not measured on a GPU.
 """
@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from fastntk.cuda.dense import eigenvectors, factor_above, images_of, inverse_from
-from fastntk.cuda.subspace import Ritz, Subspace
+from fastntk.cuda.spectra.dense import eigenvectors, factor_above, images_of, inverse_from
+from fastntk.cuda.spectra.subspace import Ritz, Subspace
 from fastntk.device_arrays import empty
 from fastntk.kernels.cuda.subspace import BLOCK, quotients
 from fastntk.spectra.eigenvalue import Eigenvalue, allowance, lower_bound, lowest_with_proof, rayleigh

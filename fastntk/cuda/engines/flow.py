@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fastntk.cuda.engine import CudaEngine
+from fastntk.cuda.engines.interface import CudaEngine
 from fastntk.device_arrays import empty, upload, zeros
 from fastntk.losses import Loss
 

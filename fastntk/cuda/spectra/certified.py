@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastntk.cuda import checks
-from fastntk.cuda.dense import (
+from fastntk.cuda.spectra.dense import (
     eigenvectors,
     factor_above,
     frobenius,
@@ -20,7 +20,7 @@ from fastntk.cuda.dense import (
     square,
     symmetric_matrix,
 )
-from fastntk.cuda.tracking import SmallestEigenvalues, SpectralNorms, lowest_there, measured
+from fastntk.cuda.spectra.tracking import SmallestEigenvalues, SpectralNorms, lowest_there, measured
 from fastntk.device_arrays import empty, give_back, library_of, upload, view, zeros
 from fastntk.kernels.cuda.gram_sums import add_sums
 from fastntk.kernels.cuda.plans import Products

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastntk.cuda.second_layer import SecondLayerThere
+from fastntk.cuda.engines.second_layer import SecondLayerThere
 from fastntk.device_arrays import empty, guard, require_memory, upload, zeros
 from fastntk.device_masks import DevicePackedMasks
 from fastntk.engines.interface import MAX_RANGES, PLAIN, Engine, Motion

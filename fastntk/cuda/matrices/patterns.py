@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastntk.cuda.forward import Forward, product_bytes
-from fastntk.cuda.passes import Sums, piece_of, sum_over_masks
+from fastntk.cuda.matrices.passes import Sums, piece_of, sum_over_masks
 from fastntk.device_arrays import empty, give_back, gpu_of, library_of, require_memory, view, zeros
 from fastntk.device_masks import DevicePackedMasks
 from fastntk.gram_passes import Terms

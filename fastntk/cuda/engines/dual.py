@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastntk.cuda.engine import CudaEngine
+from fastntk.cuda.engines.interface import CudaEngine
 from fastntk.cuda.operations import sample_products
 from fastntk.cuda.rows import in_precision
 from fastntk.device_arrays import empty, upload, zeros
