@@ -77,7 +77,7 @@ def label_projections(H: Any, y: npt.ArrayLike, k: int | None = None) -> LabelPr
     (array([1., 3.]), array([1.414214, 2.828427]))
     """
     if not is_operator(H) and together(H=H, y=y):
-        return LabelProjections(*on_gpu("spectra.label_projections", H, y, k))
+        return LabelProjections(*on_gpu("spectra.certified.label_projections", H, y, k))
     labels = labels_for(on_host(y), _rows(H))
     pairs = spectrum(H, k, "largest")
     return LabelProjections(
@@ -144,7 +144,7 @@ def _rows(H: Any) -> int:
 def _inverse_form(H: Any, labels: Any) -> tuple[int, float, float, float]:
     """The number of labels, a number below ``y^T H^{-1} y``, its rounding, and how far above it the form may be."""
     if not is_operator(H) and together(H=H, y=labels):
-        least, x, y, image, rounding = on_gpu("spectra.proven_solution", H, labels)
+        least, x, y, image, rounding = on_gpu("spectra.certified.proven_solution", H, labels)
     else:
         y = checks.vector(on_host(labels), "y", _rows(H), "H", np.float64)
         least, x, image, rounding = _solution(H, y)

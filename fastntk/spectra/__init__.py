@@ -4,8 +4,9 @@ from fastntk.spectra.conditioning import condition_number
 from fastntk.spectra.eigenvalue import Eigenvalue
 from fastntk.spectra.enclosed import Enclosed
 from fastntk.spectra.extremes import lambda_max, lambda_min, spectral_norm
+from fastntk.spectra.norm import SpectralNorm
 from fastntk.spectra.pairs import Spectrum, spectrum
-from fastntk.spectra.tracking import SmallestEigenvalue, SpectralNorm
+from fastntk.spectra.tracking import SmallestEigenvalue
 
 __all__ = [
     "Eigenvalue",

@@ -159,6 +159,12 @@ def changed_shape(name: str, expected: tuple[int, ...], got: tuple[int, ...]) ->
     return ValueError(f"{name} must keep its shape from call to call: expected {expected}, got {got}")
 
 
+def require_shape(matrix: np.ndarray, shape: tuple[int, ...] | None, name: str) -> None:
+    """ValueError unless a matrix has the shape of the call before, if there was one."""
+    if shape is not None and matrix.shape != shape:
+        raise changed_shape(name, shape, matrix.shape)
+
+
 def inverse_from(factor: np.ndarray) -> np.ndarray:
     """The full symmetric inverse from a lower Cholesky factor, which it overwrites.  Cost 2 n^3 / 3."""
     inverse = scipy.linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)[0].T

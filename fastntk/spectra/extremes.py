@@ -6,7 +6,8 @@ import numpy as np
 
 from fastntk.device_arrays import on_gpu, together
 from fastntk.spectra.eigenvalue import Eigenvalue, frobenius, lower_bound, lowest_with_proof, symmetric
-from fastntk.spectra.tracking import DENSE, SmallestEigenvalue, SpectralNorm
+from fastntk.spectra.norm import SpectralNorm
+from fastntk.spectra.tracking import DENSE, SmallestEigenvalue
 
 __all__ = ["Eigenvalue", "SmallestEigenvalue", "SpectralNorm", "lambda_max", "lambda_min", "spectral_norm"]
 
@@ -50,7 +51,7 @@ def lambda_min(H: Any) -> Eigenvalue:
     1.000000 True
     """
     if together(H=H):
-        found: Eigenvalue = on_gpu("spectra.lambda_min", H)
+        found: Eigenvalue = on_gpu("spectra.certified.lambda_min", H)
         return found
     H = symmetric(H, "H")
     if len(H) <= DENSE:
@@ -72,7 +73,9 @@ def lambda_max(H: Any) -> Eigenvalue:
     >>> print(f"{lambda_max([[2.0, 1.0], [1.0, 2.0]]):.6f}")
     3.000000
     """
-    found = on_gpu("spectra.lambda_min", H, -1.0) if together(H=H) else lambda_min(-symmetric(H, "H"))
+    found = (
+        on_gpu("spectra.certified.lambda_min", H, -1.0) if together(H=H) else lambda_min(-symmetric(H, "H"))
+    )
     return Eigenvalue(-found.value, found.residual_bound, found.vector, -found.outer_bound)
 
 
@@ -103,7 +106,7 @@ def spectral_norm(A: Any, B: Any = None, rtol: float = 1e-6) -> Eigenvalue:
     1.000000
     """
     if together(A=A, B=B):
-        found: Eigenvalue = on_gpu("spectra.spectral_norm", A, B, rtol)
+        found: Eigenvalue = on_gpu("spectra.certified.spectral_norm", A, B, rtol)
         return found
     A = symmetric(A, "A")
     return SpectralNorm(rtol=rtol).update(A, np.zeros_like(A) if B is None else B)

@@ -105,7 +105,7 @@ def spectrum(H: Any, k: int | None = 6, which: str = "smallest") -> Spectrum:
     """
     checks.choice(which, "which", _ENDS)
     if together(H=H):
-        return Spectrum(*on_gpu("spectra.pairs", H, k, which))
+        return Spectrum(*on_gpu("spectra.certified.pairs", H, k, which))
     implicit = is_operator(H)
     matrix: Any = symmetric_operator(H, "H") if implicit else symmetric(H, "H")
     n = matrix.shape[0]
