@@ -6,8 +6,8 @@ Layout: Z0 and D (n, m or more), S (n, count or more) of one range of neurons, a
 Per sixteen samples, in one pass: D, the new signs, the share of ``u = sum_r a_r relu(z_r)`` and of the squared drift,
     ``|D w'|^2 - |D w|^2 = sum_i s_i (D_i + D'_i)`` with ``s_i = scale e_i M_i`` (the step in the span of the data).
 Cost: S, Z0 and D read, D written, 16 n m bytes in float32, bound by memory: n = 4096, m = 131072 moves 8.6 GB, 1.8 ms
-    at 4.8 TB/s (by arithmetic), beside 13 ms at least for S. The code for sm_90 has 110 instructions an entry, half of
-    them for indices: 2 ms if every cycle issues one. Fusing this pass into the product would save the 4 n m
+    at 4.8 TB/s (by arithmetic), beside 13 ms at least for S. The code for sm_90 has 73 instructions an entry (117
+    with signed indices): 1.3 ms if every cycle issues one. Fusing this pass into the product would save the 4 n m
     bytes of S, which mostly stay in the second-level cache anyway, and tie the step to one of the ways to get S.
 Accumulation: u as in forward; the drift in working precision over 16 samples, then float64 over a range; ranges are
     added in order.
@@ -32,13 +32,13 @@ def dual_step_kernel(
     gains = cuda.local.array(_AHEAD, D.dtype)
     starts = cuda.local.array(_AHEAD, D.dtype)
     zero = D.dtype.type(0)
-    thread = cuda.threadIdx.x
-    inside = cuda.blockIdx.x * NEURONS + thread < count
-    k = min(
-        cuda.blockIdx.x * NEURONS + thread, count - 1
-    )  # beyond the last neuron it is read, and nothing written
-    r = first + k
+    thread = np.uint64(cuda.threadIdx.x)  # unsigned indices: no test for negative ones
+    own = np.uint64(cuda.blockIdx.x * NEURONS) + thread
+    inside = own < np.uint64(count)
+    k = min(own, np.uint64(count - 1))  # beyond the last neuron it is read, and nothing written
+    r = np.uint64(first) + k
     step, sign = scale[r], a[r]
+    last = np.uint64(n - 1)
     tiles = bits.shape[0] // 2
     part, ranges = cuda.blockIdx.y, cuda.gridDim.y
     drift = 0.0
@@ -48,12 +48,12 @@ def dual_step_kernel(
         moved = zero
         for j in range(0, 16, _AHEAD):
             for q in range(_AHEAD):
-                i = min(16 * tile + j + q, n - 1)
+                i = min(np.uint64(16 * tile + j + q), last)
                 changes[q], gains[q], starts[q] = D[i, r], S[i, k], Z0[i, r]
             for q in range(_AHEAD):
-                i = 16 * tile + j + q
+                i = np.uint64(16 * tile + j + q)
                 active = zero
-                if i < n:
+                if i <= last:
                     after = changes[q] + step * gains[q]
                     if inside:
                         D[i, r] = after
@@ -63,7 +63,7 @@ def dual_step_kernel(
                     if (old >> np.uint32(j + q)) & np.uint32(1):
                         moved += e[i] * (changes[q] + after)
                     active = zero if z < zero else z
-                products[j + q, thread] = sign * active if inside else zero
+                products[np.uint64(j + q), thread] = sign * active if inside else zero
         drift += np.float64(moved)
         if inside:
             new_bits[2 * tile, r] = np.uint8(octets & np.uint32(255))

@@ -20,12 +20,12 @@ _AHEAD = 8  # columns whose operands are on their way at once: a store between l
 @kernel
 def primal_step_kernel(first, count, S, scale, W0, D, W, drift_shares):
     """See `primal_step`."""
-    k = cuda.blockIdx.x * NEURONS + cuda.threadIdx.x
+    k = np.uint64(cuda.blockIdx.x * NEURONS + cuda.threadIdx.x)  # unsigned: see dual_step
     changes = cuda.local.array(_AHEAD, D.dtype)
     gains = cuda.local.array(_AHEAD, D.dtype)
     starts = cuda.local.array(_AHEAD, D.dtype)
-    if k < count:
-        r = first + k
+    if k < np.uint64(count):
+        r = np.uint64(first) + k
         step = scale[r]
         d = D.shape[0]
         part, ranges = cuda.blockIdx.y, cuda.gridDim.y
@@ -33,11 +33,11 @@ def primal_step_kernel(first, count, S, scale, W0, D, W, drift_shares):
         drift = 0.0
         for column in range(begin, end, _AHEAD):
             for q in range(_AHEAD):
-                c = min(column + q, end - 1)
+                c = np.uint64(min(column + q, end - 1))
                 changes[q], gains[q], starts[q] = D[c, r], S[c, k], W0[c, r]
             for q in range(_AHEAD):
-                c = column + q
-                if c < end:
+                c = np.uint64(column + q)
+                if column + q < end:
                     moved = changes[q] + step * gains[q]
                     D[c, r] = moved
                     W[c, r] = starts[q] + moved
