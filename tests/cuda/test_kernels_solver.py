@@ -7,7 +7,7 @@ import pytest
 
 from fastntk.cuda.spectra import dense
 from fastntk.jit_cuda import simulated
-from fastntk.kernels.cuda import solver
+from fastntk.kernels.cuda import solver, vendor
 from tests.cuda.emulation.cusolver import Double
 
 
@@ -77,7 +77,7 @@ def test_what_fails_says_so(matrix, there, monkeypatch):
 
 
 def test_its_absence_is_no_error(monkeypatch):
-    monkeypatch.setattr(solver, "simulated", lambda: False)
+    monkeypatch.setattr(vendor, "simulated", lambda: False)
     library = inspect.unwrap(solver.library)
     found = library()
     assert found is None or found.cusolverDnXsyevd.argtypes

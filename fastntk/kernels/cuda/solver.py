@@ -11,13 +11,12 @@ Not yet run on a device: arguments are tested against a double that computes wha
 
 import ctypes
 import functools
-import importlib
 import threading
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, simulated
-from fastntk.kernels.cuda.vendor import address
+from fastntk.jit_cuda import cuda
+from fastntk.kernels.cuda.vendor import address, check, load
 
 _UPPER = 1
 _VECTORS = 1
@@ -26,15 +25,10 @@ _FLOAT64 = 1
 
 @functools.cache
 def library():
-    """cuSOLVER, or None where it is not installed, and in the simulator."""
-    if simulated():
+    """cuSOLVER, or None."""
+    cusolver = load("cusolver")
+    if cusolver is None:
         return None
-    pathfinder = importlib.import_module("cuda.pathfinder")
-    try:
-        path = pathfinder.load_nvidia_dynamic_lib("cusolver").abs_path
-    except RuntimeError:  # not found, or not for this platform
-        return None
-    cusolver = ctypes.CDLL(path)
     integer, long, size, pointer = ctypes.c_int, ctypes.c_int64, ctypes.c_size_t, ctypes.c_void_p
     sizes, workspaces = [ctypes.POINTER(size)] * 2, [pointer, size, pointer, size]
     matrix = [integer, long, integer, pointer, long]  # triangle, rows, type, address, row length
@@ -62,13 +56,8 @@ def _handles(cusolver, thread, device, stream):
         (cusolver.cusolverDnSetStream(handle, stream), "cusolverDnSetStream"),
         (cusolver.cusolverDnCreateParams(ctypes.byref(parameters)), "cusolverDnCreateParams"),
     ):
-        _check(status, call)
+        check(status, call)
     return handle, parameters
-
-
-def _check(status, call):
-    if status:
-        raise RuntimeError(f"{call} failed with status {status}")
 
 
 class Solver:
@@ -93,9 +82,9 @@ class Solver:
         n, count, call = len(A), ctypes.c_int(), "cusolverDnDpotri"
         arguments = self._handle, _UPPER, n, address(A), n
         size = getattr(self._cusolver, f"{call}_bufferSize")
-        _check(size(*arguments, ctypes.byref(count)), f"{call}_bufferSize")
+        check(size(*arguments, ctypes.byref(count)), f"{call}_bufferSize")
         self._there = cuda.device_array(max(count.value, 1), np.float64, stream=self._stream)
-        _check(
+        check(
             getattr(self._cusolver, call)(*arguments, address(self._there), count, address(self._info)), call
         )
         return self._info
@@ -111,10 +100,10 @@ class Solver:
         there, here = ctypes.c_size_t(), ctypes.c_size_t()
         common = self._handle, self._parameters, *arguments
         size = getattr(self._cusolver, f"{call}_bufferSize")
-        _check(size(*common, ctypes.byref(there), ctypes.byref(here)), f"{call}_bufferSize")
+        check(size(*common, ctypes.byref(there), ctypes.byref(here)), f"{call}_bufferSize")
         self._there = cuda.device_array(max(there.value, 1), np.uint8, stream=self._stream)
         self._here = ctypes.create_string_buffer(max(here.value, 1))
-        _check(
+        check(
             getattr(self._cusolver, call)(
                 *common, address(self._there), there, ctypes.addressof(self._here), here, address(self._info)
             ),

@@ -29,17 +29,23 @@ _FORMATS = {
 }
 
 
-@functools.cache
-def library():
-    """cuBLAS, or None where it is not installed, and in the simulator."""
+def load(name):
+    """That library of the CUDA toolkit, or None where it is not installed, and in the simulator."""
     if simulated():
         return None
     pathfinder = importlib.import_module("cuda.pathfinder")
     try:
-        path = pathfinder.load_nvidia_dynamic_lib("cublas").abs_path
+        return ctypes.CDLL(pathfinder.load_nvidia_dynamic_lib(name).abs_path)
     except RuntimeError:  # not found, or not for this platform
         return None
-    cublas = ctypes.CDLL(path)
+
+
+@functools.cache
+def library():
+    """cuBLAS, or None."""
+    cublas = load("cublas")
+    if cublas is None:
+        return None
     integer, pointer = ctypes.c_int, ctypes.c_void_p
     cublas.cublasCreate_v2.argtypes = [ctypes.POINTER(pointer)]
     cublas.cublasSetStream_v2.argtypes = [pointer, pointer]
@@ -51,7 +57,8 @@ def library():
     return cublas
 
 
-def _check(status, call):
+def check(status, call):
+    """RuntimeError with the name of a call that did not succeed."""
     if status:
         raise RuntimeError(f"{call} failed with status {status}")
 
@@ -71,8 +78,8 @@ def _operand(array):
 def _handle(cublas, thread, device, stream):
     """A handle is tied to a device and a stream and takes milliseconds to make: one for each, and for each thread."""
     handle = ctypes.c_void_p()
-    _check(cublas.cublasCreate_v2(ctypes.byref(handle)), "cublasCreate")
-    _check(cublas.cublasSetStream_v2(handle, stream), "cublasSetStream")
+    check(cublas.cublasCreate_v2(ctypes.byref(handle)), "cublasCreate")
+    check(cublas.cublasSetStream_v2(handle, stream), "cublasSetStream")
     return handle
 
 
@@ -94,4 +101,4 @@ class Blas:
             self._handle, _T if transpose_b else _N, _T if transpose_a else _N, columns, rows, depth, one,
             b, kind, ldb, a, kind, lda, old, c, result, ldc, compute, _DEFAULT_ALGORITHM,
         )  # fmt: skip
-        _check(status, "cublasGemmEx")
+        check(status, "cublasGemmEx")
