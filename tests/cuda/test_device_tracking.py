@@ -182,6 +182,22 @@ def test_as_many_states_as_fit_in_half_of_the_memory(monkeypatch):
         metrics.take(None)
 
 
+def test_a_batch_is_compared_with_the_state_before_it():
+    """Back at the limit, whose lowest eigenvectors are out of sight by then: only the change tells of them."""
+    states = [np.diag(np.arange(1.0, 13.0)), np.diag(np.arange(12.0, 0.0, -1.0))]
+
+    class Kernel:
+        def limit(self):
+            return states[0]
+
+        def __call__(self, engine, out):
+            out.copy_to_device(states[engine])
+
+    metrics = gram_metrics.GramMetrics(Kernel(), 12, ("lambda_min",))
+    for k in (1, 0):
+        assert metrics(k)["lambda_min"] == pytest.approx(1.0, abs=1e-6)
+
+
 class Engine:
     """What a tangent kernel asks of an engine on the GPU."""
 

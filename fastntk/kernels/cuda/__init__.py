@@ -8,6 +8,6 @@ Layout: masks keep the packed contract of `fastntk.packing`, ``bits[8 samples, n
     owns a neuron, so all threads of a warp read and write neighbours, a byte of a mask is built in a register, and
     the order of every sum is fixed without warp operations. Grids count samples along x, of which there may be more
     than 65535 blocks, where a block takes fewer than sixteen.
-Indices in `forward`, `dual_step`, `dual_momentum` and `primal_step` are unsigned: signed ones are tested for being
-    negative, which made a third of their instructions.
+Indices in the passes over the state (`forward`, the steps, the mean, products and norms) are unsigned: signed ones are
+    tested for being negative, which made a third of their instructions.
 """

@@ -24,21 +24,21 @@ def dual_mean_kernel(n, m, share, rest, a, Z0, K0, D, bits, u_shares):
     changes = cuda.local.array(_AHEAD, D.dtype)
     starts = cuda.local.array(_AHEAD, D.dtype)
     zero, kept, moved = D.dtype.type(0), D.dtype.type(share), D.dtype.type(rest)
-    thread, tile = cuda.threadIdx.x, cuda.blockIdx.y
-    inside = cuda.blockIdx.x * NEURONS + thread < m
-    r = min(
-        cuda.blockIdx.x * NEURONS + thread, m - 1
-    )  # beyond the last neuron it is read, and nothing written
+    thread, tile = np.uint64(cuda.threadIdx.x), cuda.blockIdx.y  # unsigned indices: see dual_step
+    own = np.uint64(cuda.blockIdx.x * NEURONS) + thread
+    inside = own < np.uint64(m)
+    r = min(own, np.uint64(m - 1))  # beyond the last neuron it is read, and nothing written
+    last = np.uint64(n - 1)
     sign = a[r]
     octets = np.uint32(0)
     for j in range(0, 16, _AHEAD):
         for q in range(_AHEAD):
-            i = min(16 * tile + j + q, n - 1)
+            i = min(np.uint64(16 * tile + j + q), last)
             before[q], changes[q], starts[q] = K0[i, r], D[i, r], Z0[i, r]
         for q in range(_AHEAD):
-            i = 16 * tile + j + q
+            i = np.uint64(16 * tile + j + q)
             active = zero
-            if i < n:
+            if i <= last:
                 after = kept * before[q] + moved * changes[q]
                 if inside:
                     D[i, r] = after
@@ -46,7 +46,7 @@ def dual_mean_kernel(n, m, share, rest, a, Z0, K0, D, bits, u_shares):
                 if z >= zero:
                     octets |= np.uint32(1 << (j + q))
                 active = zero if z < zero else z
-            products[j + q, thread] = sign * active if inside else zero
+            products[np.uint64(j + q), thread] = sign * active if inside else zero
     if inside:
         bits[2 * tile, r] = np.uint8(octets & np.uint32(255))
         bits[2 * tile + 1, r] = np.uint8(octets >> np.uint32(8))
@@ -64,14 +64,14 @@ def change_norms_kernel(n, m, C, D, shares):
     """See `change_norms`."""
     coefficients = cuda.local.array(_AHEAD, D.dtype)
     changes = cuda.local.array(_AHEAD, D.dtype)
-    r = cuda.blockIdx.x * NEURONS + cuda.threadIdx.x
-    if r < m:
+    r = np.uint64(cuda.blockIdx.x * NEURONS + cuda.threadIdx.x)
+    if r < np.uint64(m):
         part, ranges = cuda.blockIdx.y, cuda.gridDim.y
         begin, end = part * n // ranges, (part + 1) * n // ranges
         total = 0.0
         for start in range(begin, end, _AHEAD):
             for q in range(_AHEAD):
-                i = min(start + q, end - 1)
+                i = np.uint64(min(start + q, end - 1))
                 coefficients[q], changes[q] = C[i, r], D[i, r]
             for q in range(_AHEAD):
                 if start + q < end:

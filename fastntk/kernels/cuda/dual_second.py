@@ -24,22 +24,22 @@ def positive_products_kernel(n, m, e, Z0, D, shares):
     values = cuda.local.array(_AHEAD, Z0.dtype)
     changes = cuda.local.array(_AHEAD, Z0.dtype)
     zero = Z0.dtype.type(0)
-    r = cuda.blockIdx.x * NEURONS + cuda.threadIdx.x
-    if r < m:
+    r = np.uint64(cuda.blockIdx.x * NEURONS + cuda.threadIdx.x)  # unsigned: see dual_step
+    if r < np.uint64(m):
         moved = D.shape[0] > 0
         part, ranges = cuda.blockIdx.y, cuda.gridDim.y
         begin, end = part * n // ranges, (part + 1) * n // ranges
         total = 0.0
         for start in range(begin, end, _AHEAD):
             for q in range(_AHEAD):
-                i = min(start + q, end - 1)
+                i = np.uint64(min(start + q, end - 1))
                 values[q] = Z0[i, r]
                 changes[q] = D[i, r] if moved else zero
             for q in range(_AHEAD):
                 if start + q < end:
                     z = values[q] + changes[q]
                     if not z < zero:
-                        total += np.float64(e[start + q]) * np.float64(z)
+                        total += np.float64(e[np.uint64(start + q)]) * np.float64(z)
         shares[part, r] = total
 
 

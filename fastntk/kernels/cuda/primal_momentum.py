@@ -18,19 +18,19 @@ from fastntk.kernels.cuda.primal_step import _AHEAD
 @kernel
 def weight_products_kernel(first, count, S, W0, D, shares):
     """See `weight_products`."""
-    k = cuda.blockIdx.x * NEURONS + cuda.threadIdx.x
+    k = np.uint64(cuda.blockIdx.x * NEURONS + cuda.threadIdx.x)  # unsigned: see dual_step
     starts = cuda.local.array(_AHEAD, W0.dtype)
     changes = cuda.local.array(_AHEAD, W0.dtype)
     gains = cuda.local.array(_AHEAD, W0.dtype)
-    if k < count:
-        r, zero = first + k, W0.dtype.type(0)
+    if k < np.uint64(count):
+        r, zero = np.uint64(first) + k, W0.dtype.type(0)
         d, moved = W0.shape[0], D.shape[0] > 0
         part, ranges = cuda.blockIdx.y, cuda.gridDim.y
         begin, end = part * d // ranges, (part + 1) * d // ranges
         total = 0.0
         for column in range(begin, end, _AHEAD):
             for q in range(_AHEAD):
-                c = min(column + q, end - 1)
+                c = np.uint64(min(column + q, end - 1))
                 starts[q], gains[q] = W0[c, r], S[c, k]
                 changes[q] = D[c, r] if moved else zero
             for q in range(_AHEAD):
@@ -48,14 +48,14 @@ def weight_products(first, count, S, W0, D, shares, stream=0):
 @kernel
 def primal_momentum_kernel(first, count, S, scale, beta, b, c, W0, D, V, W, drift_shares):
     """See `primal_momentum`."""
-    k = cuda.blockIdx.x * NEURONS + cuda.threadIdx.x
+    k = np.uint64(cuda.blockIdx.x * NEURONS + cuda.threadIdx.x)
     changes = cuda.local.array(_AHEAD, D.dtype)
     velocities = cuda.local.array(_AHEAD, D.dtype)
     gains = cuda.local.array(_AHEAD, D.dtype)
     starts = cuda.local.array(_AHEAD, D.dtype)
     damping, ahead, direct = D.dtype.type(beta), D.dtype.type(b), D.dtype.type(c)
-    if k < count:
-        r = first + k
+    if k < np.uint64(count):
+        r = np.uint64(first) + k
         step = scale[r]
         d = D.shape[0]
         part, ranges = cuda.blockIdx.y, cuda.gridDim.y
@@ -63,12 +63,12 @@ def primal_momentum_kernel(first, count, S, scale, beta, b, c, W0, D, V, W, drif
         drift = 0.0
         for start in range(begin, end, _AHEAD):
             for q in range(_AHEAD):
-                column = min(start + q, end - 1)
+                column = np.uint64(min(start + q, end - 1))
                 changes[q], velocities[q] = D[column, r], V[column, r]
                 gains[q], starts[q] = S[column, k], W0[column, r]
             for q in range(_AHEAD):
-                column = start + q
-                if column < end:
+                column = np.uint64(start + q)
+                if start + q < end:
                     gradient = step * gains[q]
                     moving = damping * velocities[q] + gradient
                     moved = changes[q] + ahead * moving + direct * gradient
