@@ -27,7 +27,7 @@ def dual_momentum_kernel(n, m, first, count, new_bits, S, scale, a, beta, b, c, 
     starts = cuda.local.array(_AHEAD, D.dtype)
     zero = D.dtype.type(0)
     damping, ahead, direct = D.dtype.type(beta), D.dtype.type(b), D.dtype.type(c)
-    thread, tile = np.uint64(cuda.threadIdx.x), np.uint64(cuda.blockIdx.y)  # unsigned: see dual_step
+    thread, tile = np.uint64(cuda.threadIdx.x), cuda.blockIdx.y  # unsigned indices: see dual_step
     own = np.uint64(cuda.blockIdx.x * NEURONS) + thread
     inside = own < np.uint64(count)
     k = min(own, np.uint64(count - 1))  # beyond the last neuron it is read, and nothing written
@@ -37,10 +37,10 @@ def dual_momentum_kernel(n, m, first, count, new_bits, S, scale, a, beta, b, c, 
     octets = np.uint32(0)
     for j in range(0, 16, _AHEAD):
         for q in range(_AHEAD):
-            i = min(np.uint64(16) * tile + np.uint64(j + q), last)
+            i = min(np.uint64(16 * tile + j + q), last)
             changes[q], velocities[q], gains[q], starts[q] = D[i, r], V[i, r], S[i, k], Z0[i, r]
         for q in range(_AHEAD):
-            i = np.uint64(16) * tile + np.uint64(j + q)
+            i = np.uint64(16 * tile + j + q)
             active = zero
             if i <= last:
                 gradient = step * gains[q]
@@ -55,9 +55,9 @@ def dual_momentum_kernel(n, m, first, count, new_bits, S, scale, a, beta, b, c, 
                 active = zero if z < zero else z
             products[np.uint64(j + q), thread] = sign * active if inside else zero
     if inside:
-        new_bits[np.uint64(2) * tile, r] = np.uint8(octets & np.uint32(255))
-        new_bits[np.uint64(2) * tile + np.uint64(1), r] = np.uint8(octets >> np.uint32(8))
-    share_outputs(products, sums, cuda.blockIdx.y, first // NEURONS + cuda.blockIdx.x, u_shares)
+        new_bits[2 * tile, r] = np.uint8(octets & np.uint32(255))
+        new_bits[2 * tile + 1, r] = np.uint8(octets >> np.uint32(8))
+    share_outputs(products, sums, tile, first // NEURONS + cuda.blockIdx.x, u_shares)
 
 
 def dual_momentum(n, m, first, count, new_bits, S, scale, a, coefficients, Z0, D, V, u_shares, stream=0):

@@ -44,26 +44,23 @@ def forward_kernel(Z, n, m, a, bits, u_shares):
     sums = cuda.shared.array((16, _PARTS_PITCH), np.float64)
     values = cuda.local.array(16, Z.dtype)  # all on their way before the first is used
     zero = Z.dtype.type(0)
-    thread, tile = (
-        np.uint64(cuda.threadIdx.x),
-        np.uint64(cuda.blockIdx.y),
-    )  # unsigned: no test for negative indices
+    thread, tile = np.uint64(cuda.threadIdx.x), cuda.blockIdx.y  # unsigned indices: see dual_step
     r = np.uint64(cuda.blockIdx.x * NEURONS) + thread
     some, last = min(r, np.uint64(m - 1)), np.uint64(n - 1)
     for j in range(16):
-        values[j] = Z[min(np.uint64(16) * tile + np.uint64(j), last), some]
+        values[j] = Z[min(np.uint64(16 * tile + j), last), some]
     sign = a[some]
     octets = np.uint32(0)
     for j in range(16):
         z = values[j]
-        inside = r < np.uint64(m) and np.uint64(16) * tile + np.uint64(j) <= last
+        inside = r < np.uint64(m) and np.uint64(16 * tile + j) <= last
         if inside and z >= zero:
             octets |= np.uint32(1 << j)
         products[np.uint64(j), thread] = sign * (zero if z < zero else z) if inside else zero
     if r < np.uint64(bits.shape[1]):
-        bits[np.uint64(2) * tile, r] = np.uint8(octets & np.uint32(255))
-        bits[np.uint64(2) * tile + np.uint64(1), r] = np.uint8(octets >> np.uint32(8))
-    share_outputs(products, sums, cuda.blockIdx.y, cuda.blockIdx.x, u_shares)
+        bits[2 * tile, r] = np.uint8(octets & np.uint32(255))
+        bits[2 * tile + 1, r] = np.uint8(octets >> np.uint32(8))
+    share_outputs(products, sums, tile, cuda.blockIdx.x, u_shares)
 
 
 def forward(Z, n, m, a, bits, u_shares, stream=0):
