@@ -21,8 +21,8 @@ from benchmarks import gpu_cases, gpu_limits, gpu_steps
 from benchmarks.case import OURS
 from benchmarks.gpu_cases import GpuWork
 from benchmarks.gpu_sides import Library
-from fastntk import device_arrays
-from fastntk.jit_cuda import simulated
+from fastntk.compilation.jit_cuda import simulated
+from fastntk.device import arrays as device_arrays
 from fastntk.results import provenance
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -10,12 +10,12 @@ import fastntk
 from benchmarks import gpu_sides
 from benchmarks.case import OURS
 from benchmarks.gpu_sides import Library
-from fastntk.device_arrays import empty, upload
-from fastntk.device_masks import DevicePackedMasks
+from fastntk.base.packing import PackedMasks, byte_rows, padded_width
+from fastntk.device.arrays import empty, upload
+from fastntk.device.masks import DevicePackedMasks
 from fastntk.kernels.cuda.conversion import zero
 from fastntk.kernels.cuda.flips import flip_count
 from fastntk.kernels.cuda.plans import Counting, MaskedSums
-from fastntk.packing import PackedMasks, byte_rows, padded_width
 
 TRANSFERS = "fastntk with transfers"
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from fastntk import device_arrays
-from fastntk.jit_cuda import package, simulated
+from fastntk.compilation.jit_cuda import package, simulated
+from fastntk.device import arrays as device_arrays
 
 POPCOUNTS, FLOPS = (
     16 * 32,

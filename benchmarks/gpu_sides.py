@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastntk.jit_cuda import simulated
+from fastntk.compilation.jit_cuda import simulated
 
 
 class Library:

@@ -12,7 +12,7 @@ from benchmarks.gpu_sides import Library
 from fastntk.cuda.engines.dual import CudaDualEngine
 from fastntk.cuda.engines.interface import CudaEngine
 from fastntk.cuda.engines.primal import CudaPrimalEngine
-from fastntk.device_arrays import empty, upload, zeros
+from fastntk.device.arrays import empty, upload, zeros
 
 _LR = 1e-3
 

@@ -6,7 +6,7 @@ import numpy as np
 
 import fastntk
 from benchmarks.case import Size
-from fastntk.packing import NEURONS_PER_WORD, SAMPLES_PER_BYTE, PackedMasks
+from fastntk.base.packing import NEURONS_PER_WORD, SAMPLES_PER_BYTE, PackedMasks
 
 
 def data(size: Size) -> tuple[np.ndarray, np.ndarray]:

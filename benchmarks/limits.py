@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from fastntk.jit import kernel
+from fastntk.base.memory import aligned_zeros
+from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.lanes import broadcast, load, popcount, store
-from fastntk.memory import aligned_zeros
 
 WORD_BITS = 512  # bits of a vector of eight words
 CHUNKS = 64

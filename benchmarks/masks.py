@@ -7,9 +7,9 @@ from benchmarks import with_torch
 from benchmarks.case import BLAS, NUMPY, OURS, TORCH, Case, Measure, Side, Size, Work
 from benchmarks.inputs import close, ones, pattern, rounding, same
 from fastntk import reference
+from fastntk.base.packing import SAMPLES_PER_BYTE
 from fastntk.kernels.cpu.masked_sums import masked_sums
-from fastntk.layout import column_tiles, padded_vector, table_scratch
-from fastntk.packing import SAMPLES_PER_BYTE
+from fastntk.kernels.scratch import column_tiles, padded_vector, table_scratch
 
 _NAIVE = 2e9  # bit products beyond which NumPy's integer product takes longer than anybody would wait
 

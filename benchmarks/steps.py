@@ -9,7 +9,7 @@ from benchmarks.case import NUMPY, OURS, TORCH, Case, Measure, Side, Size, Work
 from benchmarks.inputs import close, data, network
 from benchmarks.masks import GROWTH_IN_M, GROWTH_IN_N
 from fastntk import losses, optimizers, reference
-from fastntk.backends import kernel_threads
+from fastntk.compilation.threads import kernel_threads
 from fastntk.engines import ENGINES, Motion
 from fastntk.reference.network import descend
 

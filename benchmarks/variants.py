@@ -8,8 +8,8 @@ from benchmarks.case import OURS, PLAIN, Case, Side, Size, Work
 from benchmarks.inputs import close, data, network, same
 from benchmarks.steps import LR, EngineTraining, measures
 from fastntk import reference
-from fastntk.backends import kernel_threads
-from fastntk.pattern_history import PatternHistory
+from fastntk.compilation.threads import kernel_threads
+from fastntk.training.pattern_history import PatternHistory
 
 _CHECKED_STEPS = 3
 _SETTINGS: dict[str, dict[str, Any]] = {

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastntk import datasets, losses, optimizers, reference
-    from fastntk.alignment import LabelProjections, generalization_complexity, label_projections
-    from fastntk.device_masks import DevicePackedMasks
-    from fastntk.errors import (
+    from fastntk.base.errors import (
         ConvergenceWarning,
         DeviceError,
         DivergenceError,
@@ -18,75 +16,83 @@ if TYPE_CHECKING:
         SingularGramWarning,
         ToleranceError,
     )
-    from fastntk.gradient import loss_gradient
-    from fastntk.gram_confidence import GramInterval, gram_interval
-    from fastntk.gram_matrix import gram
-    from fastntk.limit import limit_gram, limit_profile
-    from fastntk.loading import load
-    from fastntk.masks import activation_masks, coactivation_counts, flip_count, flip_fraction, flip_marginals
-    from fastntk.network import TwoLayerReLU
-    from fastntk.operators import GramOperator, gram_operator
-    from fastntk.packing import PackedMasks
-    from fastntk.planning import Plan, plan
-    from fastntk.predictions import Prediction, predict
-    from fastntk.rates import Rates, convergence_rates
-    from fastntk.regression import KernelRegression, kernel_regression
+    from fastntk.base.packing import PackedMasks
+    from fastntk.device.masks import DevicePackedMasks
+    from fastntk.matrices.finite import gram
+    from fastntk.matrices.intervals import GramInterval, gram_interval
+    from fastntk.matrices.limit import limit_gram, limit_profile
+    from fastntk.matrices.operators import GramOperator, gram_operator
+    from fastntk.matrices.planning import Plan, plan
+    from fastntk.model.gradient import loss_gradient
+    from fastntk.model.network import TwoLayerReLU
+    from fastntk.model.patterns import (
+        activation_masks,
+        coactivation_counts,
+        flip_count,
+        flip_fraction,
+        flip_marginals,
+    )
     from fastntk.results import Diagnostics, Run, Sweep
+    from fastntk.results.loading import load
     from fastntk.spectra import Eigenvalue, Enclosed, Spectrum, condition_number, lambda_min, spectrum
-    from fastntk.sweeps import sweep
-    from fastntk.training import train
-    from fastntk.verification import Verification, verify
+    from fastntk.spectra.alignment import LabelProjections, generalization_complexity, label_projections
+    from fastntk.spectra.regression import KernelRegression, kernel_regression
+    from fastntk.theory.predictions import Prediction, predict
+    from fastntk.theory.rates import Rates, convergence_rates
+    from fastntk.theory.verification import Verification, verify
+    from fastntk.training.sweeps import sweep
+    from fastntk.training.train import train
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "ConvergenceWarning": "errors",
-    "DeviceError": "errors",
-    "DevicePackedMasks": "device_masks",
+    "ConvergenceWarning": "base.errors",
+    "DeviceError": "base.errors",
+    "DevicePackedMasks": "device.masks",
     "Diagnostics": "results",
-    "DivergenceError": "errors",
+    "DivergenceError": "base.errors",
     "Eigenvalue": "spectra",
     "Enclosed": "spectra",
-    "GramInterval": "gram_confidence",
-    "GramOperator": "operators",
-    "KernelRegression": "regression",
-    "LabelProjections": "alignment",
-    "MemoryLimitError": "errors",
-    "PackedMasks": "packing",
-    "Plan": "planning",
-    "Prediction": "predictions",
-    "Rates": "rates",
+    "GramInterval": "matrices.intervals",
+    "GramOperator": "matrices.operators",
+    "KernelRegression": "spectra.regression",
+    "LabelProjections": "spectra.alignment",
+    "MemoryLimitError": "base.errors",
+    "PackedMasks": "base.packing",
+    "Plan": "matrices.planning",
+    "Prediction": "theory.predictions",
+    "Rates": "theory.rates",
     "Run": "results",
-    "SingularGramWarning": "errors",
+    "SingularGramWarning": "base.errors",
     "Spectrum": "spectra",
     "Sweep": "results",
-    "ToleranceError": "errors",
-    "TwoLayerReLU": "network",
-    "Verification": "verification",
-    "activation_masks": "masks",
-    "coactivation_counts": "masks",
+    "ToleranceError": "base.errors",
+    "TwoLayerReLU": "model.network",
+    "Verification": "theory.verification",
+    "activation_masks": "model.patterns",
+    "coactivation_counts": "model.patterns",
     "condition_number": "spectra",
-    "convergence_rates": "rates",
-    "flip_count": "masks",
-    "flip_fraction": "masks",
-    "flip_marginals": "masks",
-    "generalization_complexity": "alignment",
-    "gram": "gram_matrix",
-    "gram_interval": "gram_confidence",
-    "gram_operator": "operators",
-    "kernel_regression": "regression",
-    "label_projections": "alignment",
+    "convergence_rates": "theory.rates",
+    "flip_count": "model.patterns",
+    "flip_fraction": "model.patterns",
+    "flip_marginals": "model.patterns",
+    "generalization_complexity": "spectra.alignment",
+    "gram": "matrices.finite",
+    "gram_interval": "matrices.intervals",
+    "gram_operator": "matrices.operators",
+    "kernel_regression": "spectra.regression",
+    "label_projections": "spectra.alignment",
     "lambda_min": "spectra",
-    "limit_gram": "limit",
-    "limit_profile": "limit",
-    "load": "loading",
-    "loss_gradient": "gradient",
-    "plan": "planning",
-    "predict": "predictions",
+    "limit_gram": "matrices.limit",
+    "limit_profile": "matrices.limit",
+    "load": "results.loading",
+    "loss_gradient": "model.gradient",
+    "plan": "matrices.planning",
+    "predict": "theory.predictions",
     "spectrum": "spectra",
-    "sweep": "sweeps",
-    "train": "training",
-    "verify": "verification",
+    "sweep": "training.sweeps",
+    "train": "training.train",
+    "verify": "theory.verification",
 }
 
 __all__ = [

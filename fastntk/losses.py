@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastntk import checks
+from fastntk.base import checks
 
 __all__ = ["LOSSES", "Huber", "Logistic", "Loss", "Squared", "explosion", "resolve"]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from fastntk import checks
+from fastntk.base import checks
 
 __all__ = ["OPTIMIZERS", "GradientDescent", "HeavyBall", "Nesterov", "Optimizer", "resolve"]
 

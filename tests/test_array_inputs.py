@@ -7,7 +7,9 @@ import pytest
 import scipy.sparse
 
 import fastntk
-from fastntk import checks, device_arrays, jit_cuda
+from fastntk.base import checks
+from fastntk.compilation import jit_cuda
+from fastntk.device import arrays as device_arrays
 
 
 class OnlyDLPack:

@@ -5,8 +5,8 @@ import pytest
 
 import fastntk
 from fastntk import TwoLayerReLU, reference
-from fastntk.batches import Batches
 from fastntk.engines import ENGINES
+from fastntk.training.batches import Batches
 
 
 @pytest.mark.parametrize(("n", "size"), [(1, 1), (7, 3), (64, 1), (65, 64), (6, 2)])

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastntk import checks
-from fastntk.errors import DivergenceError, MemoryLimitError, ToleranceError
-from fastntk.memory import aligned_zeros, require_memory
+from fastntk.base import checks
+from fastntk.base.errors import DivergenceError, MemoryLimitError, ToleranceError
+from fastntk.base.memory import aligned_zeros, require_memory
 
 
 @pytest.mark.parametrize(

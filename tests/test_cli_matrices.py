@@ -131,7 +131,7 @@ def test_eigenvalues_that_do_not_fit_are_left_out_and_said_so(tmp_path, points, 
         if "lambda" in what:
             raise fastntk.MemoryLimitError(f"{what} needs more")
 
-    monkeypatch.setattr("fastntk.memory.require_memory", no_memory)
+    monkeypatch.setattr("fastntk.base.memory.require_memory", no_memory)
     assert "is not computed: lambda_0 = lambda_min of a 12 x 12 matrix needs more" in ok(*command)
     assert "needs more" in fails(*command, "--spectrum", tmp_path / "s.png")
 
@@ -195,19 +195,19 @@ def test_an_existing_npy_file_is_replaced_only_by_a_whole_one(tmp_path, points, 
     out = tmp_path / "H.npy"
     out.write_text("old")
     command = ("limit", "--data", tmp_path / "X.npy", "--out", out)
-    fill = fastntk.limit.LimitGram.fill
+    fill = fastntk.matrices.limit.LimitGram.fill
 
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fastntk.limit.LimitGram, "fill", interrupted)
+    monkeypatch.setattr(fastntk.matrices.limit.LimitGram, "fill", interrupted)
     line = fails(*command, status=130)
     assert (
         line == f"interrupted: what is finished is kept in {out}.partial; the same command goes on from there"
     )
     assert out.read_text() == "old"
     assert fails(*command[:3], status=130) == "interrupted: nothing was written"
-    monkeypatch.setattr(fastntk.limit.LimitGram, "fill", fill)
+    monkeypatch.setattr(fastntk.matrices.limit.LimitGram, "fill", fill)
     np.save(tmp_path / "X.npy", 2 * points)
     assert "holds the beginning of another matrix" in fails(*command)
     np.save(tmp_path / "X.npy", points)

@@ -10,8 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 import fastntk
-from fastntk import device_arrays, jit_cuda
 from fastntk.cli import main
+from fastntk.compilation import jit_cuda
+from fastntk.device import arrays as device_arrays
 
 STATUS = SimpleNamespace(
     CUDA_SUCCESS=SimpleNamespace(name="CUDA_SUCCESS"),

@@ -7,13 +7,14 @@ import pytest
 from click.testing import CliRunner
 
 import fastntk
-from fastntk import TwoLayerReLU, memory, reference
-from fastntk.backends import kernel_threads
+from fastntk import TwoLayerReLU, reference
+from fastntk.base import memory
 from fastntk.cli import main
-from fastntk.diagnostic_plots import draw_diagnostics
+from fastntk.compilation.threads import kernel_threads
 from fastntk.engines import ENGINES
-from fastntk.pattern_history import PatternHistory
+from fastntk.plots.diagnostics import draw_diagnostics
 from fastntk.results.diagnostics import LEVELS
+from fastntk.training.pattern_history import PatternHistory
 
 SIZES = (1, 2, 63, 64, 65, 129)
 

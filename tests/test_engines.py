@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk import PackedMasks, memory, reference
-from fastntk.backends import kernel_threads
+from fastntk import PackedMasks, reference
+from fastntk.base import memory
+from fastntk.compilation.threads import kernel_threads
 from fastntk.engines import ENGINES, Motion, choice, choose
-from fastntk.network import TwoLayerReLU
+from fastntk.model.network import TwoLayerReLU
 
 SIZES = (1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129)
 DTYPES = (np.float32, np.float64)

@@ -8,9 +8,9 @@ from hypothesis.extra import numpy as hnp
 
 import fastntk
 from fastntk import PackedMasks, reference
+from fastntk.base.memory import aligned_zeros
 from fastntk.kernels.cpu.dual_step import tile_coefficients
 from fastntk.kernels.cpu.flips import record_flips
-from fastntk.memory import aligned_zeros
 
 SIZES = (1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129)
 

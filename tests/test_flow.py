@@ -5,9 +5,10 @@ import pytest
 import scipy.linalg
 
 import fastntk
-from fastntk import TwoLayerReLU, flow, reference
+from fastntk import TwoLayerReLU, reference
 from fastntk.engines import ENGINES, Motion
 from fastntk.losses import LOSSES, Squared
+from fastntk.training import flow
 
 LAYERS = ("first", "second", "both")
 

@@ -7,8 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 import fastntk
-from fastntk import TwoLayerReLU, flow, plotting
+from fastntk import TwoLayerReLU
 from fastntk.cli import main
+from fastntk.plots import runs as plotting
+from fastntk.training import flow
 
 
 def test_it_is_saved_drawn_and_written(problem, tmp_path):

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastntk
-from fastntk import memory, reference
+from fastntk import reference
+from fastntk.base import memory
 
 SIZES = (1, 2, 7, 9, 16, 17, 31, 33, 64, 65, 129)
 DTYPES = (np.float32, np.float64)

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk import gram_passes, reference
-from fastntk.backends import kernel_threads
-from fastntk.gram_matrix import gram_source
+from fastntk import reference
+from fastntk.compilation.threads import kernel_threads
 from fastntk.kernels.cpu.gram_sums import PART, ROWS
+from fastntk.matrices import passes as gram_passes
+from fastntk.matrices.finite import gram_source
 
 # Small integers repeat rows, and rows of zeros are among them.
 pytestmark = pytest.mark.filterwarnings("ignore::fastntk.SingularGramWarning")

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 import fastntk
-from fastntk.gram_confidence import clopper_pearson
+from fastntk.matrices.intervals import clopper_pearson
 
 
 @pytest.mark.parametrize("m", [1, 2, 65, 1000])

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk import gram_blocks, gram_passes, reference
-from fastntk.gram_matrix import gram_source
-from fastntk.gram_neurons import DrawnNeurons
+from fastntk import reference
+from fastntk.matrices import blocks as gram_blocks
+from fastntk.matrices import passes as gram_passes
+from fastntk.matrices.finite import gram_source
+from fastntk.matrices.neurons import DrawnNeurons
 
 # Small integers repeat rows, and rows of zeros are among them.
 pytestmark = pytest.mark.filterwarnings("ignore::fastntk.SingularGramWarning")

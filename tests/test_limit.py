@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import fastntk
 from fastntk import reference
 from fastntk.kernels.cpu import angles
-from fastntk.limit import limit_source
+from fastntk.matrices.limit import limit_source
 from fastntk.spectra import lambda_max
 
 LAYERS = ("first", "second", "both")
@@ -409,7 +409,7 @@ def test_bad_arguments(arguments: dict, error: type[Exception], message: str) ->
 
 
 def test_result_larger_than_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastntk.memory.available_bytes", lambda: 1000)
+    monkeypatch.setattr("fastntk.base.memory.available_bytes", lambda: 1000)
     with pytest.raises(fastntk.MemoryLimitError, match="20 x 20"):
         fastntk.limit_gram(points(20, 2))
 

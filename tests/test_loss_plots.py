@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk.loss_plots import contraction, plot_losses
 from fastntk.optimizers import OPTIMIZERS
+from fastntk.plots.losses import contraction, plot_losses
 from fastntk.results import Run
 
 

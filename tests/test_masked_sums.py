@@ -5,7 +5,7 @@ import pytest
 
 from fastntk import PackedMasks, reference
 from fastntk.kernels.cpu.masked_sums import NEURON_BLOCK, masked_sums
-from fastntk.layout import column_tiles, padded_vector, table_scratch
+from fastntk.kernels.scratch import column_tiles, padded_vector, table_scratch
 
 SIZES = (1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129)
 DTYPES = (np.float32, np.float64)

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastntk
-from fastntk import PackedMasks, memory, reference
-from fastntk.masks import forward_pass
+from fastntk import PackedMasks, reference
+from fastntk.base import memory
+from fastntk.model.patterns import forward_pass
 
 SIZES = (1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129)
 DTYPES = (np.float32, np.float64)

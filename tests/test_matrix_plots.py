@@ -4,7 +4,7 @@ import numpy as np
 import psutil
 import pytest
 
-from fastntk.matrix_plots import block_averages, draw_heatmap, draw_spectrum, plot_heatmap, plot_spectrum
+from fastntk.plots.matrices import block_averages, draw_heatmap, draw_spectrum, plot_heatmap, plot_spectrum
 
 
 def texts(axes):
@@ -38,7 +38,7 @@ def test_any_spectrum_can_be_drawn(tmp_path, values):
 
 @pytest.mark.parametrize("most", [1, 3, 7, 1000])
 def test_block_averages(rng, most, monkeypatch):
-    monkeypatch.setattr("fastntk.matrix_plots._STRIP", 40)
+    monkeypatch.setattr("fastntk.plots.matrices._STRIP", 40)
     H = rng.standard_normal((20, 13))
     cells, (tall, wide) = block_averages(H, most)
     assert max(cells.shape) <= most
@@ -92,7 +92,7 @@ def test_bad_input_is_refused_and_nothing_written(tmp_path):
 
 
 def test_looking_at_a_mapped_file_does_not_keep_it_in_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("fastntk.matrix_plots._STRIP", 10**6)
+    monkeypatch.setattr("fastntk.plots.matrices._STRIP", 10**6)
     np.save(tmp_path / "H.npy", np.ones((5000, 5000), "f4"))
     mapped = np.load(tmp_path / "H.npy", mmap_mode="r")
     before = psutil.Process().memory_info().rss

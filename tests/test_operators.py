@@ -8,8 +8,8 @@ import pytest
 from scipy.sparse.linalg import LinearOperator, aslinearoperator, cg
 
 import fastntk
-from fastntk import operators
-from fastntk.backends import _blas_libraries
+from fastntk.compilation.threads import _blas_libraries
+from fastntk.matrices import operators
 
 
 def points(rng, n, d=7):

@@ -5,7 +5,7 @@ import pytest
 
 import fastntk
 from fastntk import TwoLayerReLU, optimizers, reference
-from fastntk.backends import kernel_threads
+from fastntk.compilation.threads import kernel_threads
 from fastntk.engines import ENGINES, Motion, coefficients
 from fastntk.optimizers import GradientDescent, HeavyBall, Nesterov
 

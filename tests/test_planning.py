@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk import calibration, planning
-from fastntk.calibration import Matrix, Rates
-from fastntk.limit import limit_source
-from fastntk.tiled import compute
-from fastntk.tiled.blocks import Blocks
+from fastntk.matrices import calibration, planning
+from fastntk.matrices.calibration import Matrix, Rates
+from fastntk.matrices.limit import limit_source
+from fastntk.matrices.tiled import compute
+from fastntk.matrices.tiled.blocks import Blocks
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from fastntk import Sweep
-from fastntk.plotting import PANELS, draw_runs, plot_runs
+from fastntk.plots.runs import PANELS, draw_runs, plot_runs
 from fastntk.results import Run
 
 
@@ -129,7 +129,7 @@ def test_drawing_leaves_matplotlib_as_it_was(tmp_path):
         "def state():\n"  # reading the key "backend" would itself load pyplot
         "    return {k: matplotlib.rcParams[k] for k in matplotlib.rcParams if k != 'backend'}\n"
         "before = state()\n"
-        "from fastntk.plotting import plot_runs\n"
+        "from fastntk.plots.runs import plot_runs\n"
         "from fastntk.results import Run\n"
         "run = Run(steps=[0, 1], loss=[2.0, 1.0], provenance={'width': 8, 'seed': 0, 'lr': 0.1})\n"
         f"plot_runs([run], {str(tmp_path / 'figure.png')!r}, dpi=40)\n"

@@ -9,9 +9,9 @@ from click.testing import CliRunner
 import fastntk
 from fastntk import reference
 from fastntk.cli import main
-from fastntk.loss_plots import contraction
 from fastntk.optimizers import Nesterov
-from fastntk.rates import _linear_losses, best_tunings
+from fastntk.plots.losses import contraction
+from fastntk.theory.rates import _linear_losses, best_tunings
 
 METHODS = ["gradient descent", "heavy ball", "Nesterov"]
 

@@ -8,7 +8,7 @@ import pytest
 from scipy.sparse.linalg import aslinearoperator
 
 import fastntk
-from fastntk import operators
+from fastntk.matrices import operators
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk import storage
+from fastntk.base import storage
 from fastntk.results import SERIES, Run, archive, provenance
 
 
@@ -201,7 +201,7 @@ def test_a_folder_that_cannot_be_made_is_named_and_leaves_no_trace(tmp_path):
 def test_unfinished_files_of_dead_processes_are_removed(tmp_path):
     script = (
         "import os, signal, sys\n"
-        "from fastntk.storage import atomic_write\n"
+        "from fastntk.base.storage import atomic_write\n"
         "with atomic_write(sys.argv[1]) as file:\n"
         "    file.write(b'half'); file.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
     )

@@ -8,7 +8,7 @@ import pytest
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 import fastntk
-from fastntk import operators
+from fastntk.matrices import operators
 from fastntk.spectra import conditioning, implicit, pairs
 
 ENDS = ("smallest", "largest", "both")

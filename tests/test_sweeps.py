@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk import training
-from fastntk.progress import SweepBar
-from fastntk.resume import run_file
-from fastntk.storage import atomic_write
+from fastntk.base.progress import SweepBar
+from fastntk.base.storage import atomic_write
+from fastntk.training import train as training
+from fastntk.training.resume import run_file
 
 X, Y = fastntk.datasets.sphere(12, 6, seed=3)
 
@@ -201,7 +201,7 @@ def test_a_killed_sweep_resumes_with_the_same_numbers(tmp_path, how):
 def test_a_half_written_file_of_a_killed_process_is_cleared_away(tmp_path):
     script = (
         "import os, signal, sys\n"
-        "from fastntk.storage import atomic_write\n"
+        "from fastntk.base.storage import atomic_write\n"
         "with atomic_write(sys.argv[1]) as file:\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )

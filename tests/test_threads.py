@@ -11,7 +11,7 @@ import threadpoolctl
 
 import fastntk
 from fastntk import reference
-from fastntk.backends import kernel_threads
+from fastntk.compilation.threads import kernel_threads
 from fastntk.engines import ENGINES
 
 

@@ -13,13 +13,13 @@ import psutil
 import pytest
 import zarr
 
-from fastntk.errors import MemoryLimitError
+from fastntk.base.errors import MemoryLimitError
 from fastntk.kernels.cpu.limit import EDGES
-from fastntk.limit import limit_source
-from fastntk.tiled import compute, files, targets
-from fastntk.tiled.blocks import UNIT, cut
-from fastntk.tiled.journal import Journal
-from fastntk.tiled.whole import fill_target, target_of
+from fastntk.matrices.limit import limit_source
+from fastntk.matrices.tiled import compute, files, targets
+from fastntk.matrices.tiled.blocks import UNIT, cut
+from fastntk.matrices.tiled.journal import Journal
+from fastntk.matrices.tiled.whole import fill_target, target_of
 
 N, SIDE = 50, 16
 BLOCKS = 10  # on and below the diagonal of 4 x 4
@@ -37,7 +37,7 @@ def cross(rng):
 
 def test_a_narrow_matrix_needs_no_more_memory_than_it_has_entries(rng, tmp_path, monkeypatch):
     narrow = limit_source(rng.integers(-3, 4, (N, 7)), rng.integers(-3, 4, (2, 7)))
-    monkeypatch.setattr("fastntk.memory.available_bytes", lambda: 3 * 8 * N * 2)
+    monkeypatch.setattr("fastntk.base.memory.available_bytes", lambda: 3 * 8 * N * 2)
     assert np.array_equal(compute(narrow, tmp_path / "K.npy"), compute(narrow))
 
 
@@ -357,7 +357,7 @@ def test_two_writers_cannot_meet(tmp_path, source, kind):
 
 def test_a_lock_ends_with_its_process(tmp_path, source):
     script = (
-        "import sys, time\nfrom pathlib import Path\nfrom fastntk.tiled.journal import Journal\n"
+        "import sys, time\nfrom pathlib import Path\nfrom fastntk.matrices.tiled.journal import Journal\n"
         "journal = Journal(Path(sys.argv[1]), 'K')\nprint('locked', flush=True)\ntime.sleep(100)\n"
     )
     path = tmp_path / "K.npy.journal"
@@ -435,7 +435,7 @@ def test_a_disk_that_is_really_full(tmp_path, source):
     """A file-size limit: the space cannot be reserved, and a mapped file would be a signal."""
     script = (
         "import resource, signal, sys\nimport numpy as np\nfrom fastntk.limit import limit_source\n"
-        "from fastntk.tiled import compute\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "from fastntk.matrices.tiled import compute\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "source = limit_source(np.eye(200))\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "try:\n    compute(source, sys.argv[1])\n"
@@ -497,7 +497,7 @@ def test_a_missing_library_is_named(tmp_path, source, monkeypatch, suffix, modul
 
 
 def test_too_little_memory_names_the_way_out(source, monkeypatch):
-    monkeypatch.setattr("fastntk.memory.available_bytes", lambda: 1000)
+    monkeypatch.setattr("fastntk.base.memory.available_bytes", lambda: 1000)
     with pytest.raises(MemoryLimitError, match=r"50 x 50 Gram matrix needs .* out= a file name"):
         compute(source)
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk import TwoLayerReLU, memory, reference
+from fastntk import TwoLayerReLU, reference
+from fastntk.base import memory
 from fastntk.engines import ENGINES
 
 SERIES = ("loss", "flips", "drift", "gram_change", "gram_limit_distance", "lambda_min")

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 import fastntk
 from fastntk import reference
 from fastntk.cli import main
-from fastntk.network import TwoLayerReLU
+from fastntk.model.network import TwoLayerReLU
 
 DATA = fastntk.datasets.sphere(10, 10, seed=3)
 SMALL = {"widths": [64, 2000], "seeds": [0, 1], "draws": 3, "steps": 12}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from fastntk.storage import ensure_parent
+from fastntk.base.storage import ensure_parent
 
 __all__ = ["data"]
 

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
-from fastntk.errors import DeviceError
+from fastntk.base.errors import DeviceError
 
 __all__ = ["CommandLine", "Diverged", "Interrupted"]
 

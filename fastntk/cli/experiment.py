@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastntk.base.storage import ensure_folder
 from fastntk.cli.errors import Diverged, Interrupted
 from fastntk.cli.options import (
     IntList,
@@ -25,7 +26,6 @@ from fastntk.cli.options import (
     training_options,
 )
 from fastntk.cli.output import print_summary, write_provenance
-from fastntk.storage import ensure_folder
 
 if TYPE_CHECKING:
     from fastntk.results import Sweep
@@ -123,8 +123,8 @@ def _write(result: Sweep, out: Path, data: Path | None, command: str, figure: bo
 
 def _run(data: Path | None, out: Path, progress: bool, settings: dict[str, Any]) -> Sweep:
     """Check everything that can be checked before the work, then run the sweep in ``out/runs``."""
-    from fastntk import checks
-    from fastntk.sweeps import sweep as run_sweep
+    from fastntk.base import checks
+    from fastntk.training.sweeps import sweep as run_sweep
 
     checks.positive(settings["lr"], "--lr")
     check_threads(settings["threads"])
@@ -136,7 +136,7 @@ def _run(data: Path | None, out: Path, progress: bool, settings: dict[str, Any])
 @contextmanager
 def _kept_in(out: Path, settings: dict[str, Any]) -> Iterator[None]:
     """Say in one line what is kept when the command does not end."""
-    from fastntk.errors import DivergenceError, ToleranceError
+    from fastntk.base.errors import DivergenceError, ToleranceError
 
     try:
         yield

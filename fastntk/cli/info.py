@@ -16,7 +16,8 @@ _VECTOR_FEATURES = ("avx2", "fma", "avx512f", "avx512bw", "avx512vpopcntdq", "ne
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
 def info(n: int, d: int, width: int, dtype: str) -> None:
     """Print what decides speed here, and the engine that engine="auto" takes for n, d and width."""
-    from fastntk import device_arrays, engines
+    from fastntk import engines
+    from fastntk.device import arrays as device_arrays
     from fastntk.results import provenance
 
     # The engines import every kernel module, so the libraries below are loaded when they are asked.
@@ -49,7 +50,7 @@ def _compiler() -> tuple[str, str]:
     from numba.core.registry import cpu_target
 
     import fastntk
-    from fastntk.jit import threading_layer
+    from fastntk.compilation.jit import threading_layer
 
     point = np.eye(1)
     fastntk.coactivation_counts(fastntk.activation_masks(point, point))  # the first parallel kernel decides

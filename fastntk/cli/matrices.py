@@ -80,7 +80,7 @@ def limit(depth: int, scale: float, threads: int | None, progress: bool, **setti
     same command goes on where it stopped.
     """
     import fastntk
-    from fastntk import checks
+    from fastntk.base import checks
 
     use_threads(threads)
     checks.positive(scale, "--scale")

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastntk.base.storage import ensure_parent
 from fastntk.cli.errors import Interrupted
 from fastntk.cli.options import load_data
 from fastntk.cli.output import check_matrix_path, eigenvalue_text, write_matrix
-from fastntk.storage import ensure_parent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,7 +84,7 @@ def load_samples(data: Path | None) -> NDArray[Any]:
         return load_data(data)[0]
     import numpy as np
 
-    from fastntk import checks
+    from fastntk.base import checks
 
     try:
         with open(data, "rb") as file:
@@ -105,7 +105,7 @@ class Outputs:
     @classmethod
     def checked(cls, settings: dict[str, Any]) -> Outputs:
         """Check that each file can be written."""
-        from fastntk.plotting import figure_suffix
+        from fastntk.plots.runs import figure_suffix
 
         out, *figures = (settings[name] for name in ("out", "spectrum", "heatmap"))
         for name, path in zip(("--spectrum", "--heatmap"), figures, strict=True):
@@ -147,7 +147,7 @@ def write_outputs(H: Any, outputs: Outputs, name: str) -> None:
         if outputs.out is not None and outputs.target is None:
             write_matrix(outputs.out, H)
         if outputs.heatmap is not None:
-            from fastntk.matrix_plots import plot_heatmap
+            from fastntk.plots.matrices import plot_heatmap
 
             plot_heatmap(H, outputs.heatmap)
         n = H.shape[0]
@@ -160,7 +160,7 @@ def write_outputs(H: Any, outputs: Outputs, name: str) -> None:
 def _eigenvalues(H: NDArray[np.floating[Any]], spectrum: Path | None, name: str) -> str:
     """The smallest eigenvalue in words; draws all of them if they are asked for."""
     import fastntk
-    from fastntk.memory import require_memory
+    from fastntk.base.memory import require_memory
 
     try:
         require_memory(2 * 8 * H.size, f"{name} of a {len(H)} x {len(H)} matrix")
@@ -171,20 +171,20 @@ def _eigenvalues(H: NDArray[np.floating[Any]], spectrum: Path | None, name: str)
     if spectrum is not None:
         import scipy.linalg
 
-        from fastntk.matrix_plots import plot_spectrum
+        from fastntk.plots.matrices import plot_spectrum
 
         plot_spectrum(scipy.linalg.eigvalsh(H.astype("float64"), overwrite_a=True), spectrum)
     return eigenvalue_text(name, fastntk.lambda_min(H))
 
 
 def _stored(path: Path, opened: ExitStack) -> Any:
-    """The matrix in a file that `fastntk.tiled.compute` wrote."""
+    """The matrix in a file that `fastntk.matrices.tiled.compute` wrote."""
     if path.suffix.lower() == ".zarr":
         import zarr
 
         return zarr.open_array(path, mode="r")
     from importlib import import_module
 
-    from fastntk.tiled.files import DATASET
+    from fastntk.matrices.tiled.files import DATASET
 
     return opened.enter_context(import_module("h5py").File(path, "r"))[DATASET]

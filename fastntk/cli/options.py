@@ -194,7 +194,7 @@ def network_options(command: Command) -> Command:
 
 def resolve_methods(settings: dict[str, Any]) -> None:
     """Put the loss and the optimizer that ``--huber-delta`` and ``--momentum`` describe in place of their names."""
-    from fastntk import checks
+    from fastntk.base import checks
 
     checks.positive(settings["kappa"], "--kappa")
     momentum, delta = settings.pop("momentum"), settings.pop("huber_delta")

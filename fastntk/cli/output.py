@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastntk.storage import atomic_write, ensure_parent
+from fastntk.base.storage import atomic_write, ensure_parent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

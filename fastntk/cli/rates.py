@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from fastntk.base.storage import ensure_parent
 from fastntk.cli.errors import Diverged, Interrupted
 from fastntk.cli.options import (
     check_threads,
@@ -17,7 +18,6 @@ from fastntk.cli.options import (
     threads_option,
 )
 from fastntk.cli.output import table_text
-from fastntk.storage import ensure_parent
 
 __all__ = ["rates"]
 
@@ -54,7 +54,7 @@ def rates(data: Path | None, out: Path, csv: Path | None, **settings: Any) -> No
     Packard, arXiv 1408.3595), that of the linearised network, and the measured one.
     """
     import fastntk
-    from fastntk.plotting import figure_suffix
+    from fastntk.plots.runs import figure_suffix
 
     check_threads(settings["threads"])
     figure_suffix(out, "--out")

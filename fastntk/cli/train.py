@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from fastntk.base.storage import ensure_folder, ensure_parent
 from fastntk.cli.errors import Diverged, Interrupted
 from fastntk.cli.options import (
     IntList,
@@ -21,7 +22,6 @@ from fastntk.cli.options import (
     training_options,
 )
 from fastntk.cli.output import print_summary
-from fastntk.storage import ensure_folder, ensure_parent
 
 __all__ = ["train"]
 
@@ -75,10 +75,10 @@ def train(
     **settings: Any,
 ) -> None:
     """Train one two-layer ReLU network by gradient descent or flow and print where it ended."""
-    from fastntk import checks
-    from fastntk.errors import DivergenceError, ToleranceError
+    from fastntk.base import checks
+    from fastntk.base.errors import DivergenceError, ToleranceError
     from fastntk.results import Sweep
-    from fastntk.training import train as run_training
+    from fastntk.training.train import train as run_training
 
     checks.positive(settings["lr"], "--lr")
     resolve_methods(settings)
@@ -105,7 +105,7 @@ def train(
     if csv is not None:
         run.to_csv(csv)
     if prediction is not None:
-        from fastntk.predictions import predict
+        from fastntk.theory.predictions import predict
 
         names = ("width", "steps", "lr", "seed", "every", "dtype", "kappa", "paired")
         shared = {name: settings[name] for name in names}
@@ -120,8 +120,8 @@ def train(
 
 def _check_prediction(path: Path, settings: dict[str, Any]) -> None:
     """Refuse, before the work, a figure of another kind and a run that is not what is predicted."""
-    from fastntk.plotting import figure_suffix
-    from fastntk.predictions import PREDICTED
+    from fastntk.plots.runs import figure_suffix
+    from fastntk.theory.predictions import PREDICTED
 
     figure_suffix(path, "--prediction")
     for name, expected in PREDICTED.items():

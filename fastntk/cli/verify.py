@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
+from fastntk.base.storage import ensure_folder
 from fastntk.cli.errors import Interrupted
 from fastntk.cli.options import IntList, engine_option, progress_option, threads_option, use_threads
-from fastntk.storage import ensure_folder
 
 __all__ = ["verify"]
 

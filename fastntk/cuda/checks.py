@@ -1,11 +1,11 @@
-"""Argument checks for arrays on a GPU: the same rules and words as `fastntk.checks`."""
+"""Argument checks for arrays on a GPU: the same rules and words as `fastntk.base.checks`."""
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastntk.device_arrays import empty, upload, view
+from fastntk.device.arrays import empty, upload, view
 from fastntk.kernels.cuda.conversion import convert
 
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from fastntk.device_arrays import empty
+from fastntk.base.packing import TILE, padded_width, tiles_of
+from fastntk.device.arrays import empty
 from fastntk.kernels.cuda.activation import activation
 from fastntk.kernels.cuda.forward import NEURONS, forward
 from fastntk.kernels.cuda.plans import Products
 from fastntk.kernels.cuda.reductions import column_sums
 from fastntk.kernels.cuda.views import columns
-from fastntk.packing import TILE, padded_width, tiles_of
 
 _BLOCK_BYTES = 2**28  # of pre-activations: far more than a device needs to be busy
 

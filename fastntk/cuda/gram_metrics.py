@@ -1,4 +1,4 @@
-"""`fastntk.gram_metrics` on a GPU: H(k) of many steps is kept there, and looked at together.
+"""`fastntk.training.gram_metrics` on a GPU: H(k) of many steps is kept there, and looked at together.
 
 Memory: up to `MOST` matrices of 8 n^2 bytes and as many small subspaces, in at most half of what is free.
 """
@@ -7,20 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from fastntk import device_arrays
 from fastntk.cuda.spectra.dense import shifted, sizes
 from fastntk.cuda.spectra.subspace import Subspace
 from fastntk.cuda.spectra.tracking import SmallestEigenvalues, SpectralNorms
-from fastntk.device_arrays import empty, guard, require_memory, upload
+from fastntk.device import arrays as device_arrays
+from fastntk.device.arrays import empty, guard, require_memory, upload
 from fastntk.spectra import lambda_max, lambda_min
 from fastntk.spectra.tracking import SMALL
-from fastntk.tangent import TangentKernel
+from fastntk.training.tangent import TangentKernel
 
 MOST = 64  # matrices kept
 
 
 class GramMetrics:
-    """As `fastntk.gram_metrics.GramMetrics`; `take` and `read` do at different times what a call does at once."""
+    """As the host's `GramMetrics`; `take` and `read` do at different times what a call does at once."""
 
     def __init__(self, kernel: TangentKernel, n: int, metrics: tuple[str, ...]) -> None:
         self._kernel, self._n, self._metrics = kernel, n, metrics

@@ -1,4 +1,4 @@
-"""The linearised network on a GPU: `fastntk.linearised` with its sums, moves and comparisons there.
+"""The linearised network on a GPU: `fastntk.theory.linearised` with its sums, moves and comparisons there.
 
 A move is one step of the dual engine from the start, so its kernel does the work; a block of neurons at a time, whose
 pre-activations are computed once and moved by all coefficients.
@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from fastntk.base.errors import SingularGramWarning
+from fastntk.base.packing import TILE, byte_rows, padded_width, tiles_of
 from fastntk.cuda.forward import Forward
 from fastntk.cuda.operations import sample_products
 from fastntk.cuda.rows import in_precision
-from fastntk.device_arrays import empty, guard, on_host, require_memory, upload, zeros
-from fastntk.device_masks import DevicePackedMasks
+from fastntk.device.arrays import empty, guard, on_host, require_memory, upload, zeros
+from fastntk.device.masks import DevicePackedMasks
 from fastntk.engines.interface import MAX_RANGES
-from fastntk.errors import SingularGramWarning
-from fastntk.gram_matrix import gram
 from fastntk.kernels.cuda.activation import activation
 from fastntk.kernels.cuda.conversion import zero
 from fastntk.kernels.cuda.dual_step import dual_step
@@ -25,14 +25,14 @@ from fastntk.kernels.cuda.flips import flip_count
 from fastntk.kernels.cuda.forward import NEURONS
 from fastntk.kernels.cuda.plans import MaskedSums, Products
 from fastntk.kernels.cuda.reductions import column_sums, largest_root
-from fastntk.network import TwoLayerReLU
-from fastntk.packing import TILE, byte_rows, padded_width, tiles_of
+from fastntk.matrices.finite import gram
+from fastntk.model.network import TwoLayerReLU
 
 _BLOCK_BYTES = 2**30  # of pre-activations and their change
 
 
 class Linearised:
-    """As `fastntk.linearised.Linearised`; takes and gives arrays of the host."""
+    """As `fastntk.theory.linearised.Linearised`; takes and gives arrays of the host."""
 
     def __init__(self, X: np.ndarray, net: TwoLayerReLU) -> None:
         self._X, self._net = X, net
@@ -54,7 +54,7 @@ class Linearised:
         return np.asarray(on_host(H))
 
     def moved(self, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """See `fastntk.linearised.Linearised.moved`."""
+        """See `fastntk.theory.linearised.Linearised.moved`."""
         (n, m), net = self._masks.shape, self._net
         block = _neurons_of_block(n, m, net.W.dtype)
         padded = np.zeros((len(coefficients), TILE * tiles_of(n)), dtype=net.W.dtype)

@@ -1,13 +1,14 @@
 """What the public functions do with arrays on a GPU: check, allocate there, launch, give arrays of that library back.
 
-`fastntk.device_arrays.on_gpu` calls these by name; names and arguments are those of the public functions.
+`fastntk.device.arrays.on_gpu` calls these by name; names and arguments are those of the public functions.
 """
 
 from typing import Any
 
 import numpy as np
 
-import fastntk.checks
+import fastntk.base.checks
+from fastntk.base.packing import TILE, tiles_of
 from fastntk.cuda import checks
 from fastntk.cuda.forward import Forward
 from fastntk.cuda.matrices import patterns
@@ -16,13 +17,12 @@ from fastntk.cuda.matrices.intervals import gram_interval
 from fastntk.cuda.matrices.limit import limit_gram, limit_profile
 from fastntk.cuda.matrices.operators import finite_operator, limit_operator
 from fastntk.cuda.matrices.patterns import empty_bits, packed, pattern, to_dense
-from fastntk.device_arrays import empty, give_back, library_of, upload, view
-from fastntk.device_masks import DevicePackedMasks
+from fastntk.device.arrays import empty, give_back, library_of, upload, view
+from fastntk.device.masks import DevicePackedMasks
 from fastntk.kernels.cuda.conversion import copy
 from fastntk.kernels.cuda.losses import KINDS, loss_terms
 from fastntk.kernels.cuda.plans import MaskedSums
 from fastntk.kernels.cuda.transposed import scaled_transpose
-from fastntk.packing import TILE, tiles_of
 
 __all__ = [
     "activation_masks",
@@ -48,7 +48,7 @@ def _network(X: Any, W: Any, a: Any = None) -> tuple[Any, Any, Any]:
     """Checked samples and weights, all in the precision of W."""
     weights = checks.matrix(W, "W")
     samples = checks.matrix(X, "X", weights.dtype)
-    fastntk.checks.same_columns(samples, "X", weights, "W")
+    fastntk.base.checks.same_columns(samples, "X", weights, "W")
     signs = None if a is None else checks.vector(a, "a", len(weights), "W", weights.dtype)
     return samples, weights, signs
 

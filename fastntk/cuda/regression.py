@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from fastntk.cuda.spectra.dense import images_of, symmetric_matrix
-from fastntk.device_arrays import empty, give_back, guard, library_of, upload
+from fastntk.device.arrays import empty, give_back, guard, library_of, upload
 from fastntk.kernels.cuda.symmetric import diagonal
-from fastntk.preconditioning import Product
+from fastntk.spectra.preconditioning import Product
 
 
 def products(H: Any) -> tuple[Product, int, np.ndarray]:

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from fastntk import rows
-from fastntk.device_arrays import empty, upload, zeros
+from fastntk.device.arrays import empty, upload, zeros
 from fastntk.kernels.cuda.conversion import convert
 from fastntk.kernels.cuda.plans import Products
 from fastntk.kernels.cuda.rows import row_lengths
+from fastntk.matrices import rows
 
 
 def in_precision(samples: Any, dtype: np.dtype) -> Any:
@@ -22,7 +22,7 @@ def in_precision(samples: Any, dtype: np.dtype) -> Any:
 
 
 def measure(samples: Any, name: str) -> rows.Lengths:
-    """As `fastntk.rows.measure`: n numbers of each kind come to the host."""
+    """As `fastntk.matrices.rows.measure`: n numbers of each kind come to the host."""
     n, d = samples.shape
     squares, lengths, projections = empty(n, np.float64), empty(n, np.float64), empty((n, 1), np.float64)
     row_lengths(samples, squares, lengths)

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-import fastntk.tangent
+import fastntk.training.tangent
 from fastntk.cuda.operations import sample_products
 from fastntk.cuda.rows import in_precision
-from fastntk.device_arrays import empty, guard, require_memory, upload, zeros
-from fastntk.device_masks import DevicePackedMasks
+from fastntk.device.arrays import empty, guard, require_memory, upload, zeros
+from fastntk.device.masks import DevicePackedMasks
 from fastntk.kernels.cuda.coactivation import gram_from_counts
 from fastntk.kernels.cuda.conversion import zero
 from fastntk.kernels.cuda.gram_sums import (
@@ -20,10 +20,10 @@ from fastntk.kernels.cuda.gram_sums import (
     weigh,
 )
 from fastntk.kernels.cuda.plans import Counting, Products
-from fastntk.network import TwoLayerReLU
+from fastntk.model.network import TwoLayerReLU
 
 
-class TangentKernel(fastntk.tangent.TangentKernel):
+class TangentKernel(fastntk.training.tangent.TangentKernel):
     """As its base, from the state of an engine on the GPU, with matrices there.
 
     Scratch is allocated when first wanted, and kept: a step allocates nothing.

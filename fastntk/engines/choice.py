@@ -14,11 +14,12 @@ import importlib
 import numpy as np
 import numpy.typing as npt
 
-from fastntk import checks, device_arrays
+from fastntk.base import checks
+from fastntk.base.memory import available_bytes
+from fastntk.device import arrays as device_arrays
 from fastntk.engines.dual import DualEngine
 from fastntk.engines.interface import PLAIN, Engine, Motion
 from fastntk.engines.primal import PrimalEngine
-from fastntk.memory import available_bytes
 
 CHOICES = ("auto", "dual", "primal", "cuda")
 

@@ -12,11 +12,11 @@ changes at flips and then coasts: ``p <- beta p``, ``o <- o + b p``.  What stays
 
 import numpy as np
 
+from fastntk.base.memory import aligned_zeros
+from fastntk.base.packing import PackedMasks
 from fastntk.kernels.cpu.dual_step import tile_coefficients
 from fastntk.kernels.cpu.flips import record_flips
-from fastntk.memory import aligned_zeros
 from fastntk.optimizers import Optimizer
-from fastntk.packing import PackedMasks
 
 _SMALLEST = 1e-12  # power of beta at which the stored velocities are scaled anew
 

@@ -8,10 +8,11 @@ Where the second layer moves they are kept one by one.
 
 import numpy as np
 
+from fastntk.base.memory import aligned_zeros, require_memory
+from fastntk.base.packing import TILE, PackedMasks, tiles_of
 from fastntk.engines.coefficients import CoastingCoefficients
 from fastntk.engines.interface import MAX_RANGES, PLAIN, Engine, Motion
 from fastntk.engines.norms import MovingNorms
-from fastntk.gram_matrix import products
 from fastntk.kernels.cpu.dual_flow import change_norms, dual_mean
 from fastntk.kernels.cpu.dual_momentum import dual_momentum
 from fastntk.kernels.cpu.dual_second import (
@@ -23,10 +24,9 @@ from fastntk.kernels.cpu.dual_second import (
 from fastntk.kernels.cpu.dual_step import dual_step, tile_coefficients
 from fastntk.kernels.cpu.flips import record_flips
 from fastntk.kernels.cpu.forward import forward
-from fastntk.layout import ForwardScratch, column_tiles, padded_rows, padded_vector, table_scratch
-from fastntk.memory import aligned_zeros, require_memory
-from fastntk.network import TwoLayerReLU
-from fastntk.packing import TILE, PackedMasks, tiles_of
+from fastntk.kernels.scratch import ForwardScratch, column_tiles, padded_rows, padded_vector, table_scratch
+from fastntk.matrices.finite import products
+from fastntk.model.network import TwoLayerReLU
 
 _WEIGHT_BLOCK = 1024  # neurons whose weights are recovered by one BLAS product
 

@@ -6,13 +6,13 @@ import dataclasses
 
 import numpy as np
 
-from fastntk.device_masks import DevicePackedMasks
+from fastntk.base.memory import aligned_zeros
+from fastntk.base.packing import PackedMasks, padded_width
+from fastntk.device.masks import DevicePackedMasks
 from fastntk.engines.second_layer import SecondLayer
-from fastntk.masks import flip_fraction
-from fastntk.memory import aligned_zeros
-from fastntk.network import TwoLayerReLU
+from fastntk.model.network import TwoLayerReLU
+from fastntk.model.patterns import flip_fraction
 from fastntk.optimizers import GradientDescent, Optimizer
-from fastntk.packing import PackedMasks, padded_width
 
 # Ranges of tiles with a share of the drift each: fixed, since the order of float sums must be.
 MAX_RANGES = 32

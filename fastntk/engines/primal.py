@@ -2,11 +2,13 @@
 
 import numpy as np
 
+from fastntk.base.memory import aligned_zeros, require_memory
+from fastntk.base.packing import TILE, PackedMasks, padded_width, tiles_of
 from fastntk.engines.interface import MAX_RANGES, PLAIN, Engine, Motion
 from fastntk.kernels.cpu.forward import forward_moved
 from fastntk.kernels.cpu.primal_momentum import primal_momentum
 from fastntk.kernels.cpu.primal_step import primal_step
-from fastntk.layout import (
+from fastntk.kernels.scratch import (
     ForwardScratch,
     column_tiles,
     padded_rows,
@@ -14,9 +16,7 @@ from fastntk.layout import (
     table_scratch,
     thread_slots,
 )
-from fastntk.memory import aligned_zeros, require_memory
-from fastntk.network import TwoLayerReLU
-from fastntk.packing import TILE, PackedMasks, padded_width, tiles_of
+from fastntk.model.network import TwoLayerReLU
 
 
 class PrimalEngine(Engine):

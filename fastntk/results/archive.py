@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastntk.storage import atomic_write
+from fastntk.base.storage import atomic_write
 
 __all__ = ["read_archive", "write_archive", "write_csv", "write_json"]
 

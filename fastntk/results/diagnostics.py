@@ -128,9 +128,9 @@ class Diagnostics:
     def plot(self, path: str | os.PathLike[str]) -> Path:
         """Draw net and cumulative changes, drift quantiles, flips per neuron, and first flips.
 
-        The file and its errors are those of `fastntk.diagnostic_plots.plot_diagnostics`.
+        The file and its errors are those of `fastntk.plots.diagnostics.plot_diagnostics`.
         """
-        from fastntk.diagnostic_plots import plot_diagnostics
+        from fastntk.plots.diagnostics import plot_diagnostics
 
         return plot_diagnostics(self, path)
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastntk.device_arrays import on_host
+from fastntk.device.arrays import on_host
 from fastntk.results.archive import write_archive, write_csv
 from fastntk.results.diagnostics import Diagnostics
 
 if TYPE_CHECKING:
-    from fastntk.network import TwoLayerReLU
+    from fastntk.model.network import TwoLayerReLU
 
 __all__ = ["METRICS", "SERIES", "Run"]
 
@@ -258,7 +258,7 @@ class Run:
         """Inverse of `arrays`."""
         net = None
         if "W" in arrays:
-            from fastntk.network import TwoLayerReLU
+            from fastntk.model.network import TwoLayerReLU
 
             net = TwoLayerReLU(arrays["W"], arrays["a"])
         kept = {name: arrays[name] for name in ("steps", *SERIES, "X", "y", "times") if name in arrays}

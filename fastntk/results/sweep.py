@@ -92,14 +92,14 @@ class Sweep:
     def plot(self, path: str | os.PathLike[str]) -> Path:
         """Draw loss, pattern changes, drift and smallest eigenvalue against the step, one colour per width.
 
-        The file and its errors are those of `fastntk.plotting.plot_runs`.
+        The file and its errors are those of `fastntk.plots.runs.plot_runs`.
 
         Notes
         -----
         Several seeds of a width become their median and a band from the smallest to the largest. The panels
-        follow Du, Zhai, Poczos and Singh, arXiv 1810.02054, section 5; see `fastntk.plotting`.
+        follow Du, Zhai, Poczos and Singh, arXiv 1810.02054, section 5; see `fastntk.plots.runs`.
         """
-        from fastntk.plotting import plot_runs
+        from fastntk.plots.runs import plot_runs
 
         return plot_runs(self.runs, path, limit=self.limit)
 

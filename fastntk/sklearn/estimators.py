@@ -8,8 +8,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, Regre
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastntk import checks
-from fastntk.device_arrays import require_on_host
+from fastntk.base import checks
+from fastntk.device.arrays import require_on_host
 from fastntk.sklearn.dual import dual_coefficients
 from fastntk.sklearn.kernel import NTKKernel
 

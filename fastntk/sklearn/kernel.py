@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.gaussian_process.kernels import Kernel
 
-from fastntk import checks
-from fastntk.device_arrays import require_on_host
-from fastntk.limit import LimitGram, limit_source
-from fastntk.tiled import compute
+from fastntk.base import checks
+from fastntk.device.arrays import require_on_host
+from fastntk.matrices.limit import LimitGram, limit_source
+from fastntk.matrices.tiled import compute
 
 
 class NTKKernel(Kernel):

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from fastntk import checks
-from fastntk.arrays import host_array
+from fastntk.base import checks
+from fastntk.base.arrays import host_array
 
 _EPS = float(np.finfo(np.float64).eps)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fastntk.device_arrays import on_gpu, together
+from fastntk.device.arrays import on_gpu, together
 from fastntk.spectra.eigenvalue import Eigenvalue, frobenius, lower_bound, lowest_with_proof, symmetric
 from fastntk.spectra.norm import SpectralNorm
 from fastntk.spectra.tracking import DENSE, SmallestEigenvalue

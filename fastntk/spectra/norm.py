@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fastntk.device_arrays import guard, on_gpu, together
+from fastntk.device.arrays import guard, on_gpu, together
 from fastntk.spectra.eigenvalue import (
     Eigenvalue,
     allowance,

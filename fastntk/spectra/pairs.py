@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from fastntk import checks
-from fastntk.device_arrays import on_gpu, together
+from fastntk.base import checks
+from fastntk.device.arrays import on_gpu, together
 from fastntk.spectra.eigenvalue import allowance, frobenius, lower_bound, symmetric
 from fastntk.spectra.implicit import extreme_vectors, is_operator, operator_allowance, symmetric_operator
 

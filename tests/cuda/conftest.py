@@ -60,7 +60,7 @@ if SIMULATED or EMULATED:
 @pytest.fixture(scope="session", autouse=EMULATED)
 def emulated_gpu():
     """A device of host memory, with doubles of cuBLAS and cuSOLVER."""
-    from fastntk import jit_cuda
+    from fastntk.compilation import jit_cuda
     from fastntk.kernels.cuda import solver, vendor
     from tests.cuda.emulation import cublas, cusolver, device
 
@@ -108,7 +108,7 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture
 def there():
     """Put an array on the GPU."""
-    from fastntk.jit_cuda import cuda
+    from fastntk.compilation.jit_cuda import cuda
 
     return lambda values: cuda.to_device(np.ascontiguousarray(values))
 

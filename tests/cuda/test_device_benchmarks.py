@@ -10,7 +10,7 @@ import fastntk
 from benchmarks import document, gpu, gpu_cases, gpu_limits, gpu_sides, tables
 from benchmarks.case import OURS
 from benchmarks.report import gpu_report
-from fastntk.jit_cuda import simulated
+from fastntk.compilation.jit_cuda import simulated
 
 
 def test_quick_run(tmp_path):
@@ -116,7 +116,7 @@ def test_without_a_device(tmp_path, monkeypatch):
     def require():
         raise fastntk.DeviceError("CUDA cannot be used: nothing there")
 
-    monkeypatch.setattr("fastntk.device_arrays.require", require)
+    monkeypatch.setattr("fastntk.device.arrays.require", require)
     done = CliRunner().invoke(gpu.main, ["--out", str(tmp_path / "out")])
     assert (done.exit_code, done.output) == (1, "Error: CUDA cannot be used: nothing there\n")
     assert not (tmp_path / "out").exists()

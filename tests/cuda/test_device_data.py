@@ -5,13 +5,14 @@ import pytest
 from click.testing import CliRunner
 
 import fastntk
-from fastntk import TwoLayerReLU, rates
+from fastntk import TwoLayerReLU
 from fastntk.cli import main
+from fastntk.compilation.jit_cuda import simulated
 from fastntk.cuda import operations
-from fastntk.device_masks import DevicePackedMasks
-from fastntk.jit_cuda import simulated
-from fastntk.linearised import Linearised
-from fastntk.verification import evidence
+from fastntk.device.masks import DevicePackedMasks
+from fastntk.theory import rates
+from fastntk.theory.linearised import Linearised
+from fastntk.theory.verification import evidence
 
 WRONG = r"^engine must be 'auto' or 'cuda' for data on a GPU, got 'dual'$"
 APART = r"^X and y must live in the same memory, got X on a GPU and y on the CPU"
@@ -38,7 +39,7 @@ def test_sweep(data, tmp_path, monkeypatch):
     assert all(run.net is run.X is run.y is None for run in sweep.runs)
     for run in sweep.runs:
         assert np.array_equal(run.loss, fastntk.train(*here, width=run.width, steps=1, engine="cuda").loss)
-    monkeypatch.setattr("fastntk.training.train", lambda *a, **k: pytest.fail("something was trained"))
+    monkeypatch.setattr("fastntk.training.train.train", lambda *a, **k: pytest.fail("something was trained"))
     again = fastntk.sweep(*here, engine="cuda", **settings)
     assert again.settings == sweep.settings
     with pytest.raises(ValueError, match=WRONG):
@@ -89,7 +90,7 @@ def test_predict(data, there, settings):
 
 def test_prediction_that_does_not_fit(data, monkeypatch):
     here, _ = data(9, 4)
-    monkeypatch.setattr("fastntk.device_arrays.available_bytes", lambda: 10.0)
+    monkeypatch.setattr("fastntk.device.arrays.available_bytes", lambda: 10.0)
     with pytest.raises(
         fastntk.MemoryLimitError, match=r"^the prediction for n=9 samples and m=40 neurons needs"
     ):
@@ -150,7 +151,7 @@ def test_patterns_are_watched_where_they_are(data, monkeypatch):
         assert np.allclose(found.arrays()[name], values, rtol=1e-12, atol=1e-14), name
     assert copies == [(5,), (70,)] * 4  # of three steps, and in all
     masks = DevicePackedMasks.from_host(fastntk.activation_masks(here[0], np.ones((3, 4))))
-    monkeypatch.setattr("fastntk.device_arrays.available_bytes", lambda: 1.0)
+    monkeypatch.setattr("fastntk.device.arrays.available_bytes", lambda: 1.0)
     with pytest.raises(fastntk.MemoryLimitError, match=r"^another pattern of n=5 samples needs \d+ bytes"):
         masks.copy()
 

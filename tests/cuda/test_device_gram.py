@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk import device_arrays, reference
+from fastntk import reference
+from fastntk.compilation.jit_cuda import cuda
 from fastntk.cuda.matrices import finite, passes, source
 from fastntk.cuda.matrices.neurons import HeldThere
-from fastntk.device_masks import DevicePackedMasks
-from fastntk.jit_cuda import cuda
+from fastntk.device import arrays as device_arrays
+from fastntk.device.masks import DevicePackedMasks
 from fastntk.kernels.cuda import plans
 
 N, K, D, M = 13, 5, 3, 70

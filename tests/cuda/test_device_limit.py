@@ -5,11 +5,12 @@ import pytest
 from scipy.sparse.linalg import aslinearoperator, cg
 
 import fastntk
-from fastntk import device_arrays, reference
+from fastntk import reference
+from fastntk.compilation.jit_cuda import cuda
 from fastntk.cuda.matrices import limit, passes, source
-from fastntk.device_masks import DevicePackedMasks
-from fastntk.jit_cuda import cuda
-from fastntk.tiled.whole import fill_target, target_of
+from fastntk.device import arrays as device_arrays
+from fastntk.device.masks import DevicePackedMasks
+from fastntk.matrices.tiled.whole import fill_target, target_of
 
 N, K, D = 13, 5, 3
 pytestmark = pytest.mark.usefixtures("quick_products")

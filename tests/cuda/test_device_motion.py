@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk import flow, jit_cuda, reference
+from fastntk import reference
+from fastntk.base.packing import padded_width
+from fastntk.compilation import jit_cuda
 from fastntk.cuda.engines import flow as cuda_flow
 from fastntk.cuda.engines import interface as cuda_engine
 from fastntk.cuda.engines import primal as cuda_primal
@@ -13,9 +15,9 @@ from fastntk.cuda.engines.primal import CudaPrimalEngine
 from fastntk.engines import Motion, choice
 from fastntk.kernels.cuda.vendor import address
 from fastntk.losses import Squared
-from fastntk.network import TwoLayerReLU
+from fastntk.model.network import TwoLayerReLU
 from fastntk.optimizers import HeavyBall, Nesterov
-from fastntk.packing import padded_width
+from fastntk.training import flow
 
 ENGINES = {"dual": CudaDualEngine, "primal": CudaPrimalEngine}
 LAYERS = ("first", "second", "both")

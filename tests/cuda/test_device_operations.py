@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk import device_arrays
+from fastntk.base.packing import PackedMasks
+from fastntk.compilation.jit_cuda import cuda, simulated
 from fastntk.cuda.matrices import passes
-from fastntk.device_masks import DevicePackedMasks
-from fastntk.jit_cuda import cuda, simulated
-from fastntk.packing import PackedMasks
+from fastntk.device import arrays as device_arrays
+from fastntk.device.masks import DevicePackedMasks
 
 
 class Interface:

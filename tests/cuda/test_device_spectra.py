@@ -5,7 +5,7 @@ import pytest
 
 import fastntk
 from fastntk import spectra
-from fastntk.jit_cuda import cuda, simulated
+from fastntk.compilation.jit_cuda import cuda, simulated
 
 
 def host(array):
@@ -119,7 +119,7 @@ def test_operators_take_labels_from_anywhere(there):
     expected = np.linalg.solve(fastntk.limit_gram(X) + np.eye(5), y)
     for H in (fastntk.gram_operator(X), fastntk.gram_operator(there(X))):
         for labels in (y, there(y)):
-            found = fastntk.device_arrays.on_host(
+            found = fastntk.device.arrays.on_host(
                 fastntk.kernel_regression(H, labels, 1.0, rtol=1e-10).coefficients
             )
             assert np.abs(found - expected).max() < 1e-9
@@ -207,7 +207,7 @@ def test_refused_by_name(matrix, there):
 
 
 def test_too_large(matrix, there, monkeypatch):
-    monkeypatch.setattr(fastntk.device_arrays, "available_bytes", lambda: 100.0)
+    monkeypatch.setattr(fastntk.device.arrays, "available_bytes", lambda: 100.0)
     with pytest.raises(fastntk.MemoryLimitError, match=r"^the eigenvectors of n=9 rows needs 2592 bytes"):
         fastntk.lambda_min(there(matrix))
 

@@ -9,7 +9,7 @@ from fastntk.cuda import gram_metrics
 from fastntk.cuda.engines import descent as training
 from fastntk.cuda.spectra import subspace, tracking
 from fastntk.cuda.spectra.dense import sizes
-from fastntk.network import TwoLayerReLU
+from fastntk.model.network import TwoLayerReLU
 
 
 @pytest.fixture(autouse=True)
@@ -167,14 +167,14 @@ def test_as_many_states_as_fit_in_half_of_the_memory(monkeypatch):
     monkeypatch.setattr(gram_metrics, "SMALL", 192)
     each = 8 * 5 * 5 + subspace.Subspace.bytes_needed(5)
     for available, members in ((5.0 * each, 2), (1.5 * each, 1), (1e9, 64)):
-        monkeypatch.setattr(fastntk.device_arrays, "available_bytes", lambda available=available: available)
+        monkeypatch.setattr(fastntk.device.arrays, "available_bytes", lambda available=available: available)
         metrics = gram_metrics.GramMetrics(Constant(), 5, ("gram", "lambda_min"))
         assert metrics.limit == {"lambda_0": 1.0, "lambda_max": 1.0}
         for _ in range(members):
             assert not metrics.full
             metrics.take(None)
         assert metrics.full
-    monkeypatch.setattr(fastntk.device_arrays, "available_bytes", lambda: each - 1.0)
+    monkeypatch.setattr(fastntk.device.arrays, "available_bytes", lambda: each - 1.0)
     metrics = gram_metrics.GramMetrics(Constant(), 5, ("gram", "lambda_min"))
     with pytest.raises(
         fastntk.MemoryLimitError, match=r"^a Gram matrix of n=5 samples and its eigenvectors needs"
@@ -224,7 +224,7 @@ def test_tangent_kernel_of_any_layers(problem, there, layers, monkeypatch):
     expected = fastntk.gram(p.X, p.W, a, layers=layers)
     out = there(np.full((6, 6), np.nan))
     for H in (kernel(engine), kernel(engine, out=out), kernel.initial(engine)):
-        assert np.allclose(fastntk.device_arrays.on_host(H), expected, rtol=1e-13, atol=1e-15)
+        assert np.allclose(fastntk.device.arrays.on_host(H), expected, rtol=1e-13, atol=1e-15)
 
 
 @pytest.mark.gpu

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk import device_arrays
-from fastntk.device_arrays import guard
+from fastntk.device import arrays as device_arrays
+from fastntk.device.arrays import guard
 from fastntk.engines import choose, engine_of
 from fastntk.losses import Squared
-from fastntk.network import TwoLayerReLU
+from fastntk.model.network import TwoLayerReLU
 
 KINDS = {"dual": (11, 4), "primal": (11, 2)}  # n and d on either side of n = 5 d
 

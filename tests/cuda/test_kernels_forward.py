@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from fastntk import reference
-from fastntk.jit_cuda import cuda
+from fastntk.base.packing import TILE, PackedMasks, tiles_of
+from fastntk.compilation.jit_cuda import cuda
 from fastntk.kernels.cuda import activation, forward, losses, reductions
 from fastntk.losses import Huber, Logistic, Squared
-from fastntk.packing import TILE, PackedMasks, tiles_of
 
 SIZES = [
     (1, 1),

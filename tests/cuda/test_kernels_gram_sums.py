@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from fastntk.jit_cuda import cuda
+from fastntk.base.packing import PackedMasks
+from fastntk.compilation.jit_cuda import cuda
 from fastntk.kernels.cuda import gram_sums
-from fastntk.packing import PackedMasks
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastntk import jit_cuda
+from fastntk.base.packing import byte_rows, padded_width
+from fastntk.compilation import jit_cuda
 from fastntk.kernels.cuda import (
     activation,
     coactivation,
@@ -33,7 +34,6 @@ from fastntk.kernels.cuda import (
     stage_error,
     transposed,
 )
-from fastntk.packing import byte_rows, padded_width
 
 N, D, M = 10**6, 10**6, 8 * 10**6
 

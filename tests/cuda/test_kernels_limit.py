@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastntk import reference
-from fastntk.jit_cuda import cuda
+from fastntk.compilation.jit_cuda import cuda
 from fastntk.kernels.cpu.limit import BOTH, FIRST, NEAR, SECOND, Points
 from fastntk.kernels.cuda import limit, rows
 

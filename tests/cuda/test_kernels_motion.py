@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fastntk import reference
-from fastntk.jit_cuda import cuda
+from fastntk.base.packing import TILE, PackedMasks, padded_width, tiles_of
+from fastntk.compilation.jit_cuda import cuda
 from fastntk.kernels.cuda import (
     combinations,
     dual_flow,
@@ -17,7 +18,6 @@ from fastntk.kernels.cuda import (
     second_layer,
     stage_error,
 )
-from fastntk.packing import TILE, PackedMasks, padded_width, tiles_of
 
 # Below, at and above a tile of samples and a block of neurons.
 SIZES = [(1, 1), (15, 127), (16, 128), (17, 129)]

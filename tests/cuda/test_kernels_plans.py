@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from fastntk import reference
-from fastntk.jit_cuda import cuda, simulated
+from fastntk.base.packing import TILE, PackedMasks, padded_width, tiles_of
+from fastntk.compilation.jit_cuda import cuda, simulated
 from fastntk.kernels.cuda import plans, vendor
-from fastntk.packing import TILE, PackedMasks, padded_width, tiles_of
 from tests.cuda.emulation.cublas import Double
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from fastntk import reference
-from fastntk.jit_cuda import cuda
+from fastntk.base.packing import TILE, PackedMasks, tiles_of
+from fastntk.compilation.jit_cuda import cuda
 from fastntk.kernels.cuda import coactivation, expansion, masked_sums, placement, products, transposed
-from fastntk.packing import TILE, PackedMasks, tiles_of
 
 
 def packed(rng, n, m):

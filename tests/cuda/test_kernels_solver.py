@@ -5,8 +5,8 @@ import inspect
 import numpy as np
 import pytest
 
+from fastntk.compilation.jit_cuda import simulated
 from fastntk.cuda.spectra import dense
-from fastntk.jit_cuda import simulated
 from fastntk.kernels.cuda import solver, vendor
 from tests.cuda.emulation.cusolver import Double
 

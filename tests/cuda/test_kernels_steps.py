@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from fastntk import reference
-from fastntk.jit_cuda import cuda
+from fastntk.base.packing import TILE, PackedMasks, padded_width, tiles_of
+from fastntk.compilation.jit_cuda import cuda
 from fastntk.kernels.cuda import dual_step, flip_marginals, flips, primal_step, reductions
-from fastntk.packing import TILE, PackedMasks, padded_width, tiles_of
 
 # Below, at and above a tile of samples and a block of neurons.
 SIZES = [(1, 1, 1), (15, 2, 127), (16, 2, 128), (17, 5, 129)]

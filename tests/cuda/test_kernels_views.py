@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda
+from fastntk.compilation.jit_cuda import cuda
 from fastntk.kernels.cuda import reductions, views
 
 

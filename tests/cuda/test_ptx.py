@@ -13,8 +13,8 @@ from cuda import pathfinder
 from numba import types
 
 import fastntk.kernels.cuda
-from fastntk import jit_cuda, kernel_cache
-from fastntk.jit_cuda import cuda
+from fastntk.compilation import jit_cuda, kernel_cache
+from fastntk.compilation.jit_cuda import cuda
 from fastntk.kernels.cuda import losses
 
 ARCHITECTURES = [(8, 0), (9, 0)]

@@ -9,11 +9,11 @@ from collections.abc import Callable
 import numpy as np
 
 from fastntk.cuda.engines.interface import CudaEngine
-from fastntk.descent import Descent, Explosion
-from fastntk.device_arrays import empty, upload, zeros
+from fastntk.device.arrays import empty, upload, zeros
 from fastntk.kernels.cuda.conversion import zero
 from fastntk.losses import Loss, explosion
-from fastntk.metrics import Recorder
+from fastntk.training.descent import Descent, Explosion
+from fastntk.training.metrics import Recorder
 
 BATCH = 64  # steps between two looks at the log
 
@@ -26,7 +26,7 @@ def descend(
     recorder: Recorder,
     report: Callable[[int], object],
 ) -> Explosion | None:
-    """As the loop of `fastntk.descent`, for full batches and the losses of `fastntk.losses`."""
+    """As the loop of `fastntk.training.descent`, for full batches and the losses of `fastntk.losses`."""
     log = _Log(labels, objective, recorder, moving)
     for step in range(descent.steps + 1):
         logged = descent.logs(step)

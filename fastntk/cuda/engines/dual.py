@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from fastntk.base.packing import TILE, padded_width, tiles_of
 from fastntk.cuda.engines.interface import CudaEngine
 from fastntk.cuda.operations import sample_products
 from fastntk.cuda.rows import in_precision
-from fastntk.device_arrays import empty, upload, zeros
+from fastntk.device.arrays import empty, upload, zeros
 from fastntk.engines.interface import PLAIN, Motion
 from fastntk.kernels.cuda.combinations import add, mean
 from fastntk.kernels.cuda.dual_flow import change_norms, dual_mean
@@ -31,7 +32,6 @@ from fastntk.kernels.cuda.plans import MaskedSums, Products
 from fastntk.kernels.cuda.reductions import add_shares, column_sums
 from fastntk.kernels.cuda.transposed import scaled_transpose
 from fastntk.kernels.cuda.views import columns
-from fastntk.packing import TILE, padded_width, tiles_of
 
 _WEIGHT_BLOCK = 2**14  # neurons whose weights are recovered by one product
 

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 
 from fastntk.cuda.engines.interface import CudaEngine
-from fastntk.device_arrays import empty, upload, zeros
+from fastntk.device.arrays import empty, upload, zeros
 from fastntk.losses import Loss
 
 
 class Stages:
-    """As `fastntk.flow.Stages`, for the losses of `fastntk.losses`."""
+    """As `fastntk.training.flow.Stages`, for the losses of `fastntk.losses`."""
 
     def __init__(self, moving: CudaEngine, labels: np.ndarray, objective: Loss) -> None:
         self._moving, self._objective = moving, objective

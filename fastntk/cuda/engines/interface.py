@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from fastntk.base.packing import TILE, byte_rows, padded_width, tiles_of
 from fastntk.cuda.engines.second_layer import SecondLayerThere
-from fastntk.device_arrays import empty, guard, require_memory, upload, zeros
-from fastntk.device_masks import DevicePackedMasks
+from fastntk.device.arrays import empty, guard, require_memory, upload, zeros
+from fastntk.device.masks import DevicePackedMasks
 from fastntk.engines.interface import MAX_RANGES, PLAIN, Engine, Motion
 from fastntk.kernels.cuda import losses
 from fastntk.kernels.cuda.flips import flip_count
@@ -19,8 +20,7 @@ from fastntk.kernels.cuda.reductions import column_sums, largest_root
 from fastntk.kernels.cuda.second_layer import signed_step
 from fastntk.kernels.cuda.stage_error import stage_error
 from fastntk.losses import Loss
-from fastntk.network import TwoLayerReLU
-from fastntk.packing import TILE, byte_rows, padded_width, tiles_of
+from fastntk.model.network import TwoLayerReLU
 
 
 class CudaEngine(Engine):

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from fastntk.base.packing import padded_width
 from fastntk.cuda.engines.interface import CudaEngine
 from fastntk.cuda.forward import Forward, product_bytes
-from fastntk.device_arrays import empty, upload, zeros
+from fastntk.device.arrays import empty, upload, zeros
 from fastntk.engines.interface import MAX_RANGES, PLAIN, Motion
 from fastntk.kernels.cuda.combinations import add, mean
 from fastntk.kernels.cuda.plans import MaskedSums
@@ -14,7 +15,6 @@ from fastntk.kernels.cuda.primal_momentum import primal_momentum, weight_product
 from fastntk.kernels.cuda.primal_step import primal_step
 from fastntk.kernels.cuda.reductions import column_sums
 from fastntk.kernels.cuda.transposed import scaled_transpose
-from fastntk.packing import padded_width
 
 
 class CudaPrimalEngine(CudaEngine):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastntk.device_arrays import upload, zeros
+from fastntk.device.arrays import upload, zeros
 from fastntk.kernels.cuda.reductions import largest_magnitude
 from fastntk.kernels.cuda.second_layer import blend_second, move_second
 from fastntk.optimizers import Optimizer

@@ -1,4 +1,4 @@
-"""Gram matrices at finite width of points on a GPU, as `fastntk.gram_blocks` says."""
+"""Gram matrices at finite width of points on a GPU, as `fastntk.matrices.blocks` says."""
 
 import hashlib
 from typing import Any
@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import fastntk.checks
-from fastntk import device_arrays
+import fastntk.base.checks
+from fastntk.base.packing import SAMPLES_PER_BYTE, byte_rows, padded_width
+from fastntk.base.progress import Progress
 from fastntk.cuda import checks
 from fastntk.cuda.forward import Forward, product_bytes
 from fastntk.cuda.matrices.neurons import HeldThere, Uploaded, add_rows
@@ -23,18 +24,17 @@ from fastntk.cuda.matrices.passes import (
 from fastntk.cuda.matrices.patterns import packed
 from fastntk.cuda.matrices.source import DeviceSource, compute_there
 from fastntk.cuda.rows import RowsThere, in_precision, measure
-from fastntk.device_arrays import empty, library_of, require_memory
-from fastntk.device_masks import DevicePackedMasks
-from fastntk.gram_matrix import checked_layers, checked_pair, one_source, terms_of
-from fastntk.gram_neurons import DrawnNeurons, Neurons
-from fastntk.gram_passes import Terms
+from fastntk.device import arrays as device_arrays
+from fastntk.device.arrays import empty, library_of, require_memory
+from fastntk.device.masks import DevicePackedMasks
 from fastntk.kernels.cuda.conversion import mirror
 from fastntk.kernels.cuda.gram_sums import gram_entries
 from fastntk.kernels.cuda.plans import Products
 from fastntk.kernels.cuda.views import columns as columns_of
-from fastntk.packing import SAMPLES_PER_BYTE, byte_rows, padded_width
-from fastntk.progress import Progress
-from fastntk.rows import warn_parallel_rows
+from fastntk.matrices.finite import checked_layers, checked_pair, one_source, terms_of
+from fastntk.matrices.neurons import DrawnNeurons, Neurons
+from fastntk.matrices.passes import Terms
+from fastntk.matrices.rows import warn_parallel_rows
 
 # Of patterns that are kept for all blocks, if that is a quarter of the free memory at most.
 KEPT_BYTES = 2**32
@@ -191,13 +191,13 @@ def gram_source(
     X: Any, W: Any = None, a: Any = None, Z: Any = None, *, masks: Any = None, layers: str = "first",
     width: int | None = None, seed: int = 0, dtype: npt.DTypeLike = "float64",
 ) -> FiniteThere:  # fmt: skip
-    """As `fastntk.gram_matrix.gram_source`."""
+    """As `fastntk.matrices.finite.gram_source`."""
     first, second = checked_layers(layers, masks)
-    kind = fastntk.checks.floating_dtype(dtype)
+    kind = fastntk.base.checks.floating_dtype(dtype)
     points = others = checks.matrix(X, "X")
     if Z is not None:
         others = checks.matrix(Z, "Z")
-        fastntk.checks.same_columns(points, "X", others, "Z")
+        fastntk.base.checks.same_columns(points, "X", others, "Z")
     given = one_source(W=W, masks=masks, width=width)
     found: Neurons | tuple[DevicePackedMasks, DevicePackedMasks]
     if masks is not None:
@@ -208,7 +208,7 @@ def gram_source(
             found = Uploaded(DrawnNeurons(points.shape[1], width, seed))
         else:
             weights = checks.matrix(W, "W")
-            fastntk.checks.same_columns(points, "X", weights, "W")
+            fastntk.base.checks.same_columns(points, "X", weights, "W")
             found = HeldThere(weights)
         for samples, name in ((points, "X"), (others, "Z")):
             checks.representable(samples, name, found.dtype)

@@ -1,4 +1,4 @@
-"""Intervals for the limits of Gram matrices of points on a GPU, as `fastntk.gram_confidence` says."""
+"""Intervals for the limits of Gram matrices of points on a GPU, as `fastntk.matrices.intervals` says."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ import numpy as np
 
 from fastntk.cuda.matrices.finite import gram_source
 from fastntk.cuda.rows import in_precision
-from fastntk.device_arrays import empty, give_back, require_memory, upload, zeros
-from fastntk.gram_confidence import GramInterval, clopper_pearson
+from fastntk.device.arrays import empty, give_back, require_memory, upload, zeros
 from fastntk.kernels.cuda.conversion import mirror
 from fastntk.kernels.cuda.gram_interval import gram_interval as interval_ends
 from fastntk.kernels.cuda.gram_interval import mark_counts
 from fastntk.kernels.cuda.plans import Products
+from fastntk.matrices.intervals import GramInterval, clopper_pearson
 
 
 def gram_interval(X: Any, W: Any, Z: Any, level: float, **options: Any) -> GramInterval:

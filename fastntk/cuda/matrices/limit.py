@@ -6,19 +6,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import fastntk.checks
+import fastntk.base.checks
+from fastntk.base.progress import Progress
 from fastntk.cuda import checks
 from fastntk.cuda.matrices.neurons import add_rows
 from fastntk.cuda.matrices.source import DeviceSource, compute_there
 from fastntk.cuda.rows import RowsThere, in_precision, measure
-from fastntk.device_arrays import empty, give_back, library_of, upload, view, zeros
+from fastntk.device.arrays import empty, give_back, library_of, upload, view, zeros
 from fastntk.kernels.cpu.limit import BOTH, NEAR, Points
 from fastntk.kernels.cuda import limit
 from fastntk.kernels.cuda.conversion import copy
 from fastntk.kernels.cuda.plans import Products
-from fastntk.limit import lengths_for, options_of
-from fastntk.progress import Progress
-from fastntk.rows import Lengths, warn_parallel_rows
+from fastntk.matrices.limit import lengths_for, options_of
+from fastntk.matrices.rows import Lengths, warn_parallel_rows
 
 
 class LimitThere(DeviceSource):
@@ -68,8 +68,8 @@ class LimitThere(DeviceSource):
 def limit_source(
     X: Any, Z: Any, layers: str, depth: int, scale: float, dtype: npt.DTypeLike, stacklevel: int
 ) -> LimitThere:
-    """As `fastntk.limit.limit_source`; warns of rows of X that make lambda_min zero."""
-    options, kind = options_of(layers, depth, scale), fastntk.checks.floating_dtype(dtype)
+    """As `fastntk.matrices.limit.limit_source`; warns of rows of X that make lambda_min zero."""
+    options, kind = options_of(layers, depth, scale), fastntk.base.checks.floating_dtype(dtype)
     samples = checks.matrix(X, "X")
     found = measure(samples, "X")
     points = others = _points(samples, found, "X", kind, options)
@@ -77,7 +77,7 @@ def limit_source(
         warn_parallel_rows(RowsThere(samples), "X", found, opposite=options[1] == 1, stacklevel=stacklevel)
     else:
         second = checks.matrix(Z, "Z")
-        fastntk.checks.same_columns(samples, "X", second, "Z")
+        fastntk.base.checks.same_columns(samples, "X", second, "Z")
         others = _points(second, measure(second, "Z"), "Z", kind, options)
     squares = (found.squares * options[2]).astype(kind)
     return LimitThere(points, others, squares, kind, options, library_of(X))

@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from fastntk.device_arrays import empty
-from fastntk.gram_neurons import Neurons
+from fastntk.device.arrays import empty
+from fastntk.matrices.neurons import Neurons
 
 _HASHED = 2**24  # bytes at a time
 

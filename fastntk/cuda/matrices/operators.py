@@ -14,13 +14,13 @@ from fastntk.cuda.matrices.finite import gram_source
 from fastntk.cuda.matrices.limit import limit_source
 from fastntk.cuda.matrices.source import DeviceSource, Room
 from fastntk.cuda.rows import in_precision
-from fastntk.device_arrays import empty, give_back, gpu_of, guard, library_of, upload, view, zeros
+from fastntk.device.arrays import empty, give_back, gpu_of, guard, library_of, upload, view, zeros
 from fastntk.kernels.cuda.conversion import copy
 from fastntk.kernels.cuda.gram_sums import add_sums
 from fastntk.kernels.cuda.plans import Products
 from fastntk.kernels.cuda.transposed import scaled_transpose
 from fastntk.kernels.cuda.views import columns as columns_of
-from fastntk.operators import GramOperator
+from fastntk.matrices.operators import GramOperator
 
 _FLOAT64 = np.dtype(np.float64)
 _VECTOR, _MATRIX, _EITHER = "a vector", "a matrix", "a vector or a matrix"

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastntk.base.packing import byte_rows, padded_width
 from fastntk.cuda.forward import Forward
 from fastntk.cuda.rows import in_precision
-from fastntk.device_arrays import empty, upload, zeros
-from fastntk.gram_neurons import Neurons
-from fastntk.gram_passes import Terms
+from fastntk.device.arrays import empty, upload, zeros
 from fastntk.kernels.cuda.activation import activation
 from fastntk.kernels.cuda.conversion import zero
 from fastntk.kernels.cuda.gram_sums import PART, add_sums, positive, weigh
@@ -22,7 +21,8 @@ from fastntk.kernels.cuda.losses import add_scaled
 from fastntk.kernels.cuda.plans import Counting, Products
 from fastntk.kernels.cuda.rows import row_lengths
 from fastntk.kernels.cuda.views import columns
-from fastntk.packing import byte_rows, padded_width
+from fastntk.matrices.neurons import Neurons
+from fastntk.matrices.passes import Terms
 
 COUNTED_BYTES = 2**30  # of patterns as bytes: long pieces, because after each all counts are read and written
 WEIGHT_BYTES = 2**27  # of the weights of a piece

@@ -4,15 +4,15 @@ from typing import Any
 
 import numpy as np
 
+from fastntk.base.packing import TILE, byte_rows, padded_width, tiles_of
 from fastntk.cuda.forward import Forward, product_bytes
 from fastntk.cuda.matrices.passes import Sums, piece_of, sum_over_masks
-from fastntk.device_arrays import empty, give_back, gpu_of, library_of, require_memory, view, zeros
-from fastntk.device_masks import DevicePackedMasks
-from fastntk.gram_passes import Terms
+from fastntk.device.arrays import empty, give_back, gpu_of, library_of, require_memory, view, zeros
+from fastntk.device.masks import DevicePackedMasks
 from fastntk.kernels.cuda import flips
 from fastntk.kernels.cuda.conversion import pack, unpack
 from fastntk.kernels.cuda.flip_marginals import flip_marginals as flip_marginals_there
-from fastntk.packing import TILE, byte_rows, padded_width, tiles_of
+from fastntk.matrices.passes import Terms
 
 _COUNTS = Terms(first=True, second=False)
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from fastntk import device_arrays
+from fastntk.base.errors import MemoryLimitError
+from fastntk.base.progress import Progress, reporter
 from fastntk.cuda import checks
-from fastntk.device_arrays import empty, give_back, gpu_of, guard, require_memory
-from fastntk.errors import MemoryLimitError
+from fastntk.device import arrays as device_arrays
+from fastntk.device.arrays import empty, give_back, gpu_of, guard, require_memory
 from fastntk.kernels.cuda.placement import place
-from fastntk.progress import Progress, reporter
-from fastntk.tiled import GramSource, compute
-from fastntk.tiled.blocks import Blocks
+from fastntk.matrices.tiled import GramSource, compute
+from fastntk.matrices.tiled.blocks import Blocks
 
 EDGE = 4096  # of a block: work enough for a device, and scratch of at most 50 bytes an entry
 SHARE = 0.5  # of the free memory, for a block that is a pass over all neurons: the larger, the fewer passes
@@ -98,7 +98,7 @@ class Room:
 
 
 def compute_there(source: DeviceSource, out: Any = None, progress: Progress = False) -> Any:
-    """As `fastntk.tiled.compute`; without `out` the result is on the GPU, as it is in an `out` that lives there."""
+    """As `fastntk.matrices.tiled.compute`; the result is on the GPU without `out` or in an `out` that lives there."""
     if out is not None and gpu_of(out) is None:
         return compute(source, out, progress=progress)
     (n, k), dtype = source.shape, source.dtype

@@ -1,6 +1,6 @@
 """Eigenvalues of symmetric matrices on a GPU, with the certificates of `fastntk.spectra`; vectors stay there.
 
-`fastntk.device_arrays.on_gpu` calls these.  All eigenvectors are found by one call of the vendor's (see
+`fastntk.device.arrays.on_gpu` calls these.  All eigenvectors are found by one call of the vendor's (see
 `fastntk.kernels.cuda.solver`), also where few are wanted: there is no iteration to tune, and n^3 is cheap there.
 """
 
@@ -21,7 +21,7 @@ from fastntk.cuda.spectra.dense import (
     symmetric_matrix,
 )
 from fastntk.cuda.spectra.tracking import SmallestEigenvalues, SpectralNorms, lowest_there, measured
-from fastntk.device_arrays import empty, give_back, library_of, upload, view, zeros
+from fastntk.device.arrays import empty, give_back, library_of, upload, view, zeros
 from fastntk.kernels.cuda.gram_sums import add_sums
 from fastntk.kernels.cuda.plans import Products
 from fastntk.kernels.cuda.symmetric import columns, diagonal, scale_rows, transpose
@@ -59,7 +59,7 @@ def pairs(H: Any, k: int | None, which: str) -> tuple[np.ndarray, Any, np.ndarra
 
 
 def label_projections(H: Any, y: Any, k: int | None) -> tuple[np.ndarray, Any, np.ndarray, float, Any]:
-    """The fields of `fastntk.alignment.LabelProjections`."""
+    """The fields of `fastntk.spectra.alignment.LabelProjections`."""
     several = view(y, "y").ndim == 2
     labels = checks.array(y, "y", 2 if several else 1, np.float64)
     require_rows(labels, H)

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.linalg
 
 from fastntk.cuda import checks
-from fastntk.device_arrays import empty, require_memory, view
+from fastntk.device.arrays import empty, require_memory, view
 from fastntk.kernels.cuda import solver, symmetric
 from fastntk.kernels.cuda.conversion import mirror
 from fastntk.kernels.cuda.plans import Products

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fastntk.device_arrays import empty, upload
+from fastntk.device.arrays import empty, upload
 from fastntk.kernels.cuda.plans import Products
 from fastntk.kernels.cuda.subspace import (
     BLOCK,

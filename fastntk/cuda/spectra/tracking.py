@@ -16,7 +16,7 @@ import numpy as np
 
 from fastntk.cuda.spectra.dense import eigenvectors, factor_above, images_of, inverse_from
 from fastntk.cuda.spectra.subspace import Ritz, Subspace
-from fastntk.device_arrays import empty
+from fastntk.device.arrays import empty
 from fastntk.kernels.cuda.subspace import BLOCK, quotients
 from fastntk.spectra.eigenvalue import Eigenvalue, allowance, lower_bound, lowest_with_proof, rayleigh
 from fastntk.spectra.tracking import SMALL

@@ -12,7 +12,7 @@ Rejected: outputs along with the signs, as `forward` does, for callers who want 
 import numba
 import numpy as np
 
-from fastntk.jit import kernel
+from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.forward import WORD, clear_padding, write_octets
 from fastntk.kernels.cpu.gram_sums import ROWS
 from fastntk.kernels.cpu.lanes import active_bits, load, relu, store

@@ -14,7 +14,7 @@ Rejected: carry-save adders with vpternlog (2.5 instead of 3 instructions, but 0
 import numba
 import numpy as np
 
-from fastntk.jit import kernel
+from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.lanes import (
     broadcast,
     load,

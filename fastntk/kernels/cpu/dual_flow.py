@@ -11,7 +11,7 @@ Accumulation: u in working precision over 64 neurons, then float64; norms over 1
 import numba
 import numpy as np
 
-from fastntk.jit import kernel
+from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.dual_second import BLOCK
 from fastntk.kernels.cpu.dual_step import SUB_BLOCK
 from fastntk.kernels.cpu.forward import lane_mask, lanes_at, put_lanes

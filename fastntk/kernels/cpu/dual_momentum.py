@@ -11,7 +11,7 @@ Accumulation: as dual_step.
 import numba
 import numpy as np
 
-from fastntk.jit import kernel
+from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.dual_step import SUB_BLOCK
 from fastntk.kernels.cpu.forward import lane_mask, lanes_at, put_lanes
 from fastntk.kernels.cpu.lanes import (

@@ -13,7 +13,7 @@ Rejected: coefficients as running sums with a correction for flips (as for a fix
 import numba
 import numpy as np
 
-from fastntk.jit import kernel
+from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.dual_step import SUB_BLOCK
 from fastntk.kernels.cpu.forward import lanes_at
 from fastntk.kernels.cpu.lanes import broadcast, keep, load, relu, store, total, zeros

@@ -15,7 +15,7 @@ Accumulation: u in working precision over 64 neurons, then float64; the drift in
 import numba
 import numpy as np
 
-from fastntk.jit import kernel
+from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.forward import lane_mask, lanes_at, put_lanes
 from fastntk.kernels.cpu.lanes import (
     active_bits,

@@ -11,7 +11,7 @@ Accumulation: bytes of eight neurons in one word over at most `ROWS` rows of at 
 import numba
 import numpy as np
 
-from fastntk.jit import kernel
+from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.lanes import popcount
 
 BLOCK = 256  # words

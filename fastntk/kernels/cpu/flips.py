@@ -9,7 +9,7 @@ Accumulation: int64 per row of bytes, exact.
 import numba
 import numpy as np
 
-from fastntk.jit import kernel
+from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.lanes import lowest_bit, popcount
 
 

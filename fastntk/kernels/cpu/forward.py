@@ -13,7 +13,7 @@ Rejected: one multi-threaded BLAS call per block of 500 ... 8000 rows, then the 
 import numba
 import numpy as np
 
-from fastntk.jit import kernel
+from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.lanes import active_bits, broadcast, load, relu, store, zeros
 
 WORD = 64

@@ -10,7 +10,7 @@ Accumulation: BLAS in working precision over 512 neurons at a time, counted from
 import numba
 import numpy as np
 
-from fastntk.jit import kernel
+from fastntk.compilation.jit import kernel
 
 ROWS = 160  # samples along the side of a tile: blocks of a larger matrix start at multiples of it
 PART = 512  # neurons of a sum in working precision

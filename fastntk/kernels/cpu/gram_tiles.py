@@ -12,7 +12,7 @@ Rejected: strips of 64 ... 256 x 1024 samples (BLAS 3 % faster, but the tasks ar
 import numba
 import numpy as np
 
-from fastntk.jit import kernel
+from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.coactivation import BLOCK, add_block_counts
 from fastntk.kernels.cpu.gram_sums import ROWS
 from fastntk.kernels.cpu.lanes import load, store, store_transposed, zeros

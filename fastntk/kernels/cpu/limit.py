@@ -22,7 +22,7 @@ from collections import namedtuple
 import numba
 import numpy as np
 
-from fastntk.jit import kernel
+from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.angles import angle_series, moment_series
 
 # Edges of a tile by precision, for small to large matrices: tiles stay in the second-level cache. Blocks of a matrix

@@ -19,7 +19,7 @@ Rejected: 8 lanes (tables fit in the first-level cache, but twice the byte loads
 import numba
 import numpy as np
 
-from fastntk.jit import kernel
+from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.lanes import broadcast, byte_at, load, store, zeros
 
 NEURON_BLOCK = 8192  # at most so many neurons share a set of tables: their float32 sums take 512 KiB

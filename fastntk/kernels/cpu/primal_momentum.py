@@ -10,7 +10,7 @@ Accumulation: squared drift and products in float64 over tiles, combined over fi
 import numba
 import numpy as np
 
-from fastntk.jit import kernel
+from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.lanes import broadcast, load, store, total
 from fastntk.kernels.cpu.masked_sums import tile_sums
 

@@ -11,7 +11,7 @@ Accumulation: squared drift in float64 over tiles, combined over fixed ranges in
 import numba
 import numpy as np
 
-from fastntk.jit import kernel
+from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.lanes import broadcast, load, store, total
 from fastntk.kernels.cpu.masked_sums import tile_sums
 

@@ -10,7 +10,7 @@ Rejected: one multi-threaded BLAS call (its idle workers spin on the cores that 
 import numba
 import numpy as np
 
-from fastntk.jit import kernel
+from fastntk.compilation.jit import kernel
 
 
 @kernel(parallel=True)

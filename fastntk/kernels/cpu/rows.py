@@ -11,7 +11,7 @@ import math
 import numba
 import numpy as np
 
-from fastntk.jit import kernel
+from fastntk.compilation.jit import kernel
 
 LANES = 16
 TINY = 1e-200  # squares below this have lost digits, or everything, to underflow

@@ -6,7 +6,7 @@ Cost: one pass over Z, 4 n m bytes in float32: bound by memory.
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 from fastntk.kernels.cuda.forward import NEURONS
 
 

@@ -6,7 +6,7 @@ unrolls into one chain of fused multiply-adds with an operand from there. Other 
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, device_function
+from fastntk.compilation.jit_cuda import cuda, device_function
 from fastntk.kernels.cpu.angles import ANGLE, MOMENT
 
 

@@ -20,7 +20,7 @@ Accumulation: int32 per pair, exact for m < 2^31; pieces of more neurons are add
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 
 _TILE = 64  # samples along the side of a block
 _CHUNK = 32  # words in shared memory

@@ -4,7 +4,7 @@ Layout: contiguous arrays of any shape, both in one precision; threads walk thro
 Cost: bound by memory, two reads and a write of each entry.
 """
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 from fastntk.kernels.cuda.conversion import BLOCK, blocks_of
 
 

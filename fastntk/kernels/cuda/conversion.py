@@ -1,7 +1,7 @@
 """What arrays of other libraries need before the kernels of this package: contiguous floats, known to be finite.
 
-Layout: sources of any strides and number type, targets contiguous float32 or float64; packed masks as `fastntk.packing`
-    says. Threads walk through the entries in steps of the grid, and each writes its own.
+Layout: sources of any strides and number type, targets contiguous float32 or float64; packed masks as
+    `fastntk.base.packing` says. Threads walk through the entries in steps of the grid, and each writes its own.
 Cost: each source read and each target written once; bound by memory bandwidth.
 """
 
@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 
 BLOCK = 128
 _EACH = 64  # entries of a thread, so that small arrays take few blocks

@@ -10,7 +10,7 @@ Accumulation: u as in forward; norms in float64 over a range, ranges added in or
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 from fastntk.kernels.cuda.dual_step import _AHEAD
 from fastntk.kernels.cuda.forward import _PARTS_PITCH, _PITCH, NEURONS, share_outputs
 

@@ -11,7 +11,7 @@ Rejected: the inner products from which the CPU follows the drift at every step.
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 from fastntk.kernels.cuda.dual_step import _AHEAD
 from fastntk.kernels.cuda.forward import _PARTS_PITCH, _PITCH, NEURONS, share_outputs
 

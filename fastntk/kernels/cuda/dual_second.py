@@ -13,7 +13,7 @@ Rejected: coefficients in the kernel of the step. They read nothing that it read
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 from fastntk.kernels.cuda.dual_step import _AHEAD
 from fastntk.kernels.cuda.forward import NEURONS
 

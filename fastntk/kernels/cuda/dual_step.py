@@ -15,7 +15,7 @@ Accumulation: u as in forward; the drift in working precision over 16 samples, t
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 from fastntk.kernels.cuda.forward import _PARTS_PITCH, _PITCH, NEURONS, share_outputs
 
 _AHEAD = 8  # samples whose operands are on their way at once: a store between loads would make them wait

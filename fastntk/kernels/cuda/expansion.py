@@ -9,7 +9,7 @@ Splitting: x = high + middle + low, each the leading 8 bits of what is left, so 
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, device_function, kernel, simulated
+from fastntk.compilation.jit_cuda import cuda, device_function, kernel, simulated
 
 _THREADS = 128
 _ONE = 0x3F80  # 1.0 as bf16: the upper half of its float32

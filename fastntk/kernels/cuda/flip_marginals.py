@@ -8,7 +8,7 @@ Accumulation: 32 bits a thread, 64 beyond, exact in any order: integer additions
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 
 _THREADS = 128
 _WORDS = 16 * _THREADS  # words of a block

@@ -9,7 +9,7 @@ Accumulation: 32 bits per thread (at most 512), 64 per launch, exact in any orde
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 from fastntk.kernels.cuda.forward import NEURONS
 
 _THREADS = 256

@@ -10,7 +10,7 @@ Accumulation: u in working precision over 16 neurons, then float64 over 8 such p
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, device_function, kernel
+from fastntk.compilation.jit_cuda import cuda, device_function, kernel
 
 NEURONS = 128  # threads of a block of the passes over pre-activations, one neuron each
 _PART = 16  # neurons summed in working precision

@@ -8,7 +8,7 @@ Cost: bound by memory: 8 bytes an entry to mark, 40 for the ends; the tables, 16
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 from fastntk.kernels.cuda.conversion import BLOCK, blocks_of
 
 

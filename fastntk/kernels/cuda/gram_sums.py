@@ -11,7 +11,7 @@ Accumulation: working precision over 512 neurons, those sums in float64 in the o
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 
 PART = 512  # neurons of a sum in working precision
 _BLOCK = (32, 4)

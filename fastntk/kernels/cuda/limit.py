@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, device_function, kernel
+from fastntk.compilation.jit_cuda import cuda, device_function, kernel
 from fastntk.kernels.cpu.limit import FIRST, SECOND
 from fastntk.kernels.cuda.angles import angle_series, moment_series
 

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 from fastntk.kernels.cuda.reductions import THREADS
 
 KINDS = {"squared": 0, "logistic": 1, "huber": 2}

@@ -24,7 +24,7 @@ Rejected: nibbles (16 rows, tables for nothing, but twice the loads: no better t
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 
 THREADS = 512
 _LINE = 128  # bytes of a row of a table

@@ -5,7 +5,7 @@ Layout: both row-major; a thread block owns 32 x 32 elements, which pass through
 Cost: bound by memory, one read and one or two writes.
 """
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 
 _SIDE, _HEIGHT = 32, 8
 _PITCH = _SIDE + 1

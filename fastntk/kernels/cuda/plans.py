@@ -6,9 +6,9 @@ allocated once, so that a step allocates nothing; everything happens on the stre
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda
+from fastntk.base.packing import TILE, padded_width, tiles_of
+from fastntk.compilation.jit_cuda import cuda
 from fastntk.kernels.cuda import coactivation, expansion, masked_sums, products, vendor
-from fastntk.packing import TILE, padded_width, tiles_of
 
 _PANEL = 1024  # rows of a panel of counts: of 8 panels 9/16 of the matrix is computed
 _SUMS_BYTES = 2**25  # of one range of neurons, which stay in the second-level cache until the step reads them

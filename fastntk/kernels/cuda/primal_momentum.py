@@ -10,7 +10,7 @@ Accumulation: squared drift and products in float64 over a range of columns; ran
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 from fastntk.kernels.cuda.forward import NEURONS
 from fastntk.kernels.cuda.primal_step import _AHEAD
 

@@ -11,7 +11,7 @@ Accumulation: squared drift in float64 over a range of columns; ranges are added
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 from fastntk.kernels.cuda.forward import NEURONS
 
 _AHEAD = 8  # columns whose operands are on their way at once: a store between loads would make them wait

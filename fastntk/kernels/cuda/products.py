@@ -8,7 +8,7 @@ Cost: one multiply-add each, and half a load from shared memory, which is the bo
 Accumulation: working precision, in the order of the columns.
 """
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 
 _TILE = 64
 _CHUNK = 16

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 
 _COLUMNS, _STRANDS = 32, 8
 THREADS = 256

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 from fastntk.kernels.cpu.rows import TINY
 
 _LANES, _ROWS = 32, 8

@@ -8,7 +8,7 @@ Accumulation: shares in float64, in their order.
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 from fastntk.kernels.cuda.reductions import THREADS
 
 

@@ -15,7 +15,7 @@ import threading
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda
+from fastntk.compilation.jit_cuda import cuda
 from fastntk.kernels.cuda.vendor import address, check, load
 
 _UPPER = 1

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 
 BLOCK = 8  # vectors of one product
 CAPACITY = 64  # rows of a basis at most

@@ -8,7 +8,7 @@ Accumulation: float64; a share for each block, 256 interleaved sums of a fixed n
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 from fastntk.kernels.cuda.reductions import THREADS
 
 _EACH = 16  # entries of a thread, so that small matrices take few blocks

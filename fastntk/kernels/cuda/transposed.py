@@ -5,7 +5,7 @@ Layout: both row-major; a block owns 32 x 32 elements, which pass through shared
 Cost: bound by memory, one read and one write.
 """
 
-from fastntk.jit_cuda import cuda, kernel
+from fastntk.compilation.jit_cuda import cuda, kernel
 
 _SIDE, _HEIGHT = 32, 8
 _PITCH = _SIDE + 1

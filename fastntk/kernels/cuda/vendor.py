@@ -16,7 +16,7 @@ import threading
 
 import numpy as np
 
-from fastntk.jit_cuda import cuda, simulated
+from fastntk.compilation.jit_cuda import cuda, simulated
 
 _N, _T = 0, 1
 _DEFAULT_ALGORITHM = -1

@@ -1,0 +1,1 @@
+"""Finite and limiting Gram matrices: sources, operators, intervals, plans, out of core."""

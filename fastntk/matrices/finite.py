@@ -1,0 +1,256 @@
+"""Gram matrix of the gradients at finite width, of the first layer, the second or both."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fastntk.base import checks
+from fastntk.base.packing import PackedMasks
+from fastntk.base.progress import Progress
+from fastntk.compilation.threads import kernel_threads
+from fastntk.device.arrays import on_gpu, together
+from fastntk.device.masks import DevicePackedMasks
+from fastntk.kernels.cpu.coactivation import gram_from_panels
+from fastntk.kernels.cpu.products import products as _products
+from fastntk.kernels.scratch import thread_slots
+from fastntk.matrices.blocks import FiniteGram
+from fastntk.matrices.neurons import DrawnNeurons, HeldNeurons, MappedNeurons, Neurons
+from fastntk.matrices.passes import Terms
+from fastntk.matrices.rows import warn_parallel_rows
+from fastntk.matrices.tiled import compute
+from fastntk.model.patterns import Masks, arrays_of, block_pairs, packed, panels
+
+_ROWS = 128  # of a block of products: a few dozen tasks at n = 1000
+_LAYERS = {"first": (True, False), "second": (False, True), "both": (True, True)}
+
+_Pattern = TypeVar("_Pattern", PackedMasks, DevicePackedMasks)
+
+
+def gram(
+    X: npt.ArrayLike,
+    W: npt.ArrayLike | None = None,
+    a: npt.ArrayLike | None = None,
+    Z: npt.ArrayLike | None = None,
+    *,
+    masks: Masks | tuple[Masks, Masks] | None = None,
+    layers: str = "first",
+    width: int | None = None,
+    seed: int = 0,
+    dtype: npt.DTypeLike = "float64",
+    out: Any = None,
+    progress: Progress = False,
+) -> Any:
+    """Gram matrix ``H_ij = (1/m) x_i . x_j sum_r a_r^2 1{w_r . x_i >= 0, w_r . x_j >= 0}`` of the first layer.
+
+    That is ``layers="first"``; "second" is ``(1/m) sum_r relu(w_r . x_i) relu(w_r . x_j)``; "both" is their sum, the
+    tangent kernel of a network whose layers are both trained.
+
+    Parameters
+    ----------
+    X : array_like, shape (n, d)
+        Samples.
+    W : array_like, shape (m, d), optional
+        Weights of the first layer; exactly one of ``W``, ``masks`` and ``width`` is given.  float32 or float64
+        decides the precision of ``w_r . x_i``.  A `numpy.memmap` is read a piece at a time and may be larger than
+        memory.
+    a : array_like, shape (m,), optional
+        Weights of the second layer; by default (and for signs) ``a_r^2 = 1``.
+    Z : array_like, shape (k, d), optional
+        Second set of samples, for the columns of the matrix; X itself by default.
+    masks : PackedMasks or boolean ndarray, shape (n, m), optional
+        Activation pattern, if it is known already; with ``Z`` a pair, those of X and of Z.  For "first" only.
+    layers : {"first", "second", "both"}
+    width, seed : int, optional
+        Use the neurons of ``TwoLayerReLU.init(d, width, seed)``, drawn when they are needed and never stored.
+    dtype : {"float64", "float32"}
+        Precision of the result; its sums are those of float64.
+    out : ndarray, memmap, HDF5 or Zarr array, or file name, optional
+        Where to put the result, see `fastntk.matrices.tiled.compute`.
+    progress : bool or callable
+        Show a bar, or call with (entries done, entries in all).
+
+    Returns
+    -------
+    ndarray of `dtype`, shape (n, k), or `out`
+        Without Z exactly symmetric and, up to rounding, positive semi-definite.  Of arrays on a GPU, with masks there
+        (`DevicePackedMasks`, or booleans), an array there; `out` may be one too, or in host memory or a file.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If not exactly one source of neurons is given, shapes disagree, or an entry is not finite.
+    MemoryLimitError
+        If the result or what must be held for it does not fit in memory.
+
+    Warns
+    -----
+    SingularGramWarning
+        Without Z, if rows are zero or positive multiples of each other, which makes the matrix singular; names them.
+
+    Notes
+    -----
+    Cost: ``2 n d m`` flops for the pattern (none with ``masks``), ``n^2 m / 2`` bit products, ``n^2 d`` flops for
+    ``X X^T`` in float64.  Counts are exact integers, however the neurons are cut into pieces, so entries of "first"
+    have the rounding of ``x_i . x_j`` and two or three operations more.  Weights ``a`` whose squares differ, and
+    "second", need ``n^2 m`` flops of BLAS each: the former in float64; the latter in the precision of ``W`` over 512
+    neurons at a time, those sums in float64 (relative error near 3e-7 for float32).
+
+    Beside the result up to 256 MiB of patterns are held.  Where they would take more, and for "second" or weights,
+    neurons pass by in pieces of 64 MiB and every block of the result (one, in memory) is a pass over all of them, with
+    its sums held at 8 bytes an entry and term, half without Z.  Du et al. (arXiv 1810.02054), Section 3 and, for both
+    layers, Section 3.1.
+
+    Examples
+    --------
+    >>> import fastntk
+    >>> X, W = [[1.0, 0.0], [0.6, 0.8]], [[1.0, 0.0], [-1.0, 2.0]]
+    >>> fastntk.gram(X, W)
+    array([[0.5, 0.3],
+           [0.3, 1. ]])
+    >>> fastntk.gram(X, W, layers="second")
+    array([[0.5 , 0.3 ],
+           [0.3 , 0.68]])
+    >>> fastntk.gram(X, width=1_000_000, seed=1).round(2)
+    array([[0.5 , 0.21],
+           [0.21, 0.5 ]])
+    """
+    if together(X=X, W=W, a=a, Z=Z, **arrays_of(masks)):
+        return on_gpu(
+            "gram", X, W, a, Z, masks=masks, layers=layers, width=width, seed=seed, dtype=dtype, out=out,
+            progress=progress,
+        )  # fmt: skip
+    source = gram_source(X, W, a, Z, masks=masks, layers=layers, width=width, seed=seed, dtype=dtype)
+    if source.symmetric:
+        warn_parallel_rows(source.points, "X", opposite=False)
+    return compute(source, out, progress=progress)
+
+
+def gram_source(
+    X: npt.ArrayLike,
+    W: npt.ArrayLike | None = None,
+    a: npt.ArrayLike | None = None,
+    Z: npt.ArrayLike | None = None,
+    *,
+    masks: Masks | tuple[Masks, Masks] | None = None,
+    layers: str = "first",
+    width: int | None = None,
+    seed: int = 0,
+    dtype: npt.DTypeLike = "float64",
+) -> FiniteGram:
+    """The checked arguments of `gram`, ready to compute any block."""
+    first, second = checked_layers(layers, masks)
+    kind = checks.floating_dtype(dtype)
+    points = checks.matrix(X, "X")
+    others = points
+    if Z is not None:
+        others = checks.matrix(Z, "Z")
+        checks.same_columns(points, "X", others, "Z")
+    given = one_source(W=W, masks=masks, width=width)
+    found: Neurons | tuple[PackedMasks, PackedMasks]
+    if masks is not None:
+        found = checked_pair(masks, len(points), None if Z is None else len(others), packed)
+        m = found[0].shape[1]
+    else:
+        found = _neurons(W, width, seed, points)
+        for samples, name in ((points, "X"), (others, "Z")):
+            checks.representable(samples, name, found.dtype)
+        m = found.count
+    weights = np.ones(1) if a is None else checks.vector(a, "a", m, given, np.float64)
+    return FiniteGram(points, others, found, terms_of(first, second, weights), kind)
+
+
+def checked_layers(layers: str, masks: Any) -> tuple[bool, bool]:
+    """Whether the sum has the term of the first layer, and that of the second, which masks do not tell."""
+    first, second = _LAYERS[checks.choice(layers, "layers", tuple(_LAYERS))]
+    if second and masks is not None:
+        raise ValueError(f"layers={layers!r} needs W or width, got masks: they do not tell the outputs")
+    return first, second
+
+
+def one_source(**sources: Any) -> str:
+    """The name of the only source of neurons that is given."""
+    given = [name for name, value in sources.items() if value is not None]
+    if len(given) != 1:
+        got = " and ".join(given) or "none"
+        raise ValueError(f"exactly one of W, masks and width must be given, got {got}")
+    return given[0]
+
+
+def _neurons(W: Any, width: int | None, seed: int, points: np.ndarray) -> Neurons:
+    """The source of the neurons, known to have as many columns as the samples."""
+    if width is not None:
+        return DrawnNeurons(points.shape[1], width, seed)
+    if isinstance(W, np.memmap):
+        neurons = MappedNeurons(W)
+        checks.same_columns(points, "X", W, "W")
+        return neurons
+    weights = checks.matrix(W, "W")
+    checks.same_columns(points, "X", weights, "W")
+    return HeldNeurons(weights)
+
+
+def checked_pair(
+    masks: Any, n: int, k: int | None, packed: Callable[[Any, str], _Pattern]
+) -> tuple[_Pattern, _Pattern]:
+    """Patterns of rows and columns: the same object if there is no second set of samples."""
+    if k is None:
+        if isinstance(masks, tuple):
+            raise TypeError("masks must be PackedMasks or a boolean matrix without Z, got a tuple")
+        left = right = packed(masks, "masks")
+    else:
+        if not isinstance(masks, tuple) or len(masks) != 2:
+            raise TypeError(f"masks must be a pair with Z, those of X and of Z, got {type(masks).__name__}")
+        left, right = packed(masks[0], "masks[0]"), packed(masks[1], "masks[1]")
+        if left.shape[1] != right.shape[1]:
+            raise ValueError(
+                f"masks must be of the same neurons, got {left.shape[1]} for X and {right.shape[1]} for Z"
+            )
+    for found, rows, name in ((left, n, "X"), (right, n if k is None else k, "Z")):
+        if found.shape[0] != rows:
+            raise ValueError(f"masks must have one row for each row of {name} ({rows}), got {found.shape[0]}")
+    return left, right
+
+
+def terms_of(first: bool, second: bool, a: np.ndarray) -> Terms:
+    """What the weights of the second layer mean for the sums."""
+    squares = np.square(a, dtype=np.float64)
+    if (squares == squares[0]).all():
+        return Terms(first, second, scale=float(squares[0]))
+    return Terms(first, second, weights=np.abs(a, dtype=np.float64))
+
+
+class GramOfPatterns:
+    """``masks -> H`` for fixed samples and second layer: what need not be computed again for each pattern."""
+
+    def __init__(self, X: np.ndarray, a: np.ndarray) -> None:
+        self._terms = terms_of(True, False, a)
+        self._X = X
+        if self._terms.counts:
+            self._products = products(X)
+            self._products *= self._terms.scale
+
+    def __call__(self, masks: PackedMasks, out: np.ndarray | None = None) -> npt.NDArray[np.float64]:
+        """The Gram matrix of a pattern with the samples' n rows, in ``out`` if given."""
+        n, m = masks.shape
+        H = np.empty((n, n)) if out is None else out
+        if self._terms.counts:
+            P, pairs, scratch = panels(masks)
+            blocks = np.empty(scratch.shape)
+            words = blocks.view(np.uint64), H.view(np.uint64)
+            gram_from_panels(P, self._products, float(m), pairs, scratch, blocks, *words)
+        else:
+            source = FiniteGram(self._X, self._X, (masks, masks), self._terms, H.dtype)
+            source.fill(slice(0, n), slice(0, n), H)
+        return H
+
+
+def products(X: np.ndarray) -> npt.NDArray[np.float64]:
+    """``X X^T`` in float64, exactly symmetric."""
+    rows = np.ascontiguousarray(X, dtype=np.float64)
+    n = len(rows)
+    K = np.empty((n, n))
+    with kernel_threads():
+        _products(rows, block_pairs(-(-n // _ROWS)), np.empty((thread_slots(), _ROWS, _ROWS)), K)
+    return K

@@ -1,0 +1,288 @@
+"""What a Gram matrix will take before it is computed: bytes, operations, time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastntk.base import checks
+from fastntk.base.memory import available_bytes
+from fastntk.matrices.blocks import KEPT_BYTES
+from fastntk.matrices.calibration import Matrix, fill_rates, write_rate
+from fastntk.matrices.tiled.blocks import Blocks, cut
+from fastntk.matrices.tiled.files import checked_path
+from fastntk.matrices.tiled.targets import allocated
+
+__all__ = ["Plan", "plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What computing a matrix takes; ``print(plan)`` is a table.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (n, k) of the matrix.
+    d : int
+        Dimension of the points.
+    width : int or None
+        Neurons; None for the limit.
+    layers, depth, dtype
+        As given.
+    result_bytes : int
+        Size of the matrix.
+    resident_bytes : int
+        Memory taken at the peak: the matrix if it stays in memory, the blocks, the points.  The interpreter and its
+        libraries come on top, about 0.2 GiB.
+    disk_bytes : int
+        Space that the matrix takes on the disk, 0 without one.
+    multiply_adds : int
+        Of the products that BLAS computes.
+    bit_products : int
+        Pairs of activation bits that are compared.
+    kernel_values : int
+        Pairs of points times depth: evaluations of the transcendental part.
+    blocks : int
+        Number of blocks, 1 in memory.
+    block : tuple of int
+        Largest shape of a block.
+    seconds : float
+        Estimate for this machine as it is now, within a factor of 2 when nothing else runs.
+    memory_available, disk_available : int
+        Bytes; the second is 0 without a disk.
+    out : str
+        Where the matrix goes.
+    """
+
+    shape: tuple[int, int]
+    d: int
+    width: int | None
+    layers: str
+    depth: int
+    dtype: str
+    result_bytes: int
+    resident_bytes: int
+    disk_bytes: int
+    multiply_adds: int
+    bit_products: int
+    kernel_values: int
+    blocks: int
+    block: tuple[int, int]
+    seconds: float
+    memory_available: int
+    disk_available: int
+    out: str
+
+    @property
+    def fits(self) -> bool:
+        """Whether memory and disk suffice."""
+        return self.resident_bytes <= self.memory_available and self.disk_bytes <= self.disk_available
+
+    def __str__(self) -> str:
+        n, k = self.shape
+        what = "limit" if self.width is None else f"width {self.width}"
+        form = f"{n} x {k}, d = {self.d}, {what}, layers {self.layers}, depth {self.depth}, {self.dtype}"
+        rows = {
+            "matrix": form,
+            "goes to": self.out,
+            "result": _bytes(self.result_bytes),
+            "memory": f"{_bytes(self.resident_bytes)} of {_bytes(self.memory_available)} available",
+            "disk": f"{_bytes(self.disk_bytes)} of {_bytes(self.disk_available)} available"
+            if self.disk_bytes
+            else "none",
+            "multiply-adds": _count(self.multiply_adds),
+            "bit products": _count(self.bit_products),
+            "kernel values": _count(self.kernel_values),
+            "blocks": f"{self.blocks} of at most {self.block[0]} x {self.block[1]}",
+            "time": f"about {_duration(self.seconds)}",
+            "fits": "yes" if self.fits else f"no: {self._missing()}",
+        }
+        return "\n".join(f"{name:<14} {text}" for name, text in rows.items())
+
+    def _missing(self) -> str:
+        short = []
+        if self.resident_bytes > self.memory_available:
+            short.append("memory")
+        if self.disk_bytes > self.disk_available:
+            short.append("disk")
+        return " and ".join(short) + " too small"
+
+
+def plan(
+    X: npt.ArrayLike | tuple[int, int],
+    Z: npt.ArrayLike | tuple[int, int] | int | None = None,
+    *,
+    width: int | None = None,
+    layers: str = "first",
+    depth: int = 1,
+    dtype: npt.DTypeLike = "float64",
+    out: Any = None,
+) -> Plan:
+    """Bytes, operations and time of a Gram matrix, ``n k`` entries, before it is computed.
+
+    Parameters
+    ----------
+    X : array_like, shape (n, d), or pair (n, d) of ints
+        Points, or how many of which dimension.  Of points on a GPU too only the shape counts: the plan is for computing
+        on the host.
+    Z : array_like, shape (k, d), pair (k, d) of ints, or int k, optional
+        Second set of points.
+    width : int, optional
+        Neurons of the network, drawn while they are needed as in ``gram(X, width=width)``; by default the limit.
+    layers, depth, dtype
+        As in `limit_gram` and `gram`.
+    out : optional
+        Where the matrix will go, as in `limit_gram`: a file name needs not exist.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is out of range.
+
+    Notes
+    -----
+    The time is extrapolated from small blocks of the real computation and, with a disk, from writing 64 MB to its
+    folder: about a second, once per process and kind of matrix, after compilation.  Computing and writing overlap, so
+    the slower of the two counts.  A disk that slows down after its first gigabytes takes longer than that.
+
+    Examples
+    --------
+    >>> import fastntk
+    >>> p = fastntk.plan((2000, 10), dtype="float32")
+    >>> p.result_bytes, p.multiply_adds, p.bit_products, p.fits
+    (16000000, 20010000, 0, True)
+    """
+    n, d = _size(X, "X")
+    k = n if Z is None else _other_size(Z, d)
+    kind = checks.floating_dtype(dtype)
+    checks.choice(layers, "layers", ("first", "second", "both"))
+    depth = checks.integer(depth, "depth", 1)
+    if width is not None:
+        width = checks.integer(width, "width", 1)
+        if depth != 1:
+            raise ValueError(f"depth must be 1 for a network of finite width, got {depth}")
+    if layers == "first" and depth != 1:
+        raise ValueError(f"depth must be 1 for layers='first', got {depth}")
+    place, taken = _disk(out)
+    size = n * k * kind.itemsize
+    blocks = Blocks((n, k), Z is None, n, k) if place is None else _cut((n, k), Z is None, kind, out)
+    matrix = Matrix(d, width, layers, depth, kind.name)
+    samples = n if Z is None else n + k
+    # The pattern of all points is kept if it is small; if not, every block applies all neurons to its points.
+    kept = width is not None and layers == "first" and samples * width // 4 <= KEPT_BYTES
+    pairs = n * (n + 1) // 2 if Z is None else n * k
+    points = samples if kept else n * blocks.rows if Z is None else n * blocks.columns + k * blocks.rows
+    rates = fill_rates(matrix, Z is None)
+    seconds = rates.seconds(1 if kept else len(blocks), pairs, points, width or 0)
+    if place is not None:  # a block is computed while the one before it is written
+        seconds = max(seconds, size / write_rate(place)) + seconds / len(blocks)
+    products = width if width is not None and layers != "first" else 0
+    held = size if place is None else 2 * blocks.height * blocks.width * kind.itemsize
+    return Plan(
+        shape=(n, k),
+        d=d,
+        width=width,
+        layers=layers,
+        depth=depth,
+        dtype=kind.name,
+        result_bytes=size,
+        resident_bytes=held + 8 * d * samples + _scratch(width, kept, samples, blocks),
+        disk_bytes=0 if place is None else size,
+        multiply_adds=pairs * (d + products) + points * d * (width or 0),
+        bit_products=pairs * (width or 0) if layers != "second" else 0,
+        kernel_values=pairs * depth if width is None else 0,
+        blocks=len(blocks),
+        block=(blocks.height, blocks.width),
+        seconds=seconds,
+        memory_available=available_bytes(),
+        disk_available=0 if place is None else shutil.disk_usage(place).free + taken,
+        out="memory"
+        if out is None
+        else str(out)
+        if isinstance(out, (str, os.PathLike))
+        else type(out).__name__,
+    )
+
+
+def _size(value: Any, name: str) -> tuple[int, int]:
+    """(rows, columns) of points, or the pair itself."""
+    shape = (
+        value if isinstance(value, tuple) and all(np.ndim(part) == 0 for part in value) else np.shape(value)
+    )
+    if len(shape) != 2:
+        raise ValueError(f"{name} must be a matrix of points or a pair (n, d), got {len(shape)} dimension(s)")
+    return checks.integer(shape[0], f"rows of {name}", 1), checks.integer(shape[1], f"columns of {name}", 1)
+
+
+def _other_size(Z: Any, d: int) -> int:
+    """Number of points in Z."""
+    if np.ndim(Z) == 0:
+        return checks.integer(Z, "Z", 1)
+    k, columns = _size(Z, "Z")
+    if columns != d:
+        raise ValueError(f"X and Z must have the same number of columns, got {d} and {columns}")
+    return k
+
+
+def _disk(out: Any) -> tuple[Path | None, int]:
+    """Folder of the disk that `out` is on, and the bytes that it takes there already; None for memory."""
+    if isinstance(out, (str, os.PathLike)):
+        path = checked_path(out)
+        existing = next(parent for parent in path.absolute().parents if parent.is_dir())
+        partial = path.with_name(f"{path.name}.partial")
+        return existing, allocated(partial) if partial.is_file() else 0
+    opened = getattr(getattr(out, "file", out), "filename", None) or getattr(
+        getattr(out, "store", None), "root", None
+    )
+    if opened is None or not Path(opened).exists():
+        return None, 0
+    return Path(opened).absolute().parent, allocated(opened)
+
+
+def _cut(shape: tuple[int, int], symmetric: bool, dtype: np.dtype, out: Any) -> Blocks:
+    """The blocks of `fastntk.matrices.tiled.compute`, clipped to the matrix."""
+    chunks = getattr(out, "shards", None) or getattr(out, "chunks", None) or (1, 1)
+    blocks = cut(shape, symmetric, dtype.itemsize, chunks)
+    return Blocks(shape, symmetric, min(blocks.height, shape[0]), min(blocks.width, shape[1]))
+
+
+def _scratch(width: int | None, kept: bool, samples: int, blocks: Blocks) -> int:
+    """What a network of finite width is summed in: kept patterns, or a piece of the neurons and sums for a block."""
+    if width is None:
+        return 0
+    return samples * width // 4 if kept else 2**26 + 8 * blocks.height * blocks.width
+
+
+def _bytes(size: int) -> str:
+    """A size in the unit that fits."""
+    number, units = float(size), ["bytes", "KiB", "MiB", "GiB", "TiB"]
+    while number >= 1000 and len(units) > 1:
+        number /= 1024
+        del units[0]
+    return f"{number:.4g} {units[0]}"
+
+
+def _count(number: int) -> str:
+    """A number of operations."""
+    return f"{number:.2e}" if number >= 10**6 else str(number)
+
+
+def _duration(seconds: float) -> str:
+    """A time that promises no more digits than it has."""
+    if seconds < 1:
+        return f"{max(seconds, 1e-3):.1g} s"
+    for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.2g} {unit}"
+    return f"{seconds:.2g} s"

@@ -1,0 +1,1 @@
+"""The network, its draws, activation patterns and gradient."""

@@ -1,0 +1,241 @@
+"""The two-layer ReLU network of Du et al."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastntk.base import checks
+from fastntk.base.memory import require_memory
+from fastntk.device.arrays import on_gpu, on_host, together
+from fastntk.model.patterns import forward_pass
+from fastntk.model.torch_bridge import module_of, weights_of
+
+_DRAW_BYTES = 2**23  # neurons are drawn in pieces of this size: float64 draws are never all in memory
+
+
+class TwoLayerReLU:
+    """Network ``f(x) = (1 / sqrt(m)) sum_r a_r relu(w_r . x)``.
+
+    Parameters
+    ----------
+    W : array_like, shape (m, d)
+        Weights of the first layer; float32 or float64 decides the precision of everything computed with them.
+    a : array_like, shape (m,)
+        Weights of the second layer.  If both live on a GPU the network does.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is empty, not finite, not real, or the shapes disagree.
+
+    Notes
+    -----
+    Calling the network on ``X`` costs ``2 n d m`` flops of BLAS.  Source: Du et al. (arXiv 1810.02054), Equation (1).
+
+    Examples
+    --------
+    >>> import fastntk
+    >>> net = fastntk.TwoLayerReLU([[1.0, 0.0], [0.0, 1.0]], [1.0, -1.0])
+    >>> net.width, net.d
+    (2, 2)
+    >>> net([[2.0, 1.0]]).round(6)
+    array([0.707107])
+    """
+
+    def __init__(self, W: npt.ArrayLike, a: npt.ArrayLike) -> None:
+        self.W: Any
+        self.a: Any
+        if together(W=W, a=a):
+            self.W, self.a = on_gpu("network", W, a)
+            return
+        self.W = checks.matrix(W, "W")
+        self.a = checks.vector(a, "a", len(self.W), "W", self.W.dtype)
+
+    @classmethod
+    def init(
+        cls,
+        d: int,
+        width: int,
+        seed: int = 0,
+        dtype: npt.DTypeLike = "float32",
+        kappa: float = 1.0,
+        paired: bool = False,
+    ) -> "TwoLayerReLU":
+        """Random network: ``w_r ~ N(0, kappa^2 I)``, ``a_r ~ unif{-1, +1}``.
+
+        Parameters
+        ----------
+        d, width : int
+            Dimension of the samples and number of neurons, at least 1.
+        seed : int
+            Same seed, same numbers; neuron r does not depend on the width, so a narrow network is the first
+            part of a wide one.
+        dtype : {"float32", "float64"}
+            Precision; float32 weights are the rounded float64 ones.
+        kappa : float
+            Scale of the first layer.  The pattern at the start and ``H(0)`` do not depend on it, the outputs are
+            proportional to it.
+        paired : bool
+            Neurons 2j and 2j + 1 share their weights and have opposite signs, so that all outputs start at exactly 0;
+            the width must be even.
+
+        Returns
+        -------
+        TwoLayerReLU
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is out of range.
+        MemoryLimitError
+            If the weights do not fit in memory.
+
+        Notes
+        -----
+        Du et al. (arXiv 1810.02054) take ``kappa = 1``; Arora et al. (arXiv 1901.08584) a small one, so that the
+        outputs at the start do not disturb the comparison with the kernel, which pairs achieve exactly.
+
+        Examples
+        --------
+        >>> import fastntk
+        >>> narrow = fastntk.TwoLayerReLU.init(3, 2, seed=1)
+        >>> wide = fastntk.TwoLayerReLU.init(3, 4, seed=1)
+        >>> bool((narrow.W == wide.W[:2]).all() and (narrow.a == wide.a[:2]).all())
+        True
+        """
+        d = checks.integer(d, "d", 1)
+        width = checks.integer(width, "width", 1)
+        seed = checks.integer(seed, "seed", 0)
+        kind = checks.floating_dtype(dtype)
+        require_memory(width * (d + 1) * kind.itemsize, f"a network of width {width} on {d} inputs")
+        kappa = checks.positive(kappa, "kappa")
+        if paired and width % 2:
+            raise ValueError(f"width must be even with paired=True, got {width}")
+        drawn = width // 2 if paired else width
+        weights = np.empty((width, d), dtype=kind)
+        weight_draws(seed, kappa)(weights[:drawn])
+        bits = np.random.default_rng(_streams(seed)[1]).integers(0, 2, size=drawn, dtype=np.uint8)
+        signs = np.where(bits == 1, kind.type(1), kind.type(-1))
+        if paired:
+            _double(weights)
+            signs = np.stack((signs, -signs), axis=1).reshape(-1)
+        net = cls.__new__(cls)
+        net.W, net.a = weights, signs
+        return net
+
+    @classmethod
+    def from_torch(cls, module: Any) -> "TwoLayerReLU":
+        """Network with the outputs of ``torch.nn.Sequential(Linear(d, m), ReLU(), Linear(m, 1))`` without biases.
+
+        ``W = module[0].weight`` and ``a = sqrt(m) module[2].weight[0]``, because a module has no factor 1 / sqrt(m).
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            Its children are these three layers; its ``forward`` is taken to apply them in order.  float32 or float64,
+            on any device.
+
+        Returns
+        -------
+        TwoLayerReLU
+            With weights of the same dtype, copied to the host: training the module does not change them.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the module has biases, other layers, several outputs, or weights of another or mixed precision.
+
+        Notes
+        -----
+        `to_torch` is the inverse up to one rounding of `a`.
+        """
+        return cls(*weights_of(module))
+
+    def to_torch(self) -> Any:
+        """Module ``torch.nn.Sequential(Linear(d, m), ReLU(), Linear(m, 1))`` with the same outputs, of shape (n, 1).
+
+        Returns
+        -------
+        torch.nn.Sequential
+            On the CPU, in the precision of the weights, which are copied; ``module[2].weight = a / sqrt(m)``.
+
+        Raises
+        ------
+        ImportError
+            If PyTorch is not installed.
+        """
+        return module_of(on_host(self.W), on_host(self.a))
+
+    @property
+    def width(self) -> int:
+        """Number of neurons m."""
+        return len(self.W)
+
+    @property
+    def d(self) -> int:
+        """Dimension of the samples."""
+        return int(self.W.shape[1])
+
+    def __call__(self, X: npt.ArrayLike) -> Any:
+        """Outputs ``u_i = f(x_i)``, float64 of shape (n,), relative error near 1e-6 if the weights are float32."""
+        if together(X=X, W=self.W):
+            return on_gpu("outputs", X, self.W, self.a)
+        samples = checks.matrix(X, "X")
+        checks.same_columns(samples, "X", self.W, "W")
+        checks.representable(samples, "X", self.W.dtype)
+        return forward_pass(samples, self.W, self.a)[1]
+
+    def __repr__(self) -> str:
+        return f"TwoLayerReLU(d={self.d}, width={self.width}, dtype={str(self.W.dtype).rpartition('.')[2]})"
+
+
+def _double(rows: np.ndarray) -> None:
+    """Spread the first half of the rows so that each comes twice in a row; in place, from the end."""
+    last = len(rows) // 2
+    while last:
+        first = last // 2  # the target of the upper half of what is left lies beyond it
+        rows[2 * first + 1 : 2 * last : 2] = rows[first:last]
+        rows[2 * first : 2 * last : 2] = rows[2 * first + 1 : 2 * last : 2]
+        last = first
+
+
+def _streams(seed: int) -> list[np.random.SeedSequence]:
+    """Independent streams for the two layers."""
+    return np.random.SeedSequence(seed).spawn(2)
+
+
+def weight_draws(seed: int, kappa: float = 1.0) -> Callable[[np.ndarray], None]:
+    """What fills rows with the next neurons of the stream; the neurons do not depend on how many rows at a time."""
+    draw = np.random.default_rng(_streams(seed)[0]).standard_normal
+
+    def fill(rows: np.ndarray) -> None:
+        step = max(1, _DRAW_BYTES // (8 * rows.shape[1]))
+        for first in range(0, len(rows), step):
+            piece = rows[first : first + step]
+            np.multiply(draw(piece.shape), kappa, out=piece, casting="same_kind")
+
+    return fill
+
+
+def initial_network(
+    X: np.ndarray,
+    width: int | None,
+    net: TwoLayerReLU | None,
+    seed: int,
+    dtype: npt.DTypeLike,
+    kappa: float,
+    paired: bool,
+) -> tuple[TwoLayerReLU, bool]:
+    """The network that exactly one of `width` and `net` says, and whether its weights may be overwritten."""
+    if (width is None) == (net is None):
+        raise ValueError(
+            "exactly one of width and net must be given, got " + ("neither" if net is None else "both")
+        )
+    if net is None:
+        return TwoLayerReLU.init(X.shape[1], width, seed, dtype, kappa, paired), True  # type: ignore[arg-type]
+    if not isinstance(net, TwoLayerReLU):
+        raise TypeError(f"net must be a TwoLayerReLU, got {type(net).__name__}")
+    checks.same_columns(X, "X", net.W, "net.W")
+    return net, False

@@ -1,0 +1,315 @@
+"""Activation patterns: making them, counting common activations, counting changes."""
+
+import functools
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastntk.base import checks
+from fastntk.base.memory import aligned_zeros, require_memory
+from fastntk.base.packing import NEURONS_PER_WORD, SAMPLES_PER_BYTE, PackedMasks, byte_rows
+from fastntk.compilation.threads import kernel_threads
+from fastntk.device.arrays import gpu_of, on_gpu, together
+from fastntk.device.masks import DevicePackedMasks
+from fastntk.kernels.cpu import coactivation, flips, forward
+from fastntk.kernels.cpu import flip_marginals as marginals
+from fastntk.kernels.cpu.coactivation import BLOCK, SUPER
+from fastntk.kernels.scratch import ForwardScratch, padded_rows, thread_slots
+from fastntk.model.activations import Activations, block_rows
+
+Masks = PackedMasks | DevicePackedMasks | npt.NDArray[np.bool_]
+
+
+def activation_masks(X: npt.ArrayLike, W: npt.ArrayLike) -> Any:
+    """Activation pattern ``M_ir = 1{w_r . x_i >= 0}``, packed to one bit an entry.
+
+    Parameters
+    ----------
+    X : array_like, shape (n, d)
+        Samples.
+    W : array_like, shape (m, d)
+        Weights; its dtype (float32 or float64) is the precision of the product.
+
+    Returns
+    -------
+    PackedMasks
+        ``.shape == (n, m)``; ``.to_dense()`` gives booleans.  `DevicePackedMasks` of arrays on a GPU.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is empty, not a real finite matrix, or the numbers of columns differ.
+    MemoryLimitError
+        If the packed pattern does not fit in memory.
+
+    Notes
+    -----
+    Zero counts as active.  Cost: ``2 n d m`` flops of BLAS, bits packed while the product is in cache; the
+    n-by-m product is never stored.  Entries equal ``(X @ W.T) >= 0`` unless ``|w_r . x_i|`` is within the rounding
+    of the product.  The pattern of Du et al. (arXiv 1810.02054), Section 3.
+
+    Examples
+    --------
+    >>> import fastntk
+    >>> fastntk.activation_masks([[1.0, 0.0], [0.0, 1.0]], [[1.0, -1.0]]).to_dense()
+    array([[ True],
+           [False]])
+    """
+    if together(X=X, W=W):
+        return on_gpu("activation_masks", X, W)
+    weights = checks.matrix(W, "W")
+    samples = checks.matrix(X, "X")
+    checks.same_columns(samples, "X", weights, "W")
+    checks.representable(samples, "X", weights.dtype)
+    (n, _), m = samples.shape, len(weights)
+    _require_pattern(samples, m)
+    masks = PackedMasks.empty(n, m)
+    with kernel_threads():
+        Activations(samples, m, block_rows(n, m, weights.dtype), weights.dtype)(weights, 0, masks.bits)
+    return masks
+
+
+def forward_pass(X: np.ndarray, W: np.ndarray, a: np.ndarray) -> tuple[PackedMasks, np.ndarray]:
+    """Masks and outputs ``u`` (float64) of checked arrays, in the precision of ``W``."""
+    (n, _), m = X.shape, len(W)
+    _require_pattern(X, m)
+    masks = PackedMasks.empty(n, m)
+    scratch = ForwardScratch(n, m, W.dtype)
+    nothing = np.empty((0, 0, 0), dtype=W.dtype)
+    with kernel_threads():
+        forward.forward(
+            W,
+            padded_rows(X, W.dtype),
+            n,
+            a,
+            masks.bits,
+            scratch.Z,
+            scratch.octets,
+            scratch.shares,
+            scratch.u_shares,
+            nothing,
+        )
+    return masks, scratch.outputs(n, m)
+
+
+def _require_pattern(X: np.ndarray, m: int) -> None:
+    """Check that a pattern fits, beside a copy of the samples."""
+    n = len(X)
+    require_memory(n * m // 8 + X.nbytes, f"the activation pattern of n={n} samples and m={m} neurons")
+
+
+def panels(masks: PackedMasks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Input of the counting kernels: words in panels of eight samples, pairs of blocks, a block of counts a thread."""
+    n, m = masks.shape
+    blocks = -(-n // BLOCK)
+    words = -(-m // NEURONS_PER_WORD)
+    P = aligned_zeros((blocks * BLOCK // SAMPLES_PER_BYTE, words, SAMPLES_PER_BYTE), np.uint64)
+    coactivation.to_panels(masks.bits, P)
+    return P, block_pairs(blocks), aligned_zeros((thread_slots(), BLOCK, BLOCK), np.uint64)
+
+
+@functools.lru_cache(maxsize=4)  # the same in every step of a run
+def block_pairs(blocks: int) -> np.ndarray:
+    """Pairs of blocks, row >= column (the last block, which may be part empty, is a row), by super-blocks."""
+    rows, columns = np.tril_indices(blocks)
+    order = np.lexsort((columns, rows, columns // SUPER, rows // SUPER))
+    return np.stack((rows[order], columns[order]), axis=1)
+
+
+def bits_of(masks: Any) -> Any:
+    """The array that says where masks live."""
+    return masks.bits if isinstance(masks, (PackedMasks, DevicePackedMasks)) else masks
+
+
+def arrays_of(masks: Any) -> dict[str, Any]:
+    """The arrays that say where masks live, by name: of one pattern, or of a pair."""
+    pair = masks if isinstance(masks, tuple) else None
+    named = {"masks": masks} if pair is None else {f"masks[{k}]": part for k, part in enumerate(pair)}
+    return {name: bits_of(part) for name, part in named.items()}
+
+
+def packed(masks: Masks, name: str) -> PackedMasks:
+    """The argument, if it is packed; boolean matrices are packed."""
+    if isinstance(masks, PackedMasks):
+        return masks
+    if isinstance(masks, np.ndarray):
+        if masks.dtype != np.bool_ or masks.ndim != 2 or masks.size == 0:
+            raise ValueError(
+                f"{name} must be a non-empty boolean matrix, got {masks.dtype} of shape {masks.shape}"
+            )
+        return PackedMasks.from_dense(masks)
+    raise TypeError(f"{name} must be PackedMasks or a boolean matrix, got {type(masks).__name__}")
+
+
+def coactivation_counts(masks: Masks) -> Any:
+    """Numbers of neurons active on both of two samples, ``C_ij = sum_r M_ir M_jr``.
+
+    Parameters
+    ----------
+    masks : PackedMasks, DevicePackedMasks or boolean array, shape (n, m)
+        Activation pattern, here or on a GPU.
+
+    Returns
+    -------
+    ndarray of int64, shape (n, n), or an array on the GPU of a pattern there
+        Exact and symmetric; the diagonal counts the active neurons of each sample.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``masks`` is not an activation pattern.
+    MemoryLimitError
+        If the result does not fit in memory.
+
+    Notes
+    -----
+    Cost: ``n^2 m / 2`` bit products (and + popcount, 512 an instruction triple), ``8 n^2`` bytes written.  Counts are
+    integers: equal to NumPy's for every size and number of threads.  The sum in the Gram matrix of Du et al.
+    (arXiv 1810.02054), Section 3.
+
+    Examples
+    --------
+    >>> import fastntk
+    >>> masks = fastntk.activation_masks([[1.0], [-1.0]], [[1.0], [2.0], [-1.0]])
+    >>> fastntk.coactivation_counts(masks)
+    array([[2, 0],
+           [0, 1]])
+    """
+    if gpu_of(bits_of(masks)) is not None:
+        return on_gpu("coactivation_counts", masks)
+    pattern = packed(masks, "masks")
+    n, m = pattern.shape
+    require_memory(8 * n * n + pattern.nbytes, f"the counts of n={n} samples")
+    counts = np.empty((n, n), dtype=np.int64)
+    coactivation.coactivation_counts(*panels(pattern), counts.view(np.uint64))
+    return counts
+
+
+def flip_count(masks_a: Masks, masks_b: Masks) -> int:
+    """Number of entries in which two activation patterns differ, ``sum_ir 1{A_ir != B_ir}``.
+
+    Parameters
+    ----------
+    masks_a, masks_b : PackedMasks, DevicePackedMasks or boolean array, shape (n, m)
+        Patterns of the same samples and neurons, both here or both on a GPU.
+
+    Returns
+    -------
+    int
+        Exact.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not an activation pattern or the shapes differ.
+
+    Notes
+    -----
+    Cost: ``n m / 4`` bytes read.  The numerator of the pattern changes in Section 5 of Du et al. (arXiv 1810.02054).
+
+    Examples
+    --------
+    >>> import numpy as np, fastntk
+    >>> fastntk.flip_count(np.array([[True, False]]), np.array([[True, True]]))
+    1
+    """
+    if _both_there(masks_a, masks_b):
+        return int(on_gpu("flip_count", masks_a, masks_b))
+    before, after = packed(masks_a, "masks_a"), packed(masks_b, "masks_b")
+    _same_shape(before.shape, after.shape)
+    counts = np.empty(byte_rows(before.shape[0]), dtype=np.int64)
+    flips.flip_count(before.words, after.words, counts)
+    return int(counts.sum())
+
+
+def _both_there(masks_a: Masks, masks_b: Masks) -> bool:
+    """Whether both patterns, of one shape then, live on a GPU; an error if only one does."""
+    if not together(masks_a=bits_of(masks_a), masks_b=bits_of(masks_b)):
+        return False
+    _same_shape(tuple(masks_a.shape), tuple(masks_b.shape))
+    return True
+
+
+def _same_shape(before: tuple[int, int], after: tuple[int, int]) -> None:
+    if before != after:
+        raise ValueError(f"masks_a and masks_b must have the same shape, got {before} and {after}")
+
+
+def flip_fraction(masks_a: Masks, masks_b: Masks) -> float:
+    """Fraction of the ``n m`` entries in which two activation patterns differ.
+
+    Parameters
+    ----------
+    masks_a, masks_b : PackedMasks, DevicePackedMasks or boolean array, shape (n, m)
+        Patterns of the same samples and neurons, both here or both on a GPU.
+
+    Returns
+    -------
+    float
+        `flip_count` divided by ``n m``, between 0 and 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `flip_count`.
+
+    Notes
+    -----
+    Cost as `flip_count`.  Section 5 of Du et al. (arXiv 1810.02054), with the sum over i running to n.
+
+    Examples
+    --------
+    >>> import numpy as np, fastntk
+    >>> fastntk.flip_fraction(np.array([[True, False]]), np.array([[True, True]]))
+    0.5
+    """
+    count = flip_count(masks_a, masks_b)
+    n, m = masks_a.shape
+    return count / (n * m)
+
+
+def flip_marginals(masks_a: Masks, masks_b: Masks) -> tuple[Any, Any]:
+    """Numbers of entries in which two activation patterns differ, for each sample and for each neuron.
+
+    ``sum_r 1{A_ir != B_ir}`` and ``sum_i 1{A_ir != B_ir}``.
+
+    Parameters
+    ----------
+    masks_a, masks_b : PackedMasks, DevicePackedMasks or boolean array, shape (n, m)
+        Patterns of the same samples and neurons, both here or both on a GPU.
+
+    Returns
+    -------
+    samples : ndarray of int64, shape (n,)
+    neurons : ndarray of int64, shape (m,)
+        Exact; the sum of either is `flip_count`.  Arrays on the GPU for patterns there.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `flip_count`.
+
+    Notes
+    -----
+    Cost: ``n m / 4`` bytes read, a small multiple of the time of `flip_count`.  The sets S_i of neurons whose pattern
+    may change on sample i carry the proof of Lemma 3.2 of Du et al. (arXiv 1810.02054).
+
+    Examples
+    --------
+    >>> import numpy as np, fastntk
+    >>> fastntk.flip_marginals(np.array([[True, False], [True, True]]), np.array([[True, True], [True, True]]))
+    (array([1, 0]), array([0, 1]))
+    """
+    if _both_there(masks_a, masks_b):
+        samples, neurons = on_gpu("flip_marginals", masks_a, masks_b)
+        return samples, neurons
+    before, after = packed(masks_a, "masks_a"), packed(masks_b, "masks_b")
+    _same_shape(before.shape, after.shape)
+    n, m = before.shape
+    rows, words = before.words.shape
+    neurons = np.empty(SAMPLES_PER_BYTE * words, dtype=np.int64)
+    shares = np.empty((-(-words // marginals.BLOCK), SAMPLES_PER_BYTE * rows), dtype=np.int64)
+    scratch = aligned_zeros((thread_slots(), 2, marginals.BLOCK), np.uint64)
+    marginals.flip_marginals(before.words, after.words, neurons, shares, scratch)
+    return shares.sum(axis=0)[:n], neurons[:m]

@@ -1,0 +1,299 @@
+"""The figure of a sweep: how loss, activation patterns, weights and kernel move during training.
+
+Panels, one curve per width: log training loss, fraction of activation bits that differ from step 0, largest
+distance of a neuron from its start, smallest eigenvalue of H(k) against that of the limit. Colour, line style
+and marker all tell the widths apart, and the colours darken steadily with the width, so a grey print stays
+readable. Only Matplotlib's object interface is used: no window system, no global state.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastntk.base.storage import atomic_write
+from fastntk.results import Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["draw_runs", "figure_suffix", "plot_runs", "rendered", "width_color", "write_figure"]
+
+PANELS: dict[str, tuple[str, str, float]] = {
+    "loss": ("Training loss", r"training loss $L(k)$", 1.0),
+    "flips": ("Changed activation patterns", "activation patterns changed [%]", 100.0),
+    "drift": ("Largest distance of a neuron from its start", r"$\max_r\,\Vert w_r(k)-w_r(0)\Vert_2$", 1.0),
+    "lambda_min": ("Smallest eigenvalue of the Gram matrix", r"$\lambda_{\min}(H(k))$", 1.0),
+}
+"""Series, title, axis label, factor."""
+
+LINES = ["-", (0, (5, 1.5)), (0, (3, 1.2, 1, 1.2)), (0, (1, 1.1)), (0, (6, 1.2, 1, 1.2, 1, 1.2))]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+_SUFFIXES = (".png", ".pdf", ".svg")
+_STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 8,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "mathtext.fontset": "dejavusans",
+    "text.usetex": False,
+    "pdf.fonttype": 42,  # text in the PDF stays text
+    "svg.fonttype": "none",
+}
+
+
+def plot_runs(
+    runs: Sequence[Run], path: str | os.PathLike[str], limit: dict[str, Any] | None = None, dpi: int = 300
+) -> Path:
+    """Draw `runs` and write the figure to `path`.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Runs of one width (several seeds) are drawn as their median with a band from smallest to largest.
+    path : str or path-like
+        Ends in .png, .pdf or .svg.
+    limit : dict, optional
+        ``lambda_0`` of the infinite-width Gram matrix, for the reference lines.
+    dpi : int
+        Resolution of a .png.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    ValueError
+        For another file type, or when the runs carry none of the series that are drawn.
+    OSError
+        When the file cannot be written.
+
+    Notes
+    -----
+    Cost: about a second, most of it Matplotlib's import. Panels whose metric was not logged are left out.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> run = Run(steps=[0, 1, 2], loss=[4.0, 2.0, 1.0], provenance={"width": 8, "seed": 0})
+    >>> plot_runs([run], Path(tempfile.mkdtemp()) / "loss.png", dpi=50).name
+    'loss.png'
+    """
+    return write_figure(lambda: draw_runs(runs, limit), path, dpi)
+
+
+def write_figure(draw: Callable[[], Figure], path: str | os.PathLike[str], dpi: int) -> Path:
+    """Draw in the package's style and write the file, in the format that its name ends in."""
+    suffix = figure_suffix(path)
+    import matplotlib
+
+    with matplotlib.rc_context(_STYLE):
+        figure = draw()
+        with atomic_write(path) as file:
+            figure.savefig(file, format=suffix[1:], dpi=dpi)
+    return Path(path)
+
+
+def rendered(draw: Callable[[], Figure], kind: str, dpi: int) -> bytes:
+    """Draw in the package's style; the bytes of a file of that kind, "png", "pdf" or "svg"."""
+    import matplotlib
+
+    with matplotlib.rc_context(_STYLE), io.BytesIO() as file:
+        draw().savefig(file, format=kind, dpi=dpi)
+        return file.getvalue()
+
+
+def figure_suffix(path: str | os.PathLike[str], name: str = "path") -> str:
+    """The ending of `path`, one of the known formats."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise ValueError(f"{name}: got {str(path)!r}, expected a file name ending in {', '.join(_SUFFIXES)}")
+    return suffix
+
+
+def draw_runs(runs: Sequence[Run], limit: dict[str, Any] | None = None) -> Figure:
+    """Build the figure without writing it.
+
+    Parameters
+    ----------
+    runs, limit
+        As in `plot_runs`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One panel per series present.
+
+    Raises
+    ------
+    ValueError
+        When there is nothing to draw.
+
+    Notes
+    -----
+    Reference lines, Du, Zhai, Poczos and Singh, arXiv 1810.02054: lambda_0 of the limit and the lambda_0/2
+    above which the proof keeps H(k) (section 3); the rate ``(1 - lr lambda_0/2)^k L(0)`` of their theorem on
+    gradient descent, or ``exp(-lambda_0 t) L(0)`` of that on gradient flow, drawn from the largest L(0) and only where
+    it applies (first layer trained, unit rows).
+
+    Examples
+    --------
+    >>> run = Run(steps=[0, 1], loss=[2.0, 1.0], drift=[0.0, 0.1], provenance={"width": 8, "seed": 0})
+    >>> [axes.get_title(loc="left") for axes in draw_runs([run]).axes]
+    ['(a) Training loss', '(b) Largest distance of a neuron from its start']
+    """
+    from matplotlib.figure import Figure
+
+    panels = [name for name in PANELS if any(name in run.series for run in runs)]
+    if not panels:
+        raise ValueError(f"runs: none of them carries a series to draw ({', '.join(PANELS)})")
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(3.5 * columns, 2.35 * rows + 0.55), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat[len(panels) :]:
+        axes.remove()
+    widths = sorted({run.width for run in runs})
+    for letter, name, axes in zip("abcd", panels, grid.flat, strict=False):
+        _frame(axes, name, letter, flow=runs[0].times is not None)
+        for index, width in enumerate(widths):
+            group = [run for run in runs if run.width == width and name in run.series]
+            if group:
+                _curve(axes, group, name, index, len(widths))
+        if limit:
+            _reference(axes, name, runs, limit)
+    figure.align_ylabels()
+    _legend(figure, grid.flat[0], widths, runs)
+    return figure
+
+
+def _frame(axes: Axes, name: str, letter: str, flow: bool) -> None:
+    """Title, labels, scales and grid of one panel."""
+    from matplotlib.ticker import MaxNLocator
+
+    title, label, _ = PANELS[name]
+    axes.set_title(f"({letter}) {title}", loc="left")
+    axes.set_xlabel(r"time $t$ of gradient flow" if flow else r"gradient descent step $k$")
+    axes.set_ylabel(label.replace("(k)", "(t)") if flow else label)
+    axes.grid(True, linewidth=0.4, color="0.9")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    if name == "loss":
+        axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=not flow, steps=[1, 2, 5, 10]))
+
+
+def _curve(axes: Axes, group: list[Run], name: str, index: int, count: int) -> None:
+    """Draw one width: its only seed, or the median of its seeds and their range."""
+    steps = group[0].places
+    values = np.array([run.series[name] for run in group]) * PANELS[name][2]
+    color = width_color(index, count)
+    gap = max(1, len(steps) // 8)
+    axes.plot(
+        steps,
+        np.median(values, axis=0),
+        color=color,
+        linestyle=LINES[index % len(LINES)],
+        linewidth=1.2,
+        marker=MARKERS[index % len(MARKERS)],
+        markersize=3.4,
+        markerfacecolor="white",
+        markeredgewidth=0.9,
+        markevery=(index * gap // max(count, 1), gap),
+        label=f"{group[0].width}",
+    )
+    if len(group) > 1:
+        axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=color, alpha=0.22, linewidth=0)
+
+
+def width_color(index: int, count: int) -> Any:
+    """Colour `index` of `count` from light (narrow) to dark (wide), without the map's palest end."""
+    from matplotlib import colormaps
+
+    place = 0.0 if count == 1 else 0.8 * (1 - index / (count - 1))
+    return colormaps["viridis"](place)
+
+
+def _reference(axes: Axes, name: str, runs: Sequence[Run], limit: dict[str, Any]) -> None:
+    """Lines of the theory in the panels it speaks about."""
+    lambda_0 = limit["lambda_0"]
+    if name == "lambda_min":
+        _limit_lines(axes, lambda_0)
+    losses = [run.loss[0] for run in runs if run.loss is not None]
+    applies = limit.get("unit_rows") and all(run.provenance.get("layers", "first") == "first" for run in runs)
+    if name == "loss" and applies and (rate := _rate(runs, lambda_0)) is not None:
+        places, factors, text = rate
+        bound = max(losses) * factors
+        axes.plot(places, bound, color="0.45", linewidth=0.9, linestyle=(0, (1.5, 2)))
+        axes.annotate(
+            text,
+            (places[-1], bound[-1]),
+            # Below the line: a falling line leaves room under its right end, not above it.
+            xytext=(0, -3),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+        )
+
+
+def _rate(runs: Sequence[Run], lambda_0: float) -> tuple[Any, Any, str] | None:
+    """Where, what and the name of the factor by which the theory bounds the loss; None where there is none."""
+    if runs[0].times is not None:
+        return runs[0].times, np.exp(-lambda_0 * runs[0].times), r"bound $e^{-\lambda_0 t}\,L(0)$"
+    lr = runs[0].lr
+    if lr is None or len({run.lr for run in runs}) > 1 or not 0 < lr * lambda_0 < 2:
+        return None
+    steps = np.arange(runs[0].steps[-1] + 1)
+    return steps, (1 - lr * lambda_0 / 2) ** steps, r"bound $(1-\eta\lambda_0/2)^k\,L(0)$"
+
+
+def _limit_lines(axes: Axes, lambda_0: float) -> None:
+    """Mark lambda_0, and lambda_0/2 where the curves come near it; elsewhere it would only squeeze them."""
+    lowest, highest = axes.dataLim.intervaly
+    lines: list[tuple[float, str, str, Any]] = [
+        (lambda_0, r"limit: $\lambda_0=\lambda_{\min}(H^\infty)$", "black", (0, (7, 3)))
+    ]
+    if lowest < 0.7 * lambda_0:
+        lines.append((lambda_0 / 2, r"$\lambda_0/2$", "0.45", (0, (1.5, 2))))
+    for height, text, color, style in lines:
+        axes.axhline(height, color=color, linewidth=0.9, linestyle=style)
+        place: dict[str, Any] = {
+            "xycoords": ("axes fraction", "data"),
+            "xytext": (0, 2),
+            "textcoords": "offset points",
+        }
+        axes.annotate(text, (0.99, height), ha="right", va="bottom", **place)
+    lowest, highest = min(lowest, lines[-1][0]), max(highest, lambda_0)
+    span = max(highest - lowest, 0.02 * highest)
+    axes.set_ylim(lowest - 0.06 * span, highest + 0.16 * span)  # headroom for the label
+
+
+def _legend(figure: Figure, axes: Axes, widths: list[int], runs: Sequence[Run]) -> None:
+    """Name the widths once, above the panels."""
+    handles, labels = axes.get_legend_handles_labels()
+    seeds = len({run.seed for run in runs})
+    figure.legend(
+        handles,
+        labels,
+        title="width $m$" + (f" (median and range of {seeds} seeds)" if seeds > 1 else ""),
+        loc="outside upper center",
+        ncols=min(len(widths), 8),
+        frameon=False,
+        handlelength=3.2,
+        columnspacing=1.6,
+        title_fontsize=8,
+    )

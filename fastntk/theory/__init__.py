@@ -1,0 +1,1 @@
+"""What the theory says of a run: predictions, rates, every statement verified."""

@@ -1,0 +1,1 @@
+"""Settings, train, sweep, flow, metrics."""

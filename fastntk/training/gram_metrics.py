@@ -1,0 +1,51 @@
+"""What a run logs of its tangent kernel: how far H(k) is from where it started and from its limit, its lambda_min."""
+
+import importlib
+from typing import Any
+
+import numpy as np
+
+from fastntk.engines import Engine
+from fastntk.spectra import SmallestEigenvalue, SpectralNorm, lambda_max, lambda_min
+from fastntk.training.tangent import TangentKernel
+
+NAMES = ("gram", "lambda_min")
+
+
+class GramMetrics:
+    """The numbers of each logged step, and of the limit: ``limit`` has its smallest and its largest eigenvalue."""
+
+    def __init__(self, kernel: TangentKernel, n: int, metrics: tuple[str, ...]) -> None:
+        self._kernel, self._metrics = kernel, metrics
+        self._H = np.empty((n, n))
+        self._H_initial: np.ndarray | None = None
+        self._H_limit = kernel.limit()
+        self.limit = {
+            "lambda_0": float(lambda_min(self._H_limit)),
+            "lambda_max": float(lambda_max(self._H_limit)),
+        }
+        self._smallest = SmallestEigenvalue()
+        self._change, self._distance = SpectralNorm(), SpectralNorm()
+
+    def __call__(self, engine: Engine) -> dict[str, float]:
+        """At the present state."""
+        H = self._kernel(engine, out=self._H)
+        if self._H_initial is None:
+            self._H_initial = H.copy()
+        found = {}
+        if "gram" in self._metrics:
+            found["gram_change"] = float(self._change.update(H, self._H_initial))
+            found["gram_limit_distance"] = float(self._distance.update(H, self._H_limit))
+        if "lambda_min" in self._metrics:
+            smallest = self._smallest.update(H)
+            found["lambda_min"], found["lambda_min_bound"] = float(smallest), smallest.residual_bound
+        return found
+
+
+def gram_metrics(kernel: TangentKernel, n: int, metrics: tuple[str, ...]) -> Any:
+    """`GramMetrics`, or its like on the GPU where H is there; None if no metric needs H."""
+    if not any(name in metrics for name in NAMES):
+        return None
+    if kernel.on_gpu:
+        return importlib.import_module("fastntk.cuda.gram_metrics").GramMetrics(kernel, n, metrics)
+    return GramMetrics(kernel, n, metrics)

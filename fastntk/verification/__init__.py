@@ -1,6 +1,0 @@
-"""The statements of Du et al. (arXiv 1810.02054), each measured on given data and reported with its slack."""
-
-from fastntk.verification.statement import Condition, Statement
-from fastntk.verification.whole import Verification, verify
-
-__all__ = ["Condition", "Statement", "Verification", "verify"]
