@@ -135,7 +135,7 @@ def test_bad_files(W, error, message, mapped):
 MEMORY = """
 import json, resource
 import numpy as np, fastntk
-from fastntk import gram_blocks, gram_passes
+from fastntk.matrices import blocks as gram_blocks, passes as gram_passes
 gram_blocks.KEPT_BYTES, gram_passes._PIECE_BYTES = 0, 2**22
 X = np.random.default_rng(0).standard_normal((64, 50))
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -124,7 +124,7 @@ def test_two_python_threads_at_once(problem):
 CONCURRENT = """
 import concurrent.futures, hashlib, json
 import numpy as np, fastntk
-from fastntk import jit
+from fastntk.compilation import jit
 rng = np.random.default_rng(0)
 dense = [rng.integers(0, 2, (50, 3000)).astype(bool) for _ in range(2)]
 def work(k):
@@ -149,7 +149,7 @@ def test_concurrent_calls_on_every_layer(layer, python):
 FORK = """
 import json, multiprocessing, sys, warnings
 import numpy as np, fastntk
-from fastntk import jit
+from fastntk.compilation import jit
 dense = np.random.default_rng(0).integers(0, 2, (50, 3000)).astype(bool)
 def work(_):
     try:

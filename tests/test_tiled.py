@@ -230,8 +230,8 @@ KILLED = """
 import json, os, signal, sys
 import h5py, zarr
 import numpy as np
-from fastntk.limit import limit_source
-from fastntk.tiled.whole import fill_target, target_of
+from fastntk.matrices.limit import limit_source
+from fastntk.matrices.tiled.whole import fill_target, target_of
 folder, stop = sys.argv[1], int(sys.argv[2])
 source = limit_source(np.load(folder + "/X.npy"))
 def kill(done, total):
@@ -434,7 +434,7 @@ def test_a_write_that_fails_in_the_middle_leaves_a_resumable_file(tmp_path, sour
 def test_a_disk_that_is_really_full(tmp_path, source):
     """A file-size limit: the space cannot be reserved, and a mapped file would be a signal."""
     script = (
-        "import resource, signal, sys\nimport numpy as np\nfrom fastntk.limit import limit_source\n"
+        "import resource, signal, sys\nimport numpy as np\nfrom fastntk.matrices.limit import limit_source\n"
         "from fastntk.matrices.tiled import compute\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "source = limit_source(np.eye(200))\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"

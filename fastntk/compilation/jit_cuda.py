@@ -79,7 +79,7 @@ def problem() -> str | None:
 
     Examples
     --------
-    >>> from fastntk import jit_cuda
+    >>> from fastntk.compilation import jit_cuda
     >>> isinstance(jit_cuda.problem(), str) or jit_cuda.package() is not None
     True
     """

@@ -339,7 +339,7 @@ def test_without_a_writable_place_kernels_are_compiled_anew(monkeypatch):
 SUCCESSOR = """
 import importlib.util, json, sys
 from pathlib import Path
-from fastntk import jit_cuda, kernel_cache
+from fastntk.compilation import jit_cuda, kernel_cache
 
 jit_cuda._PACKAGES = jit_cuda._PACKAGES[1:]  # as where only numba-cuda-mlir is installed
 import numba_cuda_mlir.tools

@@ -73,7 +73,7 @@ def compute(source: GramSource, out: Any = None, *, progress: Progress = False) 
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> from fastntk.limit import limit_source
+    >>> from fastntk.matrices.limit import limit_source
     >>> file = pathlib.Path(tempfile.mkdtemp()) / "H.npy"
     >>> compute(limit_source([[1.0, 0.0], [0.0, 2.0]]), file)
     memmap([[0.5, 0. ],
