@@ -1,8 +1,5 @@
 """What a run logs of its tangent kernel: how far H(k) is from where it started and from its limit, its lambda_min."""
 
-import importlib
-from typing import Any
-
 import numpy as np
 
 from fastntk.engines import Engine
@@ -13,7 +10,10 @@ NAMES = ("gram", "lambda_min")
 
 
 class GramMetrics:
-    """The numbers of each logged step, and of the limit: ``limit`` has its smallest and its largest eigenvalue."""
+    """The numbers of each logged step, and of the limit: ``limit`` has its smallest and its largest eigenvalue.
+
+    All of them are found on the host, whatever engine the state is one of.
+    """
 
     def __init__(self, kernel: TangentKernel, n: int, metrics: tuple[str, ...]) -> None:
         self._kernel, self._metrics = kernel, metrics
@@ -42,10 +42,6 @@ class GramMetrics:
         return found
 
 
-def gram_metrics(kernel: TangentKernel, n: int, metrics: tuple[str, ...]) -> Any:
-    """`GramMetrics`, or its like on the GPU where H is there; None if no metric needs H."""
-    if not any(name in metrics for name in NAMES):
-        return None
-    if kernel.on_gpu:
-        return importlib.import_module("fastntk.cuda.gram_metrics").GramMetrics(kernel, n, metrics)
-    return GramMetrics(kernel, n, metrics)
+def gram_metrics(kernel: TangentKernel, n: int, metrics: tuple[str, ...]) -> GramMetrics | None:
+    """`GramMetrics`; None if no metric needs H."""
+    return GramMetrics(kernel, n, metrics) if any(name in metrics for name in NAMES) else None

@@ -7,7 +7,6 @@ import numpy as np
 
 from fastntk.base import checks
 from fastntk.base.memory import require_memory
-from fastntk.device.arrays import on_host
 from fastntk.engines import Engine
 from fastntk.results import METRICS
 from fastntk.training.gram_metrics import gram_metrics
@@ -63,7 +62,8 @@ class Recorder:
 
     def wants_state(self, step: int, logged: bool) -> bool:
         """Whether a step needs the state of the engine then, not what is logged of it on a GPU alone."""
-        return step in self._snapshots or (logged and self._history is not None)
+        watched = self._history is not None or self.gram is not None
+        return step in self._snapshots or (logged and watched)
 
     def record_divergence(self, step: int, loss: float) -> None:
         """Log the step at which the loss exploded: nothing else is meaningful there."""
@@ -79,9 +79,8 @@ class Recorder:
         flips: float | None = None,
         drift: float | None = None,
         drift_a: float | None = None,
-        gram: bool = True,
     ) -> None:
-        """Log one step; flips, drifts and the numbers of H are asked of the engine unless they are known."""
+        """Log one step; flips and drifts are asked of the engine unless they are known."""
         self._steps.append(step)
         self._append("loss", loss)
         if "flips" in self.metrics:
@@ -90,20 +89,15 @@ class Recorder:
             self._append("drift", engine.drift() if drift is None else drift)
             if engine.layers != "first":
                 self._append("drift_a", engine.drift_a() if drift_a is None else drift_a)
-        if gram and self.gram is not None:
-            self.record_gram(self.gram(engine))
+        for name, value in (self.gram(engine) if self.gram is not None else {}).items():
+            self._append(name, value)
         if self._history is not None:
             self._history.observe(step, engine)
-
-    def record_gram(self, numbers: dict[str, float]) -> None:
-        """Log the numbers of H of the next logged step whose numbers are missing."""
-        for name, value in numbers.items():
-            self._append(name, value)
 
     def take_snapshot(self, step: int, engine: Engine) -> None:
         """Keep H of a step that was asked for."""
         if step in self._snapshots:
-            self._snapshots[step] = np.array(on_host(self._kernel(engine)))
+            self._snapshots[step] = np.array(self._kernel(engine))
 
     def _append(self, name: str, value: float) -> None:
         self._series.setdefault(name, []).append(value)
