@@ -54,7 +54,7 @@ def rates(data: Path | None, out: Path, csv: Path | None, **settings: Any) -> No
     Packard, arXiv 1408.3595), that of the linearised network, and the measured one.
     """
     import fastntk
-    from fastntk.plots.runs import figure_suffix
+    from fastntk.plots.style import figure_suffix
 
     check_threads(settings["threads"])
     figure_suffix(out, "--out")

@@ -120,7 +120,7 @@ def train(
 
 def _check_prediction(path: Path, settings: dict[str, Any]) -> None:
     """Refuse, before the work, a figure of another kind and a run that is not what is predicted."""
-    from fastntk.plots.runs import figure_suffix
+    from fastntk.plots.style import figure_suffix
     from fastntk.theory.predictions import PREDICTED
 
     figure_suffix(path, "--prediction")

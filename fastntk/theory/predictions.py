@@ -116,7 +116,8 @@ class Prediction:
 
     def plot(self, run: Run, path: str | os.PathLike[str]) -> Path:
         """Draw the run with the prediction over it and the deviations of `compare`, to a .png, .pdf or .svg file."""
-        from fastntk.plots.runs import PANELS, draw_runs, write_figure
+        from fastntk.plots.runs import PANELS, draw_runs
+        from fastntk.plots.style import write_figure
 
         self._check_dynamics(run)
 

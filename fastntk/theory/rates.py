@@ -19,7 +19,7 @@ from fastntk.engines import CHOICES
 from fastntk.model.network import initial_network
 from fastntk.optimizers import GradientDescent, HeavyBall, Nesterov, Optimizer
 from fastntk.plots.losses import contraction, draw_losses
-from fastntk.plots.runs import write_figure
+from fastntk.plots.style import write_figure
 from fastntk.results import Run
 from fastntk.results.archive import write_csv
 from fastntk.theory.linearised import linearise

@@ -100,7 +100,7 @@ class Verification:
         -------
         list of pathlib.Path
         """
-        from fastntk.plots.runs import rendered
+        from fastntk.plots.style import rendered
         from fastntk.theory.verification.figures import figures
 
         target, record = ensure_folder(folder), self.record()
