@@ -340,3 +340,18 @@ def test_too_large(problem, there, monkeypatch):
             fastntk.MemoryLimitError, match=r"needs \d+ bytes .* of the GPU's memory, but only 100 "
         ):
             call()
+
+
+def test_errors_of_the_device_are_those_of_this_package(problem, monkeypatch):
+    """Of whatever the backend is asked for."""
+    failure = type("CudaAPIError", (Exception,), {"__module__": "numba.cuda.cudadrv.driver"})
+
+    def fail(*arguments):
+        raise failure("CUDA_ERROR_OUT_OF_MEMORY")
+
+    masks = DevicePackedMasks.from_host(fastntk.activation_masks(*[problem(4, 3, 6).X] * 2))
+    monkeypatch.setattr("fastntk.cuda.matrices.patterns.sum_over_masks", fail)
+    with pytest.raises(
+        fastntk.MemoryLimitError, match=r"^the GPU is out of memory: CUDA_ERROR_OUT_OF_MEMORY$"
+    ):
+        fastntk.coactivation_counts(masks)

@@ -25,7 +25,7 @@ from fastntk.model.network import TwoLayerReLU
 
 
 class CudaEngine(Engine):
-    """An engine that can be driven from the host, like the others, or without any transfer by `cuda.training`.
+    """An engine that the host can drive, like the others, or `descent` and `flow` without a transfer within a step.
 
     Patterns are never copied: a step writes to one that is not in use.  What a flow may return to is kept by name.
     """
