@@ -7,7 +7,7 @@ from typing import Any
 
 from fastntk.results import Run
 from fastntk.results.archive import read_archive
-from fastntk.training.settings import recorded
+from fastntk.training.settings import completed
 
 __all__ = ["finished_runs", "run_file"]
 
@@ -27,8 +27,8 @@ def finished_runs(
         if not path.exists():
             continue
         header, arrays = read_archive(path)
-        wanted = recorded(shared | {"width": width, "seed": seed})
-        got = recorded(header["provenance"].get("sweep", {}) if header["kind"] == "Run" else {})
+        wanted = completed(shared | {"width": width, "seed": seed})
+        got = completed(header["provenance"].get("sweep", {}) if header["kind"] == "Run" else {})
         differing = [key for key in wanted | got if got.get(key) != wanted.get(key)]
         if differing:
             there = ", ".join(f"{key}={_brief(got.get(key))}" for key in differing)

@@ -28,7 +28,7 @@ from fastntk.training.options import (
     positive,
 )
 
-__all__ = ["LAYERS", "Options", "Settings", "SharedOptions", "recorded"]
+__all__ = ["LAYERS", "Options", "Settings", "SharedOptions", "completed"]
 
 LAYERS = ("first", "second", "both")
 _INTERVALS = 100  # between the logged times of a flow
@@ -222,9 +222,10 @@ class Settings:
         return {name: _plain(getattr(self, name)) for name in used if name not in ("width", "seed")}
 
 
-def recorded(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record with what it leaves unsaid: a setting that it is older than had its default."""
-    return {"dynamics": Settings.dynamics, **Settings().record(), **record}
+def completed(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with what it leaves unsaid: a setting that it is older than had its default. No record stays none."""
+    defaults = {"dynamics": Settings.dynamics, **Settings().record()} if record else {}
+    return {**record, **{name: value for name, value in defaults.items() if name not in record}}
 
 
 def _plain(value: Any) -> Any:
