@@ -1,5 +1,1 @@
-"""Engines whose state stays on a GPU; loading them registers the loops that drive them there."""
-
-from fastntk.cuda.engines import descent, flow
-
-__all__ = ["descent", "flow"]
+"""The engines of a GPU: state, steps, stages of a flow, and the loop over the steps, without a transfer within one."""
