@@ -167,6 +167,32 @@ def test_a_record_is_completed_by_defaults():
     assert completed({}) == {}
 
 
+def test_the_defaults():
+    """Word by word: a folder of runs by default is resumed as long as they stay."""
+    assert Settings().record() == {
+        "steps": 100,
+        "lr": 0.1,
+        "optimizer": {"name": "gd"},
+        "batch_size": None,
+        "every": 1,
+        "snapshots": [],
+        "layers": "first",
+        "loss": {"name": "squared"},
+        "metrics": ["loss", "flips", "drift"],
+        "diagnostics": False,
+        "engine": "auto",
+        "dtype": "float32",
+        "kappa": 1.0,
+        "paired": False,
+    }
+    assert (Settings().width, Settings().seed, Settings().dynamics, Settings().tolerance) == (
+        None,
+        0,
+        "descent",
+        1e-3,
+    )
+
+
 def test_a_folder_from_before_a_setting_is_resumed_where_it_has_its_default(tmp_path):
     made = call(fastntk.sweep, out=tmp_path)
     path = tmp_path / "run-w4-s0.npz"
@@ -177,6 +203,10 @@ def test_a_folder_from_before_a_setting_is_resumed_where_it_has_its_default(tmp_
     assert call(fastntk.sweep, out=tmp_path).runs[0].provenance == run.provenance
     with pytest.raises(ValueError, match=r"holds a run with kappa=1\.0, but this sweep has kappa=0\.5"):
         call(fastntk.sweep, out=tmp_path, kappa=0.5)
+    run.provenance["sweep"]["later"] = 2  # a setting of a version to come
+    run.save(path)
+    with pytest.raises(ValueError, match="holds a run with later=2, but this sweep has later=None"):
+        call(fastntk.sweep, out=tmp_path)
 
 
 @pytest.mark.parametrize("first", [{}, FLOW])
