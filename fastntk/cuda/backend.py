@@ -7,7 +7,6 @@ from fastntk.cuda.engines.dual import CudaDualEngine
 from fastntk.cuda.engines.primal import CudaPrimalEngine
 from fastntk.cuda.linearised import LinearisedThere
 from fastntk.cuda.matrices import finite, limit, patterns
-from fastntk.cuda.tangent import TangentKernelThere
 from fastntk.device.arrays import DeviceArray
 from fastntk.device.dispatch import Backend
 from fastntk.device.masks import DevicePackedMasks
@@ -81,9 +80,6 @@ class CudaBackend:
 
     def limit_profile(self, rho: DeviceArray, layers: int, depth: int, factor: float) -> DeviceArray | None:
         return limit.limit_profile(rho, layers, depth, factor)
-
-    def tangent_kernel(self, X: np.ndarray, net: TwoLayerReLU, layers: str) -> TangentKernelThere:
-        return TangentKernelThere(X, net, layers)
 
     def linearised(self, X: np.ndarray, net: TwoLayerReLU) -> LinearisedThere:
         return LinearisedThere(X, net)

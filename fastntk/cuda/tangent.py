@@ -1,23 +1,27 @@
 """The tangent kernel H(k) of a run on a GPU: computed there, from a state that stays there, and copied to the host."""
 
+from __future__ import annotations
+
 import functools
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-import fastntk.training.tangent
-from fastntk.cuda.engines.interface import CudaEngine
 from fastntk.cuda.matrices.finite import Network, gram
 from fastntk.device.arrays import DeviceArray, upload
 from fastntk.device.driver import guard
 from fastntk.device.masks import DevicePackedMasks
+from fastntk.engines.tangent import TangentKernel
 from fastntk.matrices.finite import terms_of
+
+if TYPE_CHECKING:
+    from fastntk.cuda.engines.interface import CudaEngine
 
 _FLOAT64 = np.dtype(np.float64)
 
 
-class TangentKernelThere(fastntk.training.tangent.TangentKernel):
+class TangentKernelThere(TangentKernel):
     """As its base, from the state of an engine on the GPU."""
 
     @functools.cached_property
@@ -27,8 +31,9 @@ class TangentKernelThere(fastntk.training.tangent.TangentKernel):
     def _of_pattern(self, masks: DevicePackedMasks, out: np.ndarray | None = None) -> npt.NDArray[np.float64]:
         return self._gram((masks, masks), self._net.a, "first", out)
 
-    def _of_weights(self, engine: Any, out: np.ndarray | None) -> npt.NDArray[np.float64]:
-        assert isinstance(engine, CudaEngine)
+    def _of_weights(  # type: ignore[override]
+        self, engine: CudaEngine, out: np.ndarray | None
+    ) -> npt.NDArray[np.float64]:
         return self._gram(engine.weights_there(), engine.a, self._layers, out)
 
     def _gram(

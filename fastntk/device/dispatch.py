@@ -22,7 +22,6 @@ if TYPE_CHECKING:  # types that are described with the floors above, and never n
     from fastntk.matrices.passes import Terms
     from fastntk.model.network import TwoLayerReLU
     from fastntk.theory.linearised import Linearised
-    from fastntk.training.tangent import TangentKernel
 
 
 class Transfers(Protocol):
@@ -113,9 +112,6 @@ class Training(Protocol):
     @property
     def engines(self) -> "tuple[type[Engine], type[Engine]]":
         """The dual and the primal engine."""
-
-    def tangent_kernel(self, X: np.ndarray, net: "TwoLayerReLU", layers: str) -> "TangentKernel":
-        """What computes H(k) from the state of an engine, of data in host memory."""
 
     def linearised(self, X: np.ndarray, net: "TwoLayerReLU") -> "Linearised":
         """The linearised network, of data in host memory."""

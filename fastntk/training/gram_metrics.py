@@ -1,10 +1,13 @@
 """What a run logs of its tangent kernel: how far H(k) is from where it started and from its limit, its lambda_min."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from fastntk.engines import Engine
-from fastntk.spectra import SmallestEigenvalue, SpectralNorm, lambda_max, lambda_min
-from fastntk.training.tangent import TangentKernel
+from fastntk.engines.tangent import TangentKernel
+from fastntk.spectra import SmallestEigenvalue, SpectralNorm
+from fastntk.training.samples import LimitKernel
 
 NAMES = ("gram", "lambda_min")
 
@@ -15,15 +18,11 @@ class GramMetrics:
     All of them are found on the host, whatever engine the state is one of.
     """
 
-    def __init__(self, kernel: TangentKernel, n: int, metrics: tuple[str, ...]) -> None:
+    def __init__(self, kernel: TangentKernel, limit: LimitKernel, metrics: tuple[str, ...]) -> None:
         self._kernel, self._metrics = kernel, metrics
-        self._H = np.empty((n, n))
+        self._H = np.empty_like(limit.H)
         self._H_initial: np.ndarray | None = None
-        self._H_limit = kernel.limit()
-        self.limit = {
-            "lambda_0": float(lambda_min(self._H_limit)),
-            "lambda_max": float(lambda_max(self._H_limit)),
-        }
+        self._H_limit, self.limit = limit.H, limit.ends
         self._smallest = SmallestEigenvalue()
         self._change, self._distance = SpectralNorm(), SpectralNorm()
 
@@ -42,6 +41,8 @@ class GramMetrics:
         return found
 
 
-def gram_metrics(kernel: TangentKernel, n: int, metrics: tuple[str, ...]) -> GramMetrics | None:
-    """`GramMetrics`; None if no metric needs H."""
-    return GramMetrics(kernel, n, metrics) if any(name in metrics for name in NAMES) else None
+def gram_metrics(
+    kernel: TangentKernel, limit: Callable[[], LimitKernel], metrics: tuple[str, ...]
+) -> GramMetrics | None:
+    """`GramMetrics`; None if no metric needs H, nor then its limit."""
+    return GramMetrics(kernel, limit(), metrics) if any(name in metrics for name in NAMES) else None

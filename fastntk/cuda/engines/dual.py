@@ -12,6 +12,7 @@ import numpy as np
 
 from fastntk.base.packing import TILE, padded_width, tiles_of
 from fastntk.cuda.copies import in_precision
+from fastntk.cuda.engines import descent, flow  # noqa: F401 - the loops register themselves for their type
 from fastntk.cuda.engines.interface import CudaEngine
 from fastntk.cuda.matrices.finite import sample_products
 from fastntk.device.arrays import empty, upload, zeros

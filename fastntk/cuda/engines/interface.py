@@ -10,6 +10,7 @@ import numpy as np
 
 from fastntk.base.packing import TILE, byte_rows, padded_width, tiles_of
 from fastntk.cuda.engines.second_layer import SecondLayerThere
+from fastntk.cuda.tangent import TangentKernelThere
 from fastntk.device.arrays import DeviceArray, empty, upload, zeros
 from fastntk.device.driver import guard, require_memory
 from fastntk.device.masks import DevicePackedMasks
@@ -20,18 +21,18 @@ from fastntk.kernels.cuda.forward import NEURONS
 from fastntk.kernels.cuda.reductions import column_sums, largest_root
 from fastntk.kernels.cuda.second_layer import signed_step
 from fastntk.kernels.cuda.stage_error import stage_error
-from fastntk.losses import Loss
+from fastntk.losses import LOSSES, Loss
 from fastntk.model.network import TwoLayerReLU
 
 
 class CudaEngine(Engine):
-    """An engine that the host can drive, like the others, or `descent` and `flow` without a transfer within a step.
+    """An engine that can be driven from the host, like the others, or without any transfer by the loops beside it.
 
     Patterns are never copied: a step writes to one that is not in use.  What a flow may return to is kept by name.
     """
 
-    on_gpu = True
     second_layer = SecondLayerThere
+    tangent_kernel = TangentKernelThere
     written_patterns: int  # that a step needs, beside the initial one
     _second: SecondLayerThere | None  # type: ignore[assignment]
     _D: Any
@@ -177,6 +178,11 @@ class CudaEngine(Engine):
         self._bits = self._kept_bits
         if self._second is not None:
             self._second.undo()
+
+    @staticmethod
+    def evaluates(objective: Loss) -> bool:
+        """Whether `evaluate` knows that loss: a loss of your own is evaluated on the host."""
+        return type(objective) in LOSSES.values()
 
     def evaluate(self, objective: Loss, labels: Any, log: Any, k: int) -> None:
         """log[k] = the loss; its derivatives stay here for `advance`."""

@@ -1,16 +1,18 @@
 """The tangent kernel H(k) of the trained layers, from the state of an engine."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastntk.device.dispatch import backend
-from fastntk.engines import Engine
 from fastntk.matrices.finite import GramOfPatterns, gram_source
-from fastntk.matrices.limit import limit_source
 from fastntk.matrices.tiled import compute
 from fastntk.model.network import TwoLayerReLU
+
+if TYPE_CHECKING:
+    from fastntk.engines.interface import Engine
 
 
 class TangentKernel:
@@ -51,21 +53,3 @@ class TangentKernel:
         if self._layers == "first":
             return self._of_pattern(engine.initial_masks)
         return np.asarray(compute(gram_source(self._X, self._net.W, self._net.a, layers=self._layers)))
-
-    def limit(self) -> npt.NDArray[np.float64]:
-        """What H at the start tends to with the width: the first layer's part is an average with weights ``a_r^2``."""
-        if self._layers == "second":
-            return np.asarray(compute(limit_source(self._X, layers="second")))
-        H = np.asarray(compute(limit_source(self._X)))
-        H *= np.square(self._net.a, dtype=np.float64).mean()
-        if self._layers == "both":
-            H += compute(limit_source(self._X, layers="second"))
-        return H
-
-
-def tangent_kernel(X: np.ndarray, net: TwoLayerReLU, layers: str, on_gpu: bool) -> TangentKernel:
-    """The tangent kernel of an engine on the host, or on the GPU."""
-    if not on_gpu:
-        return TangentKernel(X, net, layers)
-    with backend() as gpu:
-        return gpu.tangent_kernel(X, net, layers)
