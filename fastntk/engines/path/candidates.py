@@ -1,0 +1,152 @@
+"""Which entries can change their sign along a path, with the proof that no other one can.
+
+In the unit ``|a_r| / sqrt(m)`` an entry moves by ``K_i . (M_r o E(s)) + sum_l K_il q_lr(s)``.  A few knots of the path
+give the first part at every entry up to ``|K_i|_2`` times the distance of E(s) from a chain of corners in the span of
+the knots; all entries that this bound lets come within an allowance of zero are candidates.  The allowance is for what
+is only known afterwards: the second part, and how the path has changed since.  It is checked for every neuron after
+every round (`unproven`), and widened where it was too small.
+
+Rounding: a displacement of the knots is a sum of table rows, wrong by at most ``(n / 8 + 16) eps |K_i|_2 |E|_2 sqrt(p)``,
+which is added to the distance.  The pre-activations at the start carry the rounding of their product, as in the
+other engines.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastntk.base.memory import aligned_zeros
+from fastntk.base.packing import TILE, byte_rows
+from fastntk.engines.path.basis import basis
+from fastntk.engines.path.problem import Problem
+from fastntk.engines.path.start import Start
+from fastntk.kernels.cpu.path_bounds import path_bounds
+from fastntk.kernels.cpu.path_candidates import count_candidates, place_by_sample, take_candidates
+from fastntk.kernels.scratch import table_scratch, thread_slots
+
+_KNOTS = 3
+_CORNERS = 8
+_NEURONS = 4096  # that share a set of tables
+_RANGES = 16
+_SHARE = 3e-3  # of the length of the path: the first allowance for samples that change
+
+
+def distances(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """Distance of each point from the chain that starts at 0 and goes through the corners."""
+    ends = np.vstack((np.zeros_like(corners[:1]), corners))
+    nearest = np.full(len(points), np.inf)
+    for start, end in zip(ends[:-1], ends[1:], strict=True):
+        side, length = end - start, float((end - start) @ (end - start))
+        share = np.clip((points - start) @ side / length, 0.0, 1.0) if length else np.zeros(len(points))
+        nearest = np.minimum(nearest, np.linalg.norm(points - start - share[:, None] * side, axis=1))
+    return nearest
+
+
+def chain(points: np.ndarray, most: int, close: float) -> np.ndarray:
+    """At most so many of the points, in order, which the others are close to the chain of."""
+    chosen = [len(points) - 1]
+    while len(chosen) < most:
+        away = distances(points, points[chosen])
+        farthest = int(away.argmax())
+        if away[farthest] <= close or farthest in chosen:
+            break
+        chosen = sorted([*chosen, farthest])
+    return points[chosen]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Candidates in neuron order and by sample; see `kernels.cpu.path_candidates`."""
+
+    first: np.ndarray
+    origin: np.ndarray  # which kept entries they are
+    samples: np.ndarray
+    values: np.ndarray
+    place: np.ndarray
+    starts: np.ndarray
+    neurons: np.ndarray
+
+
+class Field:
+    """How far the entries of a window can come: what does not change from round to round."""
+
+    def __init__(self, problem: Problem, start: Start, E: np.ndarray, forced: np.ndarray) -> None:
+        self._problem, self._start = problem, start
+        n, m, dtype = problem.n, problem.m, problem.dtype
+        leading = basis(E, 1e-4).leading(_KNOTS)
+        self.knots = leading.vectors
+        self._corners = chain(leading.coefficients, _CORNERS, 0.25 * leading.error.max())
+        self.length = float(np.linalg.norm(E, axis=1).max())
+        self.allowance = 2.0 * self.remainder(E) + _SHARE * self.length
+        self.sizes = problem.sizes
+        self.level = np.ones(m)
+        knots = aligned_zeros((len(self.knots), problem.padded), dtype)
+        knots[:, :n] = self.knots
+        reach, per_size = np.ones(problem.padded), np.full(problem.padded, 1e30)
+        moving = self.sizes > 0.0
+        reach[:n][moving] = start.reach[moving]
+        per_size[:n][moving] = 1.0 / self.sizes[moving]
+        unit = np.abs(problem.unit).astype(np.float64)
+        inverse = np.divide(1.0, unit, out=np.full(m, np.finfo(dtype).max ** 0.5), where=unit > 0.0)
+        block = min(_NEURONS, 64 * -(-m // 64))
+        slots, pairs = thread_slots(), len(knots) * (len(knots) + 1) // 2
+        self.margins = np.empty(start.kept.samples.size, dtype)
+        self.spare, self.gram = np.empty(m), np.empty((m, pairs))
+        path_bounds(
+            start.rows, n, problem.tiles, knots, self._corners.astype(dtype), reach.astype(dtype),
+            per_size.astype(dtype), inverse.astype(dtype), start.kept.first, start.kept.samples, start.kept.values,
+            aligned_zeros((slots, byte_rows(n), block), np.uint8), table_scratch(m, dtype)[0],
+            aligned_zeros((slots, len(knots), block, TILE), dtype), aligned_zeros((slots, TILE), dtype),
+            np.empty(m, np.int64), self.margins, self.spare, self.gram,
+        )  # fmt: skip
+        self.margins[~moving[start.kept.samples]] = np.inf  # samples that nothing moves
+        if forced.size:
+            owners = np.repeat(np.arange(m), np.diff(start.kept.first))
+            self.margins[np.searchsorted(owners * n + start.kept.samples, forced)] = -np.inf
+
+    def remainder(self, E: np.ndarray) -> float:
+        """How far a path is from what the knots cover, rounding included."""
+        coefficients = E @ self.knots.T
+        across = np.linalg.norm(E - coefficients @ self.knots, axis=1)
+        rounding = (self._problem.n / 8 + 16) * float(np.finfo(self._problem.dtype).eps)
+        longest = np.linalg.norm(E, axis=1).max()
+        return float(
+            np.hypot(across, distances(coefficients, self._corners)).max()
+            + rounding * np.sqrt(max(len(self.knots), 1)) * longest
+        )
+
+    def influence(self) -> np.ndarray:
+        """``|K_li|``, zero on the diagonal, over what entry i is allowed at level 1; rounded up."""
+        problem = self._problem
+        found = aligned_zeros((problem.n, problem.padded), problem.dtype)
+        allowed = self.allowance * self.sizes * (1.0 - 16.0 * problem.n * np.finfo(problem.dtype).eps)
+        np.divide(np.abs(problem.K), allowed, out=found[:, : problem.n], where=allowed > 0.0, casting="same_kind")
+        np.fill_diagonal(found, 0.0)
+        return found
+
+    def covered(self) -> bool:
+        """Whether all entries that can be candidates at these levels were kept."""
+        return bool((self.spare >= self.allowance * self.level).all())
+
+    def widen(self, need: np.ndarray, E: np.ndarray) -> bool:
+        """Raise the levels that a path along E has shown to be too low; whether there were any."""
+        needed = need + self.remainder(E) / self.allowance
+        low = ~(needed <= self.level)
+        self.level[low] = 1.25 * needed[low]
+        return bool(low.any())
+
+    def chosen(self) -> Chosen:
+        """The candidates at the present levels."""
+        kept, dtype = self._start.kept, self._problem.dtype
+        n, m = self._problem.n, self._problem.m
+        size, level = (self.allowance * self.sizes).astype(dtype), self.level.astype(dtype)
+        counts = np.empty(m, np.int64)
+        count_candidates(kept.first, kept.samples, self.margins, size, level, counts)
+        first = np.concatenate(([0], np.cumsum(counts)))
+        total = int(first[-1])
+        origin = np.empty(total, np.int64)
+        take_candidates(kept.first, kept.samples, self.margins, size, level, first, origin)
+        samples = kept.samples[origin]
+        starts, neurons, place = np.empty(n + 1, np.int64), np.empty(total, np.int32), np.empty(total, np.int64)
+        place_by_sample(first, samples, np.empty((_RANGES, n), np.int64), starts, neurons, place)
+        return Chosen(first, origin, samples, kept.values[origin], place, starts, neurons)

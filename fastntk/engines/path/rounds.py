@@ -1,0 +1,62 @@
+"""The fixed point of a window: residuals give events, events give residuals, until both stay."""
+
+import numpy as np
+
+from fastntk.engines.path.base import Base
+from fastntk.engines.path.candidates import Chosen, Field
+from fastntk.engines.path.displaced import Displaced
+from fastntk.engines.path.momentum import Moving
+from fastntk.engines.path.outputs import Outputs, Recursion
+from fastntk.engines.path.problem import Problem
+from fastntk.engines.path.solved import Solved
+from fastntk.engines.path.start import Start
+from fastntk.engines.path.sweeps import Sweeper
+
+MOST_ROUNDS = 12
+_DRIFTS_BELOW = 1e-3  # a relative change of the residuals after which the next round may be the last
+_SETTLED = {"float32": 2e-6, "float64": 2e-13}
+
+
+class Uncovered(Exception):
+    """Entries that were not kept may be candidates: the pass over the neurons must reach further."""
+
+
+def settle(
+    problem: Problem, start: Start, moving: Moving, base: Base, linear: Outputs, recursion: Recursion, size: float
+) -> Solved:  # fmt: skip
+    """Rounds from the outputs of the linearised network; as many of its steps as have settled, at least one.
+
+    Raises
+    ------
+    Uncovered
+    """
+    outputs, close = linear, _SETTLED[problem.dtype.name] * size
+    E = problem.course(outputs.e[:-1], moving.velocity)
+    field = Field(problem, start, E, moving.keys)
+    sweeper = Sweeper(problem, start, field, Displaced(problem, start, field.knots, base))
+    chosen: Chosen | None = None
+    wanted = False
+    for count in range(1, MOST_ROUNDS + 1):
+        while True:
+            if not field.covered():
+                raise Uncovered
+            chosen = field.chosen() if chosen is None else chosen
+            swept = sweeper(outputs.e[:-1], E, chosen, moving.at(chosen, problem), wanted)
+            if not field.widen(swept.need, E):
+                break
+            chosen = None
+        found = recursion(len(E) - 1, swept)
+        common = len(found.e)
+        change = np.abs(found.e - outputs.e[:common]).max(axis=1)
+        late = np.flatnonzero(~(change <= close))
+        settled = common - 1 if late.size == 0 else int(late[0]) - 1
+        done = settled == common - 1 and common == len(outputs.e)
+        if wanted and (done or count == MOST_ROUNDS):
+            break
+        wanted = wanted or done or count == MOST_ROUNDS - 1 or bool(change.max() <= _DRIFTS_BELOW * size)
+        outputs, E = found, problem.course(found.e[:-1], moving.velocity)
+    steps = max(settled, min(count, common - 1))  # step k is exact after k rounds
+    return Solved(
+        found.until(steps), E[: steps + 1], swept.until(steps), steps, count, chosen.samples.size,
+        float(change[: settled + 1].max()),
+    )  # fmt: skip

@@ -1,0 +1,235 @@
+"""The paths of single neurons along given residuals: when their patterns change, and what that adds to the outputs.
+
+Formula: ``z_i(s) = z_i - unit (sum_j c_j(s) D_ji + sum_l K_il q_l(s))`` over the candidates i of a neuron, ``unit`` being
+    ``a_r / sqrt(m)``; q_l follows ``p <- beta p + d_l g_l(s), q <- q + b p + c d_l g_l(s)``, d the change of the pattern
+    since the start.  ``S_i(s) = sum_r a_r d_ir z_ir``.  Squared drift: ``a_r^2 / m`` times
+    ``sum_jk G_jk w_jk(s) + sum_l q_l (2 D_l(s) + (K q)_l)`` but for what the knots leave out of the first sum.
+Layout: candidates in neuron order; D ``[set of 16][entry][16]`` reached through `place`; events in neuron order, their
+    steps ascending for each neuron, with ``2 sample + on``.
+Owner: a task has a fixed range of neurons, its own events, its own S and its own records.
+Cost: steps x ceil(candidates / 16) x (rank + changed samples) multiply-adds a neuron.  Bound: multiply-adds from the
+    first-level cache.  Machine: any; vectors of sixteen lanes.
+Accumulation: z in working precision; K q is added up along the path, its rounding relative to q; S in float64, in
+    neuron order within a range.
+Rejected: K q summed anew at each step (as many terms as samples have changed, not as are changing).
+"""
+
+from collections import namedtuple
+
+import numba
+import numpy as np
+
+from fastntk.compilation.jit import kernel
+from fastntk.kernels.cpu.lanes import (
+    active_bits,
+    broadcast,
+    larger,
+    load,
+    lowest_bit,
+    magnitude,
+    multiply_add,
+    spread,
+    store,
+    zeros,
+)
+
+# first (m + 1,), sample, value, place, speed: entries in neuron order; D by place.  speed: p at the start, or empty.
+Candidates = namedtuple("Candidates", "first sample value place speed offset D")
+# offset: what the weights' change before has done to the entries, or empty.
+# directions (steps + 1, R); gradients (steps, n), times lr; motion (beta, b, c)
+Course = namedtuple("Course", "directions gradients motion")
+# K (n, columns); influence (n, columns): |K_li| over what entry i is allowed; unit (m,); a (m,)
+Neurons = namedtuple("Neurons", "K influence unit a")
+# gram (m, pairs); weights (pairs, steps padded); slack (steps + 1,): what is not known of |drift|
+Drift = namedtuple("Drift", "gram weights slack")
+# of a thread: vectors of candidates, of changed samples, matrices of both
+Scratch = namedtuple("Scratch", "z start lin moved now turned D products slot index q p most change near")
+# neuron, step, sample (ranges, room); S (ranges, steps + 1, n); need (m,); best, records of drifts
+Found = namedtuple("Found", "neuron step sample S need best leader moment size")
+
+
+@kernel
+def take_candidates(candidates, r, vectors, scratch):
+    """Values and directions of the candidates of a neuron, side by side; padding never changes."""
+    first = candidates.first[r]
+    k, padded, entries = candidates.first[r + 1] - first, 16 * vectors, candidates.D.shape[1]
+    for x in range(padded):
+        inside = x < k
+        scratch.start[x] = candidates.value[first + x] if inside else 1
+        scratch.moved[x] = 0
+        scratch.change[x] = 0
+        scratch.slot[x] = -1
+    D = candidates.D.reshape(-1)
+    for j in range(scratch.D.shape[0]):
+        part, lane = j // 16, j % 16
+        for x in range(padded):
+            scratch.D[j, x] = D[(part * entries + candidates.place[first + x]) * 16 + lane] if x < k else 0
+    for v in range(vectors):
+        active = active_bits(load(scratch.start, 16 * v))
+        scratch.now[v] = active
+
+
+@kernel
+def watch(candidates, K, r, x, changed, vectors, scratch):
+    """Candidate x of neuron r changes for the first time: its products with all candidates are wanted from now on."""
+    first = candidates.first[r]
+    k, row = candidates.first[r + 1] - first, candidates.sample[first + x]
+    scratch.slot[x] = changed
+    scratch.index[changed] = x
+    scratch.q[changed] = 0
+    scratch.p[changed] = 0
+    scratch.most[changed] = 0
+    for y in range(16 * vectors):
+        scratch.products[changed, y] = K[row, candidates.sample[first + y]] if y < k else 0
+
+
+@kernel
+def move(candidates, course, r, step, changed, vectors, scratch):
+    """Let the coefficients q of the changed samples of a neuron follow the gradients of a step."""
+    beta, ahead, direct = course.motion[0], course.motion[1], course.motion[2]
+    first, width = candidates.first[r], scratch.products.shape[1]
+    for f in range(changed):
+        x = scratch.index[f]
+        push = scratch.change[x] * course.gradients[step, candidates.sample[first + x]]
+        scratch.p[f] = beta * scratch.p[f] + push
+        added = ahead * scratch.p[f] + direct * push
+        if added != 0:
+            scratch.q[f] += added
+            scratch.most[f] = max(scratch.most[f], abs(scratch.q[f]))
+            factor = spread(scratch.q, added)
+            for v in range(vectors):
+                row = load(scratch.products, f * width + 16 * v)
+                store(scratch.moved, 16 * v, multiply_add(factor, row, load(scratch.moved, 16 * v)))
+
+
+@kernel
+def signs(course, unit, r, step, vectors, scratch):
+    """Pre-activations of the candidates at a step; whether any sign has changed."""
+    any_turned = np.uint16(0)
+    rank, width = course.directions.shape[1], scratch.D.shape[1]
+    scale = broadcast(unit, r)
+    for v in range(vectors):
+        lin = zeros(scratch.z)
+        for j in range(rank):
+            lin = multiply_add(broadcast(course.directions, step * rank + j), load(scratch.D, j * width + 16 * v), lin)
+        store(scratch.lin, 16 * v, lin)
+        z = load(scratch.start, 16 * v) - scale * (lin + load(scratch.moved, 16 * v))
+        store(scratch.z, 16 * v, z)
+        turned = active_bits(z) ^ scratch.now[v]
+        scratch.turned[v] = turned
+        any_turned |= turned
+    return any_turned != np.uint16(0)
+
+
+@kernel
+def need_of(candidates, influence, r, changed, scratch):
+    """How far changed samples can have moved the entries of a neuron that are not candidates, over what is allowed."""
+    most, width = scratch.near.size, influence.shape[1]
+    for at in range(0, most, 16):
+        near = zeros(scratch.near)
+        for f in range(changed):
+            row = candidates.sample[candidates.first[r] + scratch.index[f]]
+            near = multiply_add(broadcast(scratch.most, f), load(influence, row * width + at), near)
+        store(scratch.near, at, near)
+    for x in range(candidates.first[r], candidates.first[r + 1]):
+        scratch.near[candidates.sample[x]] = 0
+    largest = zeros(scratch.near)
+    for at in range(0, most, 16):
+        largest = larger(load(scratch.near, at), largest)
+    store(scratch.near, 0, largest)
+    found = scratch.near[0]
+    for lane in range(1, 16):
+        found = max(found, scratch.near[lane])
+    return found
+
+
+@kernel
+def record_drift(drift, found, part, r, a, step, quadratic, records):
+    """Remember neuron r at a step if it may be the one that has moved most."""
+    squared = quadratic
+    for pair in range(drift.gram.shape[1]):
+        squared += drift.gram[r, pair] * drift.weights[pair, step]
+    size, leading = abs(a) * np.sqrt(max(squared, 0.0)), found.best[part, step]
+    if size + 2.0 * drift.slack[step] >= leading:
+        found.best[part, step] = max(size, leading)
+        if records < found.leader.shape[1]:
+            found.leader[part, records] = r
+            found.moment[part, records] = step
+            found.size[part, records] = size
+        records += 1
+    return records
+
+
+@kernel
+def follow(candidates, course, neurons, drift, found, scratch, part, r, events, records):
+    """The path of one neuron: the numbers of events and of records so far, beyond the room if that is too small."""
+    first = candidates.first[r]
+    k = candidates.first[r + 1] - first
+    vectors, changed, a = (k + 15) // 16, 0, np.float64(neurons.a[r])
+    take_candidates(candidates, r, vectors, scratch)
+    for x in range(k if candidates.speed.size else 0):
+        if candidates.speed[first + x] != 0:
+            watch(candidates, neurons.K, r, x, changed, vectors, scratch)
+            scratch.p[changed] = candidates.speed[first + x]
+            changed += 1
+    for step in range(1, course.directions.shape[0]):
+        move(candidates, course, r, step - 1, changed, vectors, scratch)
+        if signs(course, neurons.unit, r, step, vectors, scratch):
+            for v in range(vectors):
+                left = np.uint64(scratch.turned[v])
+                while left != np.uint64(0):
+                    x = 16 * v + lowest_bit(left)
+                    left &= left - np.uint64(1)
+                    sample, on = candidates.sample[first + x], scratch.z[x] >= 0
+                    if scratch.change[x] == 0:
+                        scratch.change[x] = 1 if on else -1
+                    else:
+                        scratch.change[x] = 0
+                    if events < found.neuron.shape[1]:
+                        found.neuron[part, events] = r
+                        found.step[part, events] = step
+                        found.sample[part, events] = 2 * sample + on
+                    events += 1
+                    if scratch.slot[x] < 0:
+                        watch(candidates, neurons.K, r, x, changed, vectors, scratch)
+                        changed += 1
+                scratch.now[v] ^= scratch.turned[v]
+        quadratic = 0.0
+        for f in range(changed):
+            x = scratch.index[f]
+            if scratch.change[x] != 0:
+                value = np.float64(scratch.change[x]) * a * np.float64(scratch.z[x])
+                found.S[part, step, candidates.sample[first + x]] += value
+            reached = np.float64(2 * scratch.lin[x] + scratch.moved[x])
+            if candidates.offset.size:
+                reached += 2.0 * candidates.offset[first + x]
+            quadratic += np.float64(scratch.q[f]) * reached
+        if drift.weights.size:
+            records = record_drift(drift, found, part, r, a, step, quadratic, records)
+    found.need[r] = need_of(candidates, neurons.influence, r, changed, scratch) if changed else 0
+    return events, records
+
+
+@kernel
+def scratch_of(scratch, thread):
+    """The scratch of one thread."""
+    return Scratch(
+        scratch.z[thread], scratch.start[thread], scratch.lin[thread], scratch.moved[thread], scratch.now[thread],
+        scratch.turned[thread], scratch.D[thread], scratch.products[thread], scratch.slot[thread],
+        scratch.index[thread], scratch.q[thread], scratch.p[thread], scratch.most[thread], scratch.change[thread],
+        scratch.near[thread],
+    )  # fmt: skip
+
+
+@kernel(parallel=True)
+def path_sweep(candidates, course, neurons, drift, found, scratch, events, records):
+    """events and records (ranges,): how many there are; S, best are zero at the start."""
+    m, ranges = candidates.first.size - 1, events.size
+    for part in numba.prange(ranges):
+        own = scratch_of(scratch, numba.get_thread_id())
+        events_so_far, records_so_far = 0, 0
+        for r in range(part * m // ranges, (part + 1) * m // ranges):
+            events_so_far, records_so_far = follow(
+                candidates, course, neurons, drift, found, own, part, r, events_so_far, records_so_far
+            )
+        events[part], records[part] = events_so_far, records_so_far
