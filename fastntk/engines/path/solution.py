@@ -61,7 +61,7 @@ class Path:
         return self.windows[-1].solved.outputs.exploded
 
     def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
-        return np.concatenate([part[:-1] for part in parts[:-1]] + parts[-1:])
+        return np.concatenate(parts[:1] + [part[1:] for part in parts[1:]])
 
     @property
     def loss(self) -> np.ndarray:
@@ -85,16 +85,16 @@ class Path:
 
     def window_of(self, step: int) -> Window:
         """The window that a step lies in."""
-        return next(w for w in reversed(self.windows) if w.begin <= step)
+        return next(window for window in self.windows if step <= window.begin + window.steps)
 
     def patterns(self) -> Iterator[np.ndarray]:
         """The pattern of each step as rows of mask bytes: one array that changes in place."""
         for window in self.windows:
             rows, events = window.start.rows.copy(), window.solved.swept.events
-            last = window is self.windows[-1]
-            for step in range(window.steps + last):
+            for step in range(window.steps + 1):
                 change_patterns(events.first[step], events.neurons, events.on, rows)
-                yield rows
+                if step > 0 or window.begin == 0:
+                    yield rows
 
     def coefficients(self, step: int, first: int, last: int) -> np.ndarray:
         """Those of the samples in the change of some neurons since the start, but for ``-a_r / sqrt(m)``."""
