@@ -19,14 +19,14 @@ class Basis:
         return Basis(self.vectors[:count], self.coefficients[:, :count], np.hypot(self.error, rest))
 
 
-def basis(E: np.ndarray, tolerance: float) -> Basis:
-    """Directions for the rows of E to ``tolerance`` times the longest, the one that matters most first.
+def basis(E: np.ndarray, tolerance: float, most: int | None = None) -> Basis:
+    """At most so many directions, for the rows of E to ``tolerance`` times the longest, the weightiest first.
 
     Gram-Schmidt with the longest remainder as the next direction, then a turn to the principal axes.
     """
     rest, vectors = E.copy(), np.empty((0, E.shape[1]))
     longest = np.linalg.norm(E, axis=1).max()
-    while len(vectors) < min(E.shape):
+    while len(vectors) < min(*E.shape, most or len(E)):
         norms = np.linalg.norm(rest, axis=1)
         row = int(norms.argmax())
         if not norms[row] > tolerance * longest:

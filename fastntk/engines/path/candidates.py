@@ -91,7 +91,7 @@ class Field:
         block = min(_NEURONS, 64 * -(-m // 64))
         slots, pairs = thread_slots(), len(knots) * (len(knots) + 1) // 2
         self.margins = np.empty(start.kept.samples.size, dtype)
-        self.spare, self.gram = np.empty(m), np.empty((m, pairs))
+        self.spare, self.gram = np.empty(m, dtype), np.empty((m, pairs))
         path_bounds(
             start.rows, n, problem.tiles, knots, self._corners.astype(dtype), reach.astype(dtype),
             per_size.astype(dtype), inverse.astype(dtype), start.kept.first, start.kept.samples, start.kept.values,

@@ -1,5 +1,7 @@
 """The fixed point of a window: residuals give events, events give residuals, until both stay."""
 
+import itertools
+
 import numpy as np
 
 from fastntk.engines.path.base import Base
@@ -14,7 +16,7 @@ from fastntk.engines.path.sweeps import Sweeper
 
 MOST_ROUNDS = 12
 _DRIFTS_BELOW = 1e-3  # a relative change of the residuals after which the next round may be the last
-_SETTLED = {"float32": 2e-6, "float64": 2e-13}
+_SETTLED = {"float32": 5e-6, "float64": 2e-13}
 
 
 class Uncovered(Exception):
@@ -36,27 +38,27 @@ def settle(
     sweeper = Sweeper(problem, start, field, Displaced(problem, start, field.knots, base))
     chosen: Chosen | None = None
     wanted = False
-    for count in range(1, MOST_ROUNDS + 1):
-        while True:
+    for count in itertools.count(1):
+        if chosen is None:
             if not field.covered():
                 raise Uncovered
-            chosen = field.chosen() if chosen is None else chosen
-            swept = sweeper(outputs.e[:-1], E, chosen, moving.at(chosen, problem), wanted)
-            if not field.widen(swept.need, E):
-                break
-            chosen = None
+            chosen = field.chosen()
+            speeds = moving.at(chosen, problem)
+        swept = sweeper(outputs.e[:-1], E, chosen, speeds, wanted)
+        proven = not field.widen(swept.need, E)
+        candidates, chosen = chosen.samples.size, chosen if proven else None
         found = recursion(len(E) - 1, swept)
         common = len(found.e)
         change = np.abs(found.e - outputs.e[:common]).max(axis=1)
         late = np.flatnonzero(~(change <= close))
         settled = common - 1 if late.size == 0 else int(late[0]) - 1
         done = settled == common - 1 and common == len(outputs.e)
-        if wanted and (done or count == MOST_ROUNDS):
+        if wanted and proven and (done or count >= MOST_ROUNDS):
             break
-        wanted = wanted or done or count == MOST_ROUNDS - 1 or bool(change.max() <= _DRIFTS_BELOW * size)
+        wanted = wanted or done or count >= MOST_ROUNDS - 1 or bool(change.max() <= _DRIFTS_BELOW * size)
         outputs, E = found, problem.course(found.e[:-1], moving.velocity)
     steps = max(settled, min(count, common - 1))  # step k is exact after k rounds
     return Solved(
-        found.until(steps), E[: steps + 1], swept.until(steps), steps, count, chosen.samples.size,
+        found.until(steps), E[: steps + 1], swept.until(steps), steps, count, candidates,
         float(change[: settled + 1].max()),
     )  # fmt: skip

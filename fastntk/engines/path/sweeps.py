@@ -49,7 +49,7 @@ class Sweeper:
         """Follow all candidates along a path; ``speed`` are the velocities they start with, or empty."""
         problem, dtype, m = self._problem, self._problem.dtype, self._problem.m
         steps = len(e)
-        directions = basis(E, 2e-7 if dtype == np.float32 else 1e-14)
+        directions = basis(E, 2e-7, _LANES) if dtype == np.float32 else basis(E, 1e-14)
         rank = len(directions.vectors)
         D = self._displacements(directions.vectors, chosen)
         beta, ahead, direct, _ = problem.optimizer.coefficients()
@@ -105,7 +105,7 @@ class Sweeper:
             for j in range(len(knots)) for k in range(j, len(knots))
         ]  # fmt: skip
         left_out = np.linalg.norm(E - coefficients @ knots, axis=1)
-        rounding = 4.0 * problem.n * float(np.finfo(problem.dtype).eps) * np.linalg.norm(E, axis=1)
+        rounding = 2.0 * np.sqrt(problem.n) * float(np.finfo(problem.dtype).eps) * np.linalg.norm(E, axis=1)
         slack = problem.stretch * (left_out + rounding) * float(np.abs(problem.a).max())
         if self._displaced.products.size:
             pairs += [*(2.0 * coefficients.T), np.ones(len(E))]
