@@ -1,8 +1,8 @@
 """Which entries can change their sign along a path, with the proof that no other one can.
 
 In the unit ``|a_r| / sqrt(m)`` an entry moves by ``K_i . (M_r o E(s)) + sum_l K_il q_lr(s)``.  A few knots of the path
-give the first part at every entry up to ``|K_i|_2`` times the distance of E(s) from a chain of corners in the span of
-the knots; all entries that this bound lets come within an allowance of zero are candidates.  The allowance is for what
+give the first part at every entry up to ``|K_i|_2`` times the distance of E(s) from what is covered: in the span of the
+knots, within a width of a chain of corners.  All entries that this bound lets come within an allowance of zero are candidates.  The allowance is for what
 is only known afterwards: the second part, and how the path has changed since.  It is checked for every neuron after
 every round (`unproven`), and widened where it was too small.
 
@@ -16,19 +16,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastntk.base.memory import aligned_zeros
-from fastntk.base.packing import TILE, byte_rows
 from fastntk.engines.path.basis import basis
+from fastntk.engines.path.knots import bounds
 from fastntk.engines.path.problem import Problem
 from fastntk.engines.path.start import Start
-from fastntk.kernels.cpu.path_bounds import path_bounds
 from fastntk.kernels.cpu.path_candidates import count_candidates, place_by_sample, take_candidates
-from fastntk.kernels.scratch import table_scratch, thread_slots
 
 _KNOTS = 3
 _CORNERS = 8
-_NEURONS = 4096  # that share a set of tables
 _RANGES = 16
-_SHARE = 3e-3  # of the length of the path: the first allowance for samples that change
+_WIDTH = 0.02  # of the length of the path: how far its coefficients at the knots may come to be off the chain
+_SHARE = 0.6  # of the influence of the samples that start within their bounds: a first allowance for them
 
 
 def distances(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
@@ -77,29 +75,23 @@ class Field:
         self.knots = leading.vectors
         self._corners = chain(leading.coefficients, _CORNERS, 0.25 * leading.error.max())
         self.length = float(np.linalg.norm(E, axis=1).max())
-        self.allowance = 2.0 * self.remainder(E) + _SHARE * self.length
+        self._width = _WIDTH * self.length
         self.sizes = problem.sizes
         self.level = np.ones(m)
-        knots = aligned_zeros((len(self.knots), problem.padded), dtype)
-        knots[:, :n] = self.knots
         reach, per_size = np.ones(problem.padded), np.full(problem.padded, 1e30)
         moving = self.sizes > 0.0
         reach[:n][moving] = start.reach[moving]
         per_size[:n][moving] = 1.0 / self.sizes[moving]
         unit = np.abs(problem.unit).astype(np.float64)
         inverse = np.divide(1.0, unit, out=np.full(m, np.finfo(dtype).max ** 0.5), where=unit > 0.0)
-        block = min(_NEURONS, 64 * -(-m // 64))
-        slots, pairs = thread_slots(), len(knots) * (len(knots) + 1) // 2
-        self.margins = np.empty(start.kept.samples.size, dtype)
-        self.spare, self.gram = np.empty(m, dtype), np.empty((m, pairs))
-        path_bounds(
-            start.rows, n, problem.tiles, knots, self._corners.astype(dtype), reach.astype(dtype),
-            per_size.astype(dtype), inverse.astype(dtype), start.kept.first, start.kept.samples, start.kept.values,
-            aligned_zeros((slots, byte_rows(n), block), np.uint8), table_scratch(m, dtype)[0],
-            aligned_zeros((slots, len(knots), block, TILE), dtype), aligned_zeros((slots, TILE), dtype),
-            np.empty(m, np.int64), self.margins, self.spare, self.gram,
-        )  # fmt: skip
+        self.margins, self.spare, self.gram = bounds(
+            problem, start.rows, self.knots, self._corners, self._width, reach, per_size, inverse, start.kept
+        )
         self.margins[~moving[start.kept.samples]] = np.inf  # samples that nothing moves
+        within = np.count_nonzero(self.margins <= 0.0) / m
+        apart = (np.abs(problem.K).sum(axis=1) - np.diag(problem.K))[moving] / (n * self.sizes[moving])
+        each = float(apart.mean()) * self.length / np.sqrt(n) if moving.any() else 0.0
+        self.allowance = 2.0 * self.remainder(E) + _SHARE * within * each
         if forced.size:
             owners = np.repeat(np.arange(m), np.diff(start.kept.first))
             self.margins[np.searchsorted(owners * n + start.kept.samples, forced)] = -np.inf
@@ -110,8 +102,9 @@ class Field:
         across = np.linalg.norm(E - coefficients @ self.knots, axis=1)
         rounding = (self._problem.n / 8 + 16) * float(np.finfo(self._problem.dtype).eps)
         longest = np.linalg.norm(E, axis=1).max()
+        beside = np.maximum(distances(coefficients, self._corners) - self._width, 0.0)
         return float(
-            np.hypot(across, distances(coefficients, self._corners)).max()
+            np.hypot(across, beside).max()
             + rounding * np.sqrt(max(len(self.knots), 1)) * longest
         )
 

@@ -45,9 +45,10 @@ def settle(
             chosen = field.chosen()
             speeds = moving.at(chosen, problem)
         swept = sweeper(outputs.e[:-1], E, chosen, speeds, wanted)
-        proven = not field.widen(swept.need, E)
-        candidates, chosen = chosen.samples.size, chosen if proven else None
         found = recursion(len(E) - 1, swept)
+        after = problem.course(found.e[:-1], moving.velocity)
+        proven = not (field.widen(swept.need, E) | field.widen(swept.need, after))
+        candidates, chosen = chosen.samples.size, chosen if proven else None
         common = len(found.e)
         change = np.abs(found.e - outputs.e[:common]).max(axis=1)
         late = np.flatnonzero(~(change <= close))
@@ -56,7 +57,7 @@ def settle(
         if wanted and proven and (done or count >= MOST_ROUNDS):
             break
         wanted = wanted or done or count >= MOST_ROUNDS - 1 or bool(change.max() <= _DRIFTS_BELOW * size)
-        outputs, E = found, problem.course(found.e[:-1], moving.velocity)
+        outputs, E = found, after
     steps = max(settled, min(count, common - 1))  # step k is exact after k rounds
     return Solved(
         found.until(steps), E[: steps + 1], swept.until(steps), steps, count, candidates,

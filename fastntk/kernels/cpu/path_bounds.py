@@ -1,6 +1,6 @@
 """How far each entry can come along a path, from a few knots of it, and how far each neuron goes.
 
-Formula: ``D_j = K (b_j o M)`` for p knots b_j; ``bound_ir = max_v |sum_j c_vj D_j,ir|`` over the corners v of the path;
+Formula: ``D_j = K (b_j o M)`` for p knots b_j; ``bound_ir = max_v |sum_j c_vj D_j,ir| + width sum_j |D_j,ir|`` over the corners v of the path;
     ``G_jk,r = (b_j o M_r)^T K (b_k o M_r)``.  The margin of a kept entry is ``|z_ir| / unit_r - bound_ir``; the spare of
     a neuron is the least of ``(reach_i - bound_ir) / size_i`` over its samples: what entries that were not kept have.
 Layout: as `masked_sums`; kept entries in neuron order, samples ascending; G ``[neuron][pairs j <= k]``.
@@ -39,16 +39,18 @@ def to_octets(rows, bits):
 
 
 @kernel
-def tile_bound(S, k, corners):
-    """max_v |sum_j c_vj D_j| for sixteen samples of neuron k of a block."""
-    bound = zeros(S)
+def tile_bound(S, k, corners, width):
+    """max_v |sum_j c_vj D_j| + width sum_j |D_j| for sixteen samples of neuron k of a block."""
+    bound, around = zeros(S), zeros(S)
     stride = S.shape[1] * 16
+    for j in range(corners.shape[1]):
+        around = around + magnitude(load(S, j * stride + 16 * k))
     for v in range(corners.shape[0]):
         value = zeros(S)
         for j in range(corners.shape[1]):
             value = multiply_add(broadcast(corners, v * corners.shape[1] + j), load(S, j * stride + 16 * k), value)
         bound = larger(magnitude(value), bound)
-    return bound
+    return multiply_add(broadcast(width, 0), around, bound)
 
 
 @kernel
@@ -64,7 +66,7 @@ def add_gram(S, k, knots, tile, lanes, gram):
 
 @kernel(parallel=True)
 def path_bounds(
-    rows, n, K, knots, corners, reach, per_size, inverse, first_kept, samples, values,
+    rows, n, K, knots, corners, width, reach, per_size, inverse, first_kept, samples, values,
     bits, tables, sums, bounds, cursors, margins, spare, gram,
 ):  # fmt: skip
     """margins (kept,), spare (m,) and gram (m, pairs) are overwritten; sums (threads, knots, block, 16)."""
@@ -84,7 +86,7 @@ def path_bounds(
             low, high, lanes = octets[2 * tile], octets[2 * tile + 1], lane_mask(n, tile)
             for k in range(count):
                 r = first + k
-                reached = tile_bound(S, k, corners)
+                reached = tile_bound(S, k, corners, width)
                 store(bound, 0, reached)
                 left = (load(reach, 16 * tile) - reached) * load(per_size, 16 * tile) - broadcast(spare, r)
                 if lanes & ~active_bits(left) != np.uint16(0):

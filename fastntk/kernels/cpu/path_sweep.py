@@ -30,6 +30,7 @@ from fastntk.kernels.cpu.lanes import (
     multiply_add,
     spread,
     store,
+    total,
     zeros,
 )
 
@@ -42,10 +43,10 @@ Course = namedtuple("Course", "directions gradients motion")
 Neurons = namedtuple("Neurons", "K influence unit a")
 # gram (m, pairs); weights (pairs, steps padded); slack (steps + 1,): what is not known of |drift|
 Drift = namedtuple("Drift", "gram weights slack")
-# of a thread: vectors of candidates, of changed samples, matrices of both
-Scratch = namedtuple("Scratch", "z start lin moved now turned D products slot index q p most change near")
-# neuron, step, sample (ranges, room); S (ranges, steps + 1, n); need (m,); best, records of drifts
-Found = namedtuple("Found", "neuron step sample S need best leader moment size")
+# of a thread: vectors of candidates, of changed samples (slots), of steps; matrices of both
+Scratch = namedtuple("Scratch", "z start lin moved q now turned change D products slot index live p most near squared")
+# neuron, step, sample (ranges, room); S (ranges, steps + 1, n); need (m,); best, bar, records of drifts
+Found = namedtuple("Found", "neuron step sample S need best bar leader moment rest")
 
 
 @kernel
@@ -53,53 +54,57 @@ def take_candidates(candidates, r, vectors, scratch):
     """Values and directions of the candidates of a neuron, side by side; padding never changes."""
     first = candidates.first[r]
     k, padded, entries = candidates.first[r + 1] - first, 16 * vectors, candidates.D.shape[1]
+    rank = scratch.D.shape[0]
     for x in range(padded):
         inside = x < k
         scratch.start[x] = candidates.value[first + x] if inside else 1
         scratch.moved[x] = 0
         scratch.change[x] = 0
+        scratch.q[x] = 0
         scratch.slot[x] = -1
-    D = candidates.D.reshape(-1)
-    for j in range(scratch.D.shape[0]):
-        part, lane = j // 16, j % 16
-        for x in range(padded):
-            scratch.D[j, x] = D[(part * entries + candidates.place[first + x]) * 16 + lane] if x < k else 0
+        for part in range((rank + 15) // 16):
+            row = candidates.D[part, candidates.place[first + x] if inside else 0]
+            for lane in range(min(16, rank - 16 * part)):
+                scratch.D[16 * part + lane, x] = row[lane] if inside else 0
     for v in range(vectors):
-        active = active_bits(load(scratch.start, 16 * v))
-        scratch.now[v] = active
+        scratch.now[v] = active_bits(load(scratch.start, 16 * v))
 
 
 @kernel
 def watch(candidates, K, r, x, changed, vectors, scratch):
     """Candidate x of neuron r changes for the first time: its products with all candidates are wanted from now on."""
     first = candidates.first[r]
-    k, row = candidates.first[r + 1] - first, candidates.sample[first + x]
+    k, row = candidates.first[r + 1] - first, K[candidates.sample[first + x]]
     scratch.slot[x] = changed
     scratch.index[changed] = x
-    scratch.q[changed] = 0
     scratch.p[changed] = 0
     scratch.most[changed] = 0
-    for y in range(16 * vectors):
-        scratch.products[changed, y] = K[row, candidates.sample[first + y]] if y < k else 0
+    products = scratch.products[changed]
+    for y in range(k):
+        products[y] = row[candidates.sample[first + y]]
+    for y in range(k, 16 * vectors):
+        products[y] = 0
 
 
 @kernel
-def move(candidates, course, r, step, changed, vectors, scratch):
-    """Let the coefficients q of the changed samples of a neuron follow the gradients of a step."""
+def move(candidates, course, r, step, living, vectors, scratch):
+    """Let the coefficients q of the living samples of a neuron follow the gradients of a step."""
     beta, ahead, direct = course.motion[0], course.motion[1], course.motion[2]
-    first, width = candidates.first[r], scratch.products.shape[1]
-    for f in range(changed):
+    first, width, gradients = candidates.first[r], scratch.products.shape[1], course.gradients[step]
+    for j in range(living):
+        f = scratch.live[j]
         x = scratch.index[f]
-        push = scratch.change[x] * course.gradients[step, candidates.sample[first + x]]
-        scratch.p[f] = beta * scratch.p[f] + push
-        added = ahead * scratch.p[f] + direct * push
-        if added != 0:
-            scratch.q[f] += added
-            scratch.most[f] = max(scratch.most[f], abs(scratch.q[f]))
-            factor = spread(scratch.q, added)
-            for v in range(vectors):
-                row = load(scratch.products, f * width + 16 * v)
-                store(scratch.moved, 16 * v, multiply_add(factor, row, load(scratch.moved, 16 * v)))
+        push = scratch.change[x] * gradients[candidates.sample[first + x]]
+        speed = beta * scratch.p[f] + push
+        scratch.p[f] = speed
+        added = ahead * speed + direct * push
+        q = scratch.q[x] + added
+        scratch.q[x] = q
+        scratch.most[f] = max(scratch.most[f], abs(q))
+        factor = spread(scratch.q, added)
+        for v in range(vectors):
+            row = load(scratch.products, f * width + 16 * v)
+            store(scratch.moved, 16 * v, multiply_add(factor, row, load(scratch.moved, 16 * v)))
 
 
 @kernel
@@ -119,6 +124,23 @@ def signs(course, unit, r, step, vectors, scratch):
         scratch.turned[v] = turned
         any_turned |= turned
     return any_turned != np.uint16(0)
+
+
+@kernel
+def turn(candidates, r, x, on, coasting, living, scratch):
+    """Candidate x changes; how many samples are living: those that differ from the start, or have a speed."""
+    scratch.change[x] = 0 if scratch.change[x] != 0 else (1 if on else -1)
+    f = scratch.slot[x]
+    if scratch.change[x] != 0 or coasting:
+        for j in range(living if coasting else 0):
+            if scratch.live[j] == f:
+                return living
+        scratch.live[living] = f
+        return living + 1
+    for j in range(living):
+        if scratch.live[j] == f:
+            scratch.live[j] = scratch.live[living - 1]
+    return living - 1
 
 
 @kernel
@@ -144,68 +166,90 @@ def need_of(candidates, influence, r, changed, scratch):
 
 
 @kernel
-def record_drift(drift, found, part, r, a, step, quadratic, records):
+def squared_drifts(drift, r, scratch):
+    """The part of the squared drift that the knots give, of all steps."""
+    steps = scratch.squared.size
+    for at in range(0, steps, 16):
+        value = zeros(scratch.squared)
+        for pair in range(drift.gram.shape[1]):
+            weight = broadcast(drift.gram, r * drift.gram.shape[1] + pair)
+            value = multiply_add(weight, load(drift.weights, pair * steps + at), value)
+        store(scratch.squared, at, value)
+
+
+@kernel
+def changed_drift(candidates, first, k, vectors, scratch):
+    """The part of the squared drift that changed samples make."""
+    value = zeros(scratch.q)
+    for v in range(vectors):
+        lin = load(scratch.lin, 16 * v)
+        value = multiply_add(load(scratch.q, 16 * v), lin + lin + load(scratch.moved, 16 * v), value)
+    rest = np.float64(total(value))
+    if candidates.offset.size:
+        for x in range(k):
+            rest += 2.0 * np.float64(scratch.q[x]) * np.float64(candidates.offset[first + x])
+    return rest
+
+
+@kernel
+def record_drift(drift, found, part, r, size, step, rest, records):
     """Remember neuron r at a step if it may be the one that has moved most."""
-    squared = quadratic
-    for pair in range(drift.gram.shape[1]):
-        squared += drift.gram[r, pair] * drift.weights[pair, step]
-    size, leading = abs(a) * np.sqrt(max(squared, 0.0)), found.best[part, step]
-    if size + 2.0 * drift.slack[step] >= leading:
-        found.best[part, step] = max(size, leading)
-        if records < found.leader.shape[1]:
-            found.leader[part, records] = r
-            found.moment[part, records] = step
-            found.size[part, records] = size
-        records += 1
-    return records
+    if records < found.leader.shape[1]:
+        found.leader[part, records] = r
+        found.moment[part, records] = step
+        found.rest[part, records] = rest
+    leading = max(size, found.best[part, step])
+    found.best[part, step] = leading
+    bar = max(leading - 2.0 * drift.slack[step], 0.0)
+    found.bar[part, step] = bar * bar
+    return records + 1
 
 
 @kernel
 def follow(candidates, course, neurons, drift, found, scratch, part, r, events, records):
     """The path of one neuron: the numbers of events and of records so far, beyond the room if that is too small."""
-    first = candidates.first[r]
+    first, coasting = candidates.first[r], course.motion[0] != 0
     k = candidates.first[r + 1] - first
-    vectors, changed, a = (k + 15) // 16, 0, np.float64(neurons.a[r])
+    vectors, changed, living, a = (k + 15) // 16, 0, 0, np.float64(neurons.a[r])
     take_candidates(candidates, r, vectors, scratch)
     for x in range(k if candidates.speed.size else 0):
         if candidates.speed[first + x] != 0:
             watch(candidates, neurons.K, r, x, changed, vectors, scratch)
             scratch.p[changed] = candidates.speed[first + x]
-            changed += 1
+            scratch.live[living] = changed
+            changed, living = changed + 1, living + 1
+    drifts = drift.weights.size > 0
+    if drifts:
+        squared_drifts(drift, r, scratch)
     for step in range(1, course.directions.shape[0]):
-        move(candidates, course, r, step - 1, changed, vectors, scratch)
+        move(candidates, course, r, step - 1, living, vectors, scratch)
         if signs(course, neurons.unit, r, step, vectors, scratch):
             for v in range(vectors):
                 left = np.uint64(scratch.turned[v])
                 while left != np.uint64(0):
                     x = 16 * v + lowest_bit(left)
                     left &= left - np.uint64(1)
-                    sample, on = candidates.sample[first + x], scratch.z[x] >= 0
-                    if scratch.change[x] == 0:
-                        scratch.change[x] = 1 if on else -1
-                    else:
-                        scratch.change[x] = 0
+                    on = scratch.z[x] >= 0
                     if events < found.neuron.shape[1]:
                         found.neuron[part, events] = r
                         found.step[part, events] = step
-                        found.sample[part, events] = 2 * sample + on
+                        found.sample[part, events] = 2 * candidates.sample[first + x] + on
                     events += 1
                     if scratch.slot[x] < 0:
                         watch(candidates, neurons.K, r, x, changed, vectors, scratch)
                         changed += 1
+                    living = turn(candidates, r, x, on, coasting, living, scratch)
                 scratch.now[v] ^= scratch.turned[v]
-        quadratic = 0.0
-        for f in range(changed):
-            x = scratch.index[f]
-            if scratch.change[x] != 0:
-                value = np.float64(scratch.change[x]) * a * np.float64(scratch.z[x])
-                found.S[part, step, candidates.sample[first + x]] += value
-            reached = np.float64(2 * scratch.lin[x] + scratch.moved[x])
-            if candidates.offset.size:
-                reached += 2.0 * candidates.offset[first + x]
-            quadratic += np.float64(scratch.q[f]) * reached
-        if drift.weights.size:
-            records = record_drift(drift, found, part, r, a, step, quadratic, records)
+        S = found.S[part, step]
+        for j in range(living):
+            x = scratch.index[scratch.live[j]]
+            S[candidates.sample[first + x]] += a * np.float64(scratch.change[x] * scratch.z[x])
+        if drifts:
+            rest = changed_drift(candidates, first, k, vectors, scratch) if changed else 0.0
+            squared = a * a * (scratch.squared[step] + rest)
+            if squared >= found.bar[part, step]:
+                size = np.sqrt(max(squared, 0.0))
+                records = record_drift(drift, found, part, r, size, step, rest, records)
     found.need[r] = need_of(candidates, neurons.influence, r, changed, scratch) if changed else 0
     return events, records
 
@@ -214,16 +258,17 @@ def follow(candidates, course, neurons, drift, found, scratch, part, r, events, 
 def scratch_of(scratch, thread):
     """The scratch of one thread."""
     return Scratch(
-        scratch.z[thread], scratch.start[thread], scratch.lin[thread], scratch.moved[thread], scratch.now[thread],
-        scratch.turned[thread], scratch.D[thread], scratch.products[thread], scratch.slot[thread],
-        scratch.index[thread], scratch.q[thread], scratch.p[thread], scratch.most[thread], scratch.change[thread],
-        scratch.near[thread],
+        scratch.z[thread], scratch.start[thread], scratch.lin[thread], scratch.moved[thread],
+        scratch.q[thread], scratch.now[thread], scratch.turned[thread], scratch.change[thread],
+        scratch.D[thread], scratch.products[thread], scratch.slot[thread], scratch.index[thread],
+        scratch.live[thread], scratch.p[thread], scratch.most[thread], scratch.near[thread],
+        scratch.squared[thread],
     )  # fmt: skip
 
 
 @kernel(parallel=True)
 def path_sweep(candidates, course, neurons, drift, found, scratch, events, records):
-    """events and records (ranges,): how many there are; S, best are zero at the start."""
+    """events and records (ranges,): how many there are; S, best and bar are zero at the start."""
     m, ranges = candidates.first.size - 1, events.size
     for part in numba.prange(ranges):
         own = scratch_of(scratch, numba.get_thread_id())
