@@ -20,7 +20,7 @@ from fastntk.engines.path.basis import basis
 from fastntk.engines.path.knots import bounds
 from fastntk.engines.path.problem import Problem
 from fastntk.engines.path.start import Start
-from fastntk.kernels.cpu.path_candidates import count_candidates, place_by_sample, take_candidates
+from fastntk.kernels.cpu.path_candidates import count_candidates, sort_by_sample, take_candidates
 
 _KNOTS = 3
 _CORNERS = 8
@@ -60,9 +60,9 @@ class Chosen:
     origin: np.ndarray  # which kept entries they are
     samples: np.ndarray
     values: np.ndarray
-    place: np.ndarray
     starts: np.ndarray
     neurons: np.ndarray
+    entries: np.ndarray
 
 
 class Field:
@@ -140,6 +140,6 @@ class Field:
         origin = np.empty(total, np.int64)
         take_candidates(kept.first, kept.samples, self.margins, size, level, first, origin)
         samples = kept.samples[origin]
-        starts, neurons, place = np.empty(n + 1, np.int64), np.empty(total, np.int32), np.empty(total, np.int64)
-        place_by_sample(first, samples, np.empty((_RANGES, n), np.int64), starts, neurons, place)
-        return Chosen(first, origin, samples, kept.values[origin], place, starts, neurons)
+        starts, neurons, entries = np.empty(n + 1, np.int64), np.empty(total, np.int32), np.empty(total, np.int64)
+        sort_by_sample(first, samples, np.empty((_RANGES, n), np.int64), starts, neurons, entries)
+        return Chosen(first, origin, samples, kept.values[origin], starts, neurons, entries)

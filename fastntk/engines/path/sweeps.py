@@ -85,10 +85,10 @@ class Sweeper:
         beta, ahead, direct, _ = problem.optimizer.coefficients()
         course = Course(
             np.ascontiguousarray(directions.coefficients, dtype),
-            np.ascontiguousarray(problem.lr * e, dtype), np.array([beta, ahead, direct], dtype),
+            np.ascontiguousarray(problem.lr * e.T, dtype), np.array([beta, ahead, direct], dtype),
         )  # fmt: skip
         candidates = Candidates(
-            chosen.first, chosen.samples, chosen.values, chosen.place, speed,
+            chosen.first, chosen.samples, chosen.values, speed,
             self._displaced.offsets[chosen.origin] if self._displaced.offsets.size else self._displaced.offsets, D,
         )  # fmt: skip
         neurons = Neurons(self._K, self._field.influence(), problem.unit, problem.a)
@@ -100,7 +100,7 @@ class Sweeper:
         while True:
             found = Found(
                 *(np.empty((ranges, self._room), np.int32) for _ in range(3)),
-                np.zeros((ranges, steps + 1, problem.n)), np.zeros(m), np.zeros((ranges, steps + 1)), np.zeros((ranges, steps + 1)),
+                np.zeros((ranges, problem.n, steps + 1)), np.zeros(m), np.zeros((ranges, steps + 1)), np.zeros((ranges, steps + 1)),
                 np.empty((ranges, self._room), np.int32), np.empty((ranges, self._room), np.int32),
                 np.empty((ranges, self._room)),
             )  # fmt: skip
@@ -111,7 +111,7 @@ class Sweeper:
                 break
             self._room = most + most // 16
         return Swept(
-            in_time(found.neuron, found.step, found.sample, events, steps, problem.n), found.S.sum(axis=0) / np.sqrt(m), found.need, rank,
+            in_time(found.neuron, found.step, found.sample, events, steps, problem.n), found.S.sum(axis=0).T / np.sqrt(m), found.need, rank,
             _leaders(problem, found, records, drift) if drifts else Leaders.none(),
         )  # fmt: skip
 
@@ -124,7 +124,10 @@ class Sweeper:
         D = np.empty((parts, chosen.neurons.size, _LANES), dtype)
         size = _TABLE_BYTES // (2 * TABLE_ROWS * _LANES * dtype.itemsize)
         tables = aligned_zeros((thread_slots(), 2 * size, TABLE_ROWS, _LANES), dtype)
-        path_displacement(self._start.rows, self._K, B, chosen.starts, chosen.neurons, tables, D)
+        sums = aligned_zeros((thread_slots(), int(np.diff(chosen.starts).max()), _LANES), dtype)
+        path_displacement(
+            self._start.rows, self._K, B, chosen.starts, chosen.neurons, chosen.entries, tables, sums, D
+        )
         return D
 
     def _drift(self, E: np.ndarray) -> Drift:

@@ -1,8 +1,8 @@
 """Which of the kept entries can change along a path, in neuron order and by sample.
 
 Formula: entry (i, r) is a candidate if ``margin_ir <= size_i level_r``.
-Layout: entries in neuron order, samples ascending; by sample: the neurons of each sample ascending, and for each
-    entry its place there.
+Layout: entries in neuron order, samples ascending; by sample: the neurons of each sample ascending, and which
+    entries they are.
 Owner: a task has a range of neurons.
 Cost: two passes over the kept entries, two over the candidates.  Bound: memory.  Machine: any.
 Accumulation: 64-bit counts, exact.
@@ -38,8 +38,8 @@ def take_candidates(kept, samples, margins, size, level, first, origin):
 
 
 @kernel(parallel=True)
-def place_by_sample(first, samples, counts, starts, neurons, place):
-    """counts (ranges, n) is scratch; starts (n + 1,), neurons and place (entries,) are written."""
+def sort_by_sample(first, samples, counts, starts, neurons, entries):
+    """counts (ranges, n) is scratch; starts (n + 1,), neurons and entries are written."""
     m, (ranges, n) = first.size - 1, counts.shape
     for part in numba.prange(ranges):
         for i in range(n):
@@ -55,5 +55,5 @@ def place_by_sample(first, samples, counts, starts, neurons, place):
         for r in range(part * m // ranges, (part + 1) * m // ranges):
             for x in range(first[r], first[r + 1]):
                 at = counts[part, samples[x]]
-                neurons[at], place[x] = r, at
+                neurons[at], entries[at] = r, x
                 counts[part, samples[x]] = at + 1

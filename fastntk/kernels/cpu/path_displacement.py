@@ -1,6 +1,6 @@
 """Displacements at chosen entries along all directions of a path: ``D_j,ir = sum_l K_il b_jl M_lr``.
 
-Layout: chosen entries by sample: ``neurons[first[i] ... first[i + 1] - 1]``; mask bytes ``[neuron][bytes]``; directions
+Layout: chosen entries by sample: ``neurons[first[i] ... first[i + 1] - 1]``, and where each goes in D; mask bytes ``[neuron][bytes]``; directions
     ``[set of 16][sample][16]``; D ``[set of 16][entry][16]``.
 Owner: a task has a sample and its entries.
 Method: four samples give a table of the 16 partial sums of K_il b_l, sixteen directions a row; so many tables at a time
@@ -46,21 +46,23 @@ def look_up(T, rows, r, first, count, before):
 
 
 @kernel(parallel=True)
-def path_displacement(rows, K, B, first, neurons, tables, D):
-    """K (n, columns) with columns a multiple of 8, zeros behind n; tables (threads, 2 bytes, 16, 16) is scratch."""
+def path_displacement(rows, K, B, first, neurons, entries, tables, sums, D):
+    """K (n, columns) with columns a multiple of 8, zeros behind n; tables (threads, 2 bytes, 16, 16), sums (threads, most, 16)."""
     size = tables.shape[1] // 2
     total = K.shape[1] // 8
-    entries = D.shape[1]
+    stride = D.shape[1]
     for i in numba.prange(K.shape[0]):
-        T = tables[numba.get_thread_id()]
+        T, S = tables[numba.get_thread_id()], sums[numba.get_thread_id()]
         for part in range(D.shape[0] if first[i] < first[i + 1] else 0):
             for byte in range(0, total, size):
                 count = min(size, total - byte)
                 for g in range(2 * count):
                     build_nibble(T, g, K, B, i, 2 * byte + g, part)
                 for x in range(first[i], first[i + 1]):
-                    at = (part * entries + x) * 16
-                    before = zeros(D)
+                    at = (x - first[i]) * 16
+                    before = zeros(S)
                     if byte > 0:
-                        before = load(D, at)
-                    store(D, at, look_up(T, rows, neurons[x], byte, count, before))
+                        before = load(S, at)
+                    store(S, at, look_up(T, rows, neurons[x], byte, count, before))
+            for x in range(first[i], first[i + 1]):
+                store(D, (part * stride + entries[x]) * 16, load(S, (x - first[i]) * 16))

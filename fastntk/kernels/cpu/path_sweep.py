@@ -4,14 +4,16 @@ Formula: ``z_i(s) = z_i - unit (sum_j c_j(s) D_ji + sum_l K_il q_l(s))`` over th
     ``a_r / sqrt(m)``; q_l follows ``p <- beta p + d_l g_l(s), q <- q + b p + c d_l g_l(s)``, d the change of the pattern
     since the start.  ``S_i(s) = sum_r a_r d_ir z_ir``.  Squared drift: ``a_r^2 / m`` times
     ``sum_jk G_jk w_jk(s) + sum_l q_l (2 D_l(s) + (K q)_l)`` but for what the knots leave out of the first sum.
-Layout: candidates in neuron order; D ``[set of 16][entry][16]`` reached through `place`; events in neuron order, their
+Layout: candidates in neuron order; D ``[set of 16][entry][16]``; gradients and S by sample, so that a neuron walks along
+    few rows of them; events in neuron order, their
     steps ascending for each neuron, with ``2 sample + on``.
 Owner: a task has a fixed range of neurons, its own events, its own S and its own records.
 Cost: steps x ceil(candidates / 16) x (rank + changed samples) multiply-adds a neuron.  Bound: multiply-adds from the
     first-level cache.  Machine: any; vectors of sixteen lanes.
 Accumulation: z in working precision; K q is added up along the path, its rounding relative to q; S in float64, in
     neuron order within a range.
-Rejected: K q summed anew at each step (as many terms as samples have changed, not as are changing).
+Rejected: K q summed anew at each step (as many terms as samples have changed, not as are changing); gradients and S by
+    step (1.5 times slower: a miss of the first-level cache for every changed sample and step).
 """
 
 from collections import namedtuple
@@ -34,10 +36,10 @@ from fastntk.kernels.cpu.lanes import (
     zeros,
 )
 
-# first (m + 1,), sample, value, place, speed: entries in neuron order; D by place.  speed: p at the start, or empty.
-Candidates = namedtuple("Candidates", "first sample value place speed offset D")
+# first (m + 1,), sample, value, speed: entries in neuron order.  speed: p at the start, or empty.
+Candidates = namedtuple("Candidates", "first sample value speed offset D")
 # offset: what the weights' change before has done to the entries, or empty.
-# directions (steps + 1, R); gradients (steps, n), times lr; motion (beta, b, c)
+# directions (steps + 1, R); gradients (n, steps), times lr; motion (beta, b, c)
 Course = namedtuple("Course", "directions gradients motion")
 # K (n, columns); influence (n, columns): |K_li| over what entry i is allowed; unit (m,); a (m,)
 Neurons = namedtuple("Neurons", "K influence unit a")
@@ -45,7 +47,7 @@ Neurons = namedtuple("Neurons", "K influence unit a")
 Drift = namedtuple("Drift", "gram weights slack")
 # of a thread: vectors of candidates, of changed samples (slots), of steps; matrices of both
 Scratch = namedtuple("Scratch", "z start lin moved q now turned change D products slot index live p most near squared")
-# neuron, step, sample (ranges, room); S (ranges, steps + 1, n); need (m,); best, bar, records of drifts
+# neuron, step, sample (ranges, room); S (ranges, n, steps + 1); need (m,); best, bar, records of drifts
 Found = namedtuple("Found", "neuron step sample S need best bar leader moment rest")
 
 
@@ -63,7 +65,7 @@ def take_candidates(candidates, r, vectors, scratch):
         scratch.q[x] = 0
         scratch.slot[x] = -1
         for part in range((rank + 15) // 16):
-            row = candidates.D[part, candidates.place[first + x] if inside else 0]
+            row = candidates.D[part, first + x if inside else 0]
             for lane in range(min(16, rank - 16 * part)):
                 scratch.D[16 * part + lane, x] = row[lane] if inside else 0
     for v in range(vectors):
@@ -90,11 +92,11 @@ def watch(candidates, K, r, x, changed, vectors, scratch):
 def move(candidates, course, r, step, living, vectors, scratch):
     """Let the coefficients q of the living samples of a neuron follow the gradients of a step."""
     beta, ahead, direct = course.motion[0], course.motion[1], course.motion[2]
-    first, width, gradients = candidates.first[r], scratch.products.shape[1], course.gradients[step]
+    first, width = candidates.first[r], scratch.products.shape[1]
     for j in range(living):
         f = scratch.live[j]
         x = scratch.index[f]
-        push = scratch.change[x] * gradients[candidates.sample[first + x]]
+        push = scratch.change[x] * course.gradients[candidates.sample[first + x], step]
         speed = beta * scratch.p[f] + push
         scratch.p[f] = speed
         added = ahead * speed + direct * push
@@ -240,10 +242,10 @@ def follow(candidates, course, neurons, drift, found, scratch, part, r, events, 
                         changed += 1
                     living = turn(candidates, r, x, on, coasting, living, scratch)
                 scratch.now[v] ^= scratch.turned[v]
-        S = found.S[part, step]
+        S = found.S[part]
         for j in range(living):
             x = scratch.index[scratch.live[j]]
-            S[candidates.sample[first + x]] += a * np.float64(scratch.change[x] * scratch.z[x])
+            S[candidates.sample[first + x], step] += a * np.float64(scratch.change[x] * scratch.z[x])
         if drifts:
             rest = changed_drift(candidates, first, k, vectors, scratch) if changed else 0.0
             squared = a * a * (scratch.squared[step] + rest)
