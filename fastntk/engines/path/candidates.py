@@ -91,7 +91,7 @@ class Field:
         within = np.count_nonzero(self.margins <= 0.0) / m
         apart = (np.abs(problem.K).sum(axis=1) - np.diag(problem.K))[moving] / (n * self.sizes[moving])
         each = float(apart.mean()) * self.length / np.sqrt(n) if moving.any() else 0.0
-        self.allowance = 2.0 * self.remainder(E) + _SHARE * within * each
+        self.allowance = 2.0 * self.remainder(E) + _SHARE * within * each or 1.0
         if forced.size:
             owners = np.repeat(np.arange(m), np.diff(start.kept.first))
             self.margins[np.searchsorted(owners * n + start.kept.samples, forced)] = -np.inf
@@ -103,17 +103,16 @@ class Field:
         rounding = (self._problem.n / 8 + 16) * float(np.finfo(self._problem.dtype).eps)
         longest = np.linalg.norm(E, axis=1).max()
         beside = np.maximum(distances(coefficients, self._corners) - self._width, 0.0)
-        return float(
-            np.hypot(across, beside).max()
-            + rounding * np.sqrt(max(len(self.knots), 1)) * longest
-        )
+        return float(np.hypot(across, beside).max() + rounding * np.sqrt(max(len(self.knots), 1)) * longest)
 
     def influence(self) -> np.ndarray:
         """``|K_li|``, zero on the diagonal, over what entry i is allowed at level 1; rounded up."""
         problem = self._problem
         found = aligned_zeros((problem.n, problem.padded), problem.dtype)
         allowed = self.allowance * self.sizes * (1.0 - 16.0 * problem.n * np.finfo(problem.dtype).eps)
-        np.divide(np.abs(problem.K), allowed, out=found[:, : problem.n], where=allowed > 0.0, casting="same_kind")
+        np.divide(
+            np.abs(problem.K), allowed, out=found[:, : problem.n], where=allowed > 0.0, casting="same_kind"
+        )
         np.fill_diagonal(found, 0.0)
         return found
 
@@ -140,6 +139,10 @@ class Field:
         origin = np.empty(total, np.int64)
         take_candidates(kept.first, kept.samples, self.margins, size, level, first, origin)
         samples = kept.samples[origin]
-        starts, neurons, entries = np.empty(n + 1, np.int64), np.empty(total, np.int32), np.empty(total, np.int64)
+        starts, neurons, entries = (
+            np.empty(n + 1, np.int64),
+            np.empty(total, np.int32),
+            np.empty(total, np.int64),
+        )
         sort_by_sample(first, samples, np.empty((_RANGES, n), np.int64), starts, neurons, entries)
         return Chosen(first, origin, samples, kept.values[origin], starts, neurons, entries)

@@ -43,7 +43,9 @@ class Events:
         return Listed(self.neurons[which], steps, samples, self.on[which])
 
 
-def in_time(neuron: np.ndarray, step: np.ndarray, sample: np.ndarray, events: np.ndarray, steps: int, n: int) -> Events:
+def in_time(
+    neuron: np.ndarray, step: np.ndarray, sample: np.ndarray, events: np.ndarray, steps: int, n: int
+) -> Events:
     """Events by step, sample and neuron, from those that the sweep found in ranges of neurons."""
     counts = np.empty((events.size, steps + 1), np.int64)
     count_steps(step, events, counts)

@@ -110,7 +110,11 @@ class Problem:
     @cached_property
     def stretch(self) -> float:
         """At least the root of the largest eigenvalue of ``X X^T``, from the Frobenius norm of its fourth power."""
-        K = self.K.astype(np.float32) if np.abs(self.K).max() < 1e4 and np.abs(self.K).max() > 1e-4 else self.K
+        K = (
+            self.K.astype(np.float32)
+            if np.abs(self.K).max() < 1e4 and np.abs(self.K).max() > 1e-4
+            else self.K
+        )
         unit = self.n * np.finfo(K.dtype).eps
         square = K @ K
         size = np.linalg.norm(square.astype(np.float64))

@@ -37,7 +37,7 @@ def settle(
     field = Field(problem, start, E, moving.keys)
     sweeper = Sweeper(problem, start, field, Displaced(problem, start, field.knots, base))
     chosen: Chosen | None = None
-    wanted = False
+    wanted, exact = False, 0
     for count in itertools.count(1):
         if chosen is None:
             if not field.covered():
@@ -47,8 +47,11 @@ def settle(
         swept = sweeper(outputs.e[:-1], E, chosen, speeds, wanted)
         found = recursion(len(E) - 1, swept)
         after = problem.course(found.e[:-1], moving.velocity)
-        proven = not (field.widen(swept.need, E) | field.widen(swept.need, after))
-        candidates, chosen = chosen.samples.size, chosen if proven else None
+        proven = not field.widen(swept.need, E)
+        exact = exact + 1 if proven else 0
+        candidates = chosen.samples.size
+        if field.widen(swept.need, after) or not proven:
+            chosen = None
         common = len(found.e)
         change = np.abs(found.e - outputs.e[:common]).max(axis=1)
         late = np.flatnonzero(~(change <= close))
@@ -58,7 +61,7 @@ def settle(
             break
         wanted = wanted or done or count >= MOST_ROUNDS - 1 or bool(change.max() <= _DRIFTS_BELOW * size)
         outputs, E = found, after
-    steps = max(settled, min(count, common - 1))  # step k is exact after k rounds
+    steps = max(settled, min(exact, common - 1))  # a round without doubt makes one more step exact
     return Solved(
         found.until(steps), E[: steps + 1], swept.until(steps), steps, count, candidates,
         float(change[: settled + 1].max()),

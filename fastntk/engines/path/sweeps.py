@@ -75,7 +75,9 @@ class Sweeper:
         self._K = problem.inner(problem.dtype)
         self._room = 0
 
-    def __call__(self, e: np.ndarray, E: np.ndarray, chosen: Chosen, speed: np.ndarray, drifts: bool) -> Swept:
+    def __call__(
+        self, e: np.ndarray, E: np.ndarray, chosen: Chosen, speed: np.ndarray, drifts: bool
+    ) -> Swept:
         """Follow all candidates along a path; ``speed`` are the velocities they start with, or empty."""
         problem, dtype, m = self._problem, self._problem.dtype, self._problem.m
         steps = len(e)
@@ -171,7 +173,9 @@ def _leaders(problem: Problem, found: Found, records: np.ndarray, drift: Drift) 
         for table in (found.leader, found.moment, found.rest)
     ]
     leaders = Leaders(joined[0].astype(np.int64), joined[1].astype(np.int64), joined[2])
-    return leaders.ahead(drift_sizes(problem, leaders, drift.gram[leaders.neurons], drift.weights), drift.slack)
+    return leaders.ahead(
+        drift_sizes(problem, leaders, drift.gram[leaders.neurons], drift.weights), drift.slack
+    )
 
 
 def drift_sizes(problem: Problem, leaders: Leaders, gram: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -48,7 +48,9 @@ def tile_bound(S, k, corners, width):
     for v in range(corners.shape[0]):
         value = zeros(S)
         for j in range(corners.shape[1]):
-            value = multiply_add(broadcast(corners, v * corners.shape[1] + j), load(S, j * stride + 16 * k), value)
+            value = multiply_add(
+                broadcast(corners, v * corners.shape[1] + j), load(S, j * stride + 16 * k), value
+            )
         bound = larger(magnitude(value), bound)
     return multiply_add(broadcast(width, 0), around, bound)
 

@@ -46,7 +46,9 @@ Neurons = namedtuple("Neurons", "K influence unit a")
 # gram (m, pairs); weights (pairs, steps padded); slack (steps + 1,): what is not known of |drift|
 Drift = namedtuple("Drift", "gram weights slack")
 # of a thread: vectors of candidates, of changed samples (slots), of steps; matrices of both
-Scratch = namedtuple("Scratch", "z start lin moved q now turned change D products slot index live p most near squared")
+Scratch = namedtuple(
+    "Scratch", "z start lin moved q now turned change D products slot index live p most near squared"
+)
 # neuron, step, sample (ranges, room); S (ranges, n, steps + 1); need (m,); best, bar, records of drifts
 Found = namedtuple("Found", "neuron step sample S need best bar leader moment rest")
 
@@ -118,7 +120,9 @@ def signs(course, unit, r, step, vectors, scratch):
     for v in range(vectors):
         lin = zeros(scratch.z)
         for j in range(rank):
-            lin = multiply_add(broadcast(course.directions, step * rank + j), load(scratch.D, j * width + 16 * v), lin)
+            lin = multiply_add(
+                broadcast(course.directions, step * rank + j), load(scratch.D, j * width + 16 * v), lin
+            )
         store(scratch.lin, 16 * v, lin)
         z = load(scratch.start, 16 * v) - scale * (lin + load(scratch.moved, 16 * v))
         store(scratch.z, 16 * v, z)
