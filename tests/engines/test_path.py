@@ -7,8 +7,7 @@ import pytest
 import fastntk
 from fastntk import losses, optimizers
 from fastntk.compilation.threads import kernel_threads
-from fastntk.engines.path import Problem, solve
-from fastntk.engines.path import rounds, windows
+from fastntk.engines.path import Problem, rounds, solve, windows
 from fastntk.losses import explosion
 from fastntk.reference import loss_and_derivative, train
 from fastntk.reference.path import residual_path

@@ -37,7 +37,8 @@ def window(problem, reach=np.inf):
     beta, ahead, direct, _ = problem.optimizer.coefficients()
     W = problem.weights(0, problem.m).astype(np.float64)
     exact = twin.residual_path(
-        problem.X, problem.labels, W, problem.a.astype(np.float64), problem.steps, problem.lr, motion=(beta, ahead, direct)
+        problem.X, problem.labels, W, problem.a.astype(np.float64), problem.steps, problem.lr,
+        motion=(beta, ahead, direct),
     )  # fmt: skip
     E = problem.course(exact["e"][:-1], np.zeros(problem.n))
     field = Field(problem, start, E, np.empty(0, np.int64))
@@ -130,9 +131,9 @@ def test_sweep_and_recursion(size, optimizer):
 
     Z0 = problem.X @ W.T
     straight = np.einsum("il,lr,sl->sir", problem.K, exact["masks"][0], E)
-    motion = problem.optimizer.coefficients()[:3]
+    motion, gradients = problem.optimizer.coefficients()[:3], problem.lr * exact["e"][:-1]
     paths = [
-        twin.neuron_path(Z0[:, r], problem.K, problem.unit[r], straight[:, :, r], problem.lr * exact["e"][:-1], motion)[0]
+        twin.neuron_path(Z0[:, r], problem.K, problem.unit[r], straight[:, :, r], gradients, motion)[0]
         for r in range(m)
     ]  # fmt: skip
     Z = np.moveaxis(np.array(paths), 0, 2)
@@ -142,8 +143,7 @@ def test_sweep_and_recursion(size, optimizer):
     np.testing.assert_allclose(outputs.u, exact["u"], atol=1e-11)
     velocity, read_out = np.zeros(n), exact["u"][0]
     for s in range(problem.steps):
-        gradient = problem.lr * exact["e"][s]
-        push = twin.read_out_step(problem.K, exact["masks"][s], exact["masks"][0], a, gradient)
+        push = twin.read_out_step(problem.K, exact["masks"][s], exact["masks"][0], a, gradients[s])
         velocity = motion[0] * velocity + push
         read_out = read_out + motion[1] * velocity + motion[2] * push
         np.testing.assert_allclose(outputs.u[s + 1] - swept.S[s + 1], read_out, atol=1e-11)

@@ -7,7 +7,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Basis:
-    """``E = coefficients @ vectors`` up to ``error`` (steps + 1,), the norms of what is left out; rows are orthonormal."""
+    """``E = coefficients @ vectors``, orthonormal rows, up to ``error`` (steps + 1,), the norms of the rest."""
 
     vectors: np.ndarray
     coefficients: np.ndarray

@@ -1,16 +1,18 @@
 """Which entries can change their sign along a path, with the proof that no other one can.
 
-In the unit ``|a_r| / sqrt(m)`` an entry moves by ``K_i . (M_r o E(s)) + sum_l K_il q_lr(s)``.  A few knots of the path
-give the first part at every entry up to ``|K_i|_2`` times the distance of E(s) from what is covered: in the span of the
-knots, within a width of a chain of corners.  All entries that this bound lets come within an allowance of zero are candidates.  The allowance is for what
-is only known afterwards: the second part, and how the path has changed since.  It is checked for every neuron after
-every round (`unproven`), and widened where it was too small.
+In the unit ``|a_r| / sqrt(m)`` an entry moves by ``K_i . (M_r o E(s)) + sum_l K_il q_lr(s)``.  A few knots
+of the path give the first part at every entry up to ``|K_i|_2`` times the distance of E(s) from what is
+covered: in the span of the knots, within a width of a chain of corners.  All entries that this bound lets
+come within an allowance of zero are candidates.  The allowance is for what is only known afterwards: the
+second part, and how the path has changed since.  It is checked for every neuron after every round
+(`unproven`), and widened where it was too small.
 
-Rounding: a displacement of the knots is a sum of table rows, wrong by at most ``(n / 8 + 16) eps |K_i|_2 |E|_2 sqrt(p)``,
-which is added to the distance.  The pre-activations at the start carry the rounding of their product, as in the
-other engines.
+Rounding: a displacement of the knots is a sum of table rows, wrong by at most ``(n / 8 + 16) eps |K_i|_2
+    |E|_2 sqrt(p)``, which is added to the distance.  The pre-activations at the start carry the rounding of
+    their product, as in the other engines.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +35,7 @@ def distances(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
     """Distance of each point from the chain that starts at 0 and goes through the corners."""
     ends = np.vstack((np.zeros_like(corners[:1]), corners))
     nearest = np.full(len(points), np.inf)
-    for start, end in zip(ends[:-1], ends[1:], strict=True):
+    for start, end in itertools.pairwise(ends):
         side, length = end - start, float((end - start) @ (end - start))
         share = np.clip((points - start) @ side / length, 0.0, 1.0) if length else np.zeros(len(points))
         nearest = np.minimum(nearest, np.linalg.norm(points - start - share[:, None] * side, axis=1))
@@ -91,7 +93,7 @@ class Field:
         within = np.count_nonzero(self.margins <= 0.0) / m
         apart = (np.abs(problem.K).sum(axis=1) - np.diag(problem.K))[moving] / (n * self.sizes[moving])
         each = float(apart.mean()) * self.length / np.sqrt(n) if moving.any() else 0.0
-        self.allowance = 2.0 * self.remainder(E) + _SHARE * within * each or 1.0
+        self.allowance = 2.0 * self.remainder(E) + _SHARE * within * each
         if forced.size:
             owners = np.repeat(np.arange(m), np.diff(start.kept.first))
             self.margins[np.searchsorted(owners * n + start.kept.samples, forced)] = -np.inf
@@ -122,7 +124,7 @@ class Field:
 
     def widen(self, need: np.ndarray, E: np.ndarray) -> bool:
         """Raise the levels that a path along E has shown to be too low; whether there were any."""
-        needed = need + self.remainder(E) / self.allowance
+        needed = need + (self.remainder(E) / self.allowance if self.allowance else 0.0)
         low = ~(needed <= self.level)
         self.level[low] = 1.25 * needed[low]
         return bool(low.any())

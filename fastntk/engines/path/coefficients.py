@@ -1,16 +1,17 @@
 """Coefficients of the samples in the change of weights: those of the active entries, and what changes of pattern add.
 
-Neuron r moves by ``-(a_r / sqrt(m)) sum_l (M_lr E_l(s) + q_lr(s)) x_l``.  A gradient taken k steps ago has moved the
-weights by ``h(k) = c + b (1 + beta + ... + beta^(k-1))`` times it, and the velocity by ``beta^(k-1)``: so an entry
-that changes at step t adds plus or minus ``sum_{t' >= t} h(s - t') lr e_l(t')`` to q.
+Neuron r moves by ``-(a_r / sqrt(m)) sum_l (M_lr E_l(s) + q_lr(s)) x_l``.  A gradient taken k steps ago has
+moved the weights by ``h(k) = c + b (1 + beta + ... + beta^(k-1))`` times it, and the velocity by
+``beta^(k-1)``: so an entry that changes at step t adds plus or minus ``sum_{t' >= t} h(s - t') lr e_l(t')``
+to q.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from fastntk.engines.path.problem import Problem
 from fastntk.engines.path.events import Events
+from fastntk.engines.path.problem import Problem
 
 
 @dataclass(frozen=True)

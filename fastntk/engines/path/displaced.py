@@ -11,7 +11,7 @@ _BLOCK = 4096  # neurons of a product
 
 
 class Displaced:
-    """With B the coefficients of a neuron before the window and ``Y = K B`` what they did to its pre-activations:
+    """Of B, the coefficients of a neuron before the window, and ``Y = K B``, what they did to its pre-activations.
 
     Attributes
     ----------

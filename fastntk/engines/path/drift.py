@@ -12,7 +12,6 @@ from fastntk.engines.path.solved import Solved
 from fastntk.engines.path.start import Start
 from fastntk.engines.path.sweeps import Leaders, drift_sizes, drift_slack
 
-
 _FEW = 4  # leaders of a step that are evaluated at once
 _KNOTS = 6
 

@@ -1,4 +1,4 @@
-"""Velocities from one window to the next: that of a gradient on active entries, and what changed ones have beside it."""
+"""Velocities from one window to the next: of active entries, and what changed ones have beside it."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
 """The outputs along a path, given all changes of the pattern.
 
-``u(s) = u_lin(s) + S(s)``: u_lin is read out at the pattern of the start, which moves it by
-``-(1/m) sum_l K_il C_li lr e_l(s)`` with ``C_li = sum_r a_r^2 M_lr(s) M_ir(0)``; S is what changed entries add.
+``u(s) = u_lin(s) + S(s)``: u_lin is read out at the pattern of the start, which moves it by ``-(1/m) sum_l
+K_il C_li lr e_l(s)`` with ``C_li = sum_r a_r^2 M_lr(s) M_ir(0)``; S is what changed entries add.
 """
 
 from dataclasses import dataclass

@@ -129,7 +129,7 @@ class Problem:
         return some
 
     def course(self, e: np.ndarray, velocity: np.ndarray) -> np.ndarray:
-        """Coefficients of the samples in the change of weights that stay active, (steps + 1, n), along derivatives e."""
+        """Coefficients of the samples in the change of weights, (steps + 1, n), of entries that stay active."""
         beta, ahead, direct, _ = self.optimizer.coefficients()
         E, moving = np.zeros((len(e) + 1, self.n)), velocity
         for t, derivative in enumerate(self.lr * e):

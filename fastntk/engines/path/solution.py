@@ -113,7 +113,7 @@ class Path:
         return moved(self.problem, rows_at(self.problem, self.window_of(step), step), first, last)
 
 
-def rows_at(problem: Problem, window: Window, step: int):
+def rows_at(problem: Problem, window: Window, step: int) -> "Coefficients":
     """The coefficients of neurons ``first ... last - 1`` at a step of a window, as a function of both."""
     return Coefficients(problem, window.start, window.solved, window.moving, window.base, step - window.begin)
 
@@ -136,7 +136,7 @@ class Coefficients:
         return now + self.changed.dense(first, last, self._n) + self._base.dense(first, last)
 
 
-def moved(problem: Problem, made, first: int, last: int) -> np.ndarray:
+def moved(problem: Problem, made: Coefficients, first: int, last: int) -> np.ndarray:
     """Rows of W moved by coefficients."""
     X = problem.X.astype(problem.dtype, copy=False)
     change = made(first, last).astype(problem.dtype) @ X

@@ -24,7 +24,7 @@ _SHARES = 2**21  # entries of S of all ranges
 
 @dataclass(frozen=True)
 class Leaders:
-    """Neurons and steps among which are those of the largest drift; ``rest``: what changed samples add to its square.
+    """Neurons and steps among which are those of the largest drift; ``rest`` is what changed samples add.
 
     The square is ``a_r^2 / m`` times that rest and what the unchanged samples give.
     """
@@ -62,7 +62,8 @@ class Swept:
     def until(self, step: int) -> "Swept":
         """Up to a step."""
         return Swept(
-            self.events.until(step), self.S[: step + 1], self.need, self.rank, self.leaders.of(self.leaders.steps <= step)
+            self.events.until(step), self.S[: step + 1], self.need, self.rank,
+            self.leaders.of(self.leaders.steps <= step),
         )  # fmt: skip
 
 
@@ -100,11 +101,12 @@ class Sweeper:
         ranges = int(np.clip(_SHARES // ((steps + 1) * problem.n), 4, 16))
         self._room = max(self._room, _EVENTS * chosen.samples.size // ranges + 1024)
         while True:
+            room, table = (ranges, self._room), (ranges, steps + 1)
             found = Found(
-                *(np.empty((ranges, self._room), np.int32) for _ in range(3)),
-                np.zeros((ranges, problem.n, steps + 1)), np.zeros(m), np.zeros((ranges, steps + 1)), np.zeros((ranges, steps + 1)),
-                np.empty((ranges, self._room), np.int32), np.empty((ranges, self._room), np.int32),
-                np.empty((ranges, self._room)),
+                neuron=np.empty(room, np.int32), step=np.empty(room, np.int32), sample=np.empty(room, np.int32),
+                S=np.zeros((ranges, problem.n, steps + 1)), need=np.zeros(m),
+                best=np.zeros(table), bar=np.zeros(table), leader=np.empty(room, np.int32),
+                moment=np.empty(room, np.int32), rest=np.empty(room),
             )  # fmt: skip
             events, records = np.empty(ranges, np.int64), np.empty(ranges, np.int64)
             path_sweep(candidates, course, neurons, drift, found, scratch, events, records)
@@ -113,7 +115,8 @@ class Sweeper:
                 break
             self._room = most + most // 16
         return Swept(
-            in_time(found.neuron, found.step, found.sample, events, steps, problem.n), found.S.sum(axis=0).T / np.sqrt(m), found.need, rank,
+            in_time(found.neuron, found.step, found.sample, events, steps, problem.n),
+            found.S.sum(axis=0).T / np.sqrt(m), found.need, rank,
             _leaders(problem, found, records, drift) if drifts else Leaders.none(),
         )  # fmt: skip
 
@@ -152,7 +155,8 @@ def _scratch(widest: int, rank: int, padded: int, steps: int, dtype: np.dtype) -
 
     return Scratch(
         z=vector(dtype), start=vector(dtype), lin=vector(dtype), moved=vector(dtype), q=vector(dtype),
-        now=vector(np.uint16), turned=vector(np.uint16), change=vector(np.int8), D=aligned_zeros((slots, rank, most), dtype),
+        now=vector(np.uint16), turned=vector(np.uint16), change=vector(np.int8),
+        D=aligned_zeros((slots, rank, most), dtype),
         products=aligned_zeros((slots, most, most), dtype), slot=vector(np.int64), index=vector(np.int64),
         live=vector(np.int64), p=vector(dtype), most=vector(dtype), near=aligned_zeros((slots, padded), dtype),
         squared=aligned_zeros((slots, steps), np.float64),
@@ -160,7 +164,7 @@ def _scratch(widest: int, rank: int, padded: int, steps: int, dtype: np.dtype) -
 
 
 def drift_slack(problem: Problem, E: np.ndarray, knots: np.ndarray) -> np.ndarray:
-    """How wrong ``sqrt(m)`` times a drift is at each step that is made of the knots alone, up to typical rounding."""
+    """How wrong ``sqrt(m)`` times a drift made of the knots alone is at each step, and its typical rounding."""
     left_out = np.linalg.norm(E - (E @ knots.T) @ knots, axis=1)
     rounding = 2.0 * np.sqrt(problem.n) * float(np.finfo(problem.dtype).eps) * np.linalg.norm(E, axis=1)
     return problem.stretch * (left_out + rounding) * float(np.abs(problem.a).max())

@@ -1,11 +1,14 @@
 """How far each entry can come along a path, from a few knots of it, and how far each neuron goes.
 
-Formula: ``D_j = K (b_j o M)`` for p knots b_j; ``bound_ir = max_v |sum_j c_vj D_j,ir| + width sum_j |D_j,ir|`` over the corners v of the path;
-    ``G_jk,r = (b_j o M_r)^T K (b_k o M_r)``.  The margin of a kept entry is ``|z_ir| / unit_r - bound_ir``; the spare of
-    a neuron is the least of ``(reach_i - bound_ir) / size_i`` over its samples: what entries that were not kept have.
+Formula: ``D_j = K (b_j o M)`` for p knots b_j; ``bound_ir = max_v |sum_j c_vj D_j,ir| + width sum_j
+    |D_j,ir|`` over the corners v of the path; ``G_jk,r = (b_j o M_r)^T K (b_k o M_r)``.  The margin of a
+    kept entry is ``|z_ir| / unit_r - bound_ir``; the spare of a neuron is the least of ``(reach_i -
+    bound_ir) / size_i`` over its samples: what entries that were not kept have.
 Layout: as `masked_sums`; kept entries in neuron order, samples ascending; G ``[neuron][pairs j <= k]``.
 Owner: a task has a block of neurons and walks over the tiles of samples.
-Cost: p n^2 m / 128 table rows.  Bound: as `masked_sums`.  Machine: any; vectors of sixteen lanes.
+Cost: p n^2 m / 128 table rows.
+Bound: as `masked_sums`.
+Machine: any; vectors of sixteen lanes.
 Accumulation: working precision; `fastntk.engines.path.candidates` says what rounding is allowed for.
 Rejected: none tried.
 """

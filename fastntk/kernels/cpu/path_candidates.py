@@ -1,10 +1,12 @@
 """Which of the kept entries can change along a path, in neuron order and by sample.
 
 Formula: entry (i, r) is a candidate if ``margin_ir <= size_i level_r``.
-Layout: entries in neuron order, samples ascending; by sample: the neurons of each sample ascending, and which
-    entries they are.
+Layout: entries in neuron order, samples ascending; by sample: the neurons of each sample ascending, and
+    which entries they are.
 Owner: a task has a range of neurons.
-Cost: two passes over the kept entries, two over the candidates.  Bound: memory.  Machine: any.
+Cost: two passes over the kept entries, two over the candidates.
+Bound: memory.
+Machine: any.
 Accumulation: 64-bit counts, exact.
 Rejected: none tried.
 """

@@ -1,14 +1,16 @@
 """Displacements at chosen entries along all directions of a path: ``D_j,ir = sum_l K_il b_jl M_lr``.
 
-Layout: chosen entries by sample: ``neurons[first[i] ... first[i + 1] - 1]``, and where each goes in D; mask bytes ``[neuron][bytes]``; directions
-    ``[set of 16][sample][16]``; D ``[set of 16][entry][16]``.
+Layout: chosen entries by sample: ``neurons[first[i] ... first[i + 1] - 1]``, and where each goes in D; mask
+    bytes ``[neuron][bytes]``; directions ``[set of 16][sample][16]``; D ``[set of 16][entry][16]``.
 Owner: a task has a sample and its entries.
-Method: four samples give a table of the 16 partial sums of K_il b_l, sixteen directions a row; so many tables at a time
-    as fit in the first-level cache.
-Cost: n / 4 look-ups of sixteen lanes an entry, and 4 n additions a sample for tables.  Bound: two loads a cycle, half
-    of them table rows.  Machine: any; vectors of sixteen lanes.
+Method: four samples give a table of the 16 partial sums of K_il b_l, sixteen directions a row; so many
+    tables at a time as fit in the first-level cache.
+Cost: n / 4 look-ups of sixteen lanes an entry, and 4 n additions a sample for tables.
+Bound: two loads a cycle, half of them table rows.
+Machine: any; vectors of sixteen lanes.
 Accumulation: working precision, in sample order; at most n / 4 + 4 roundings of sums of |K_il b_jl|.
-Rejected: all tables of a sample at once (they lie in the second-level cache: 5 cycles a look-up instead of 1.3).
+Rejected: all tables of a sample at once (they lie in the second-level cache: 5 cycles a look-up instead of
+    1.3).
 """
 
 import numba
@@ -47,7 +49,7 @@ def look_up(T, rows, r, first, count, before):
 
 @kernel(parallel=True)
 def path_displacement(rows, K, B, first, neurons, entries, tables, sums, D):
-    """K (n, columns) with columns a multiple of 8, zeros behind n; tables (threads, 2 bytes, 16, 16), sums (threads, most, 16)."""
+    """K (n, 8 bytes) has zeros behind n; scratch: tables (threads, 2 bytes, 16, 16), sums (threads, most, 16)."""
     size = tables.shape[1] // 2
     total = K.shape[1] // 8
     stride = D.shape[1]

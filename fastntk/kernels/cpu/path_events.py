@@ -1,8 +1,11 @@
 """Changes of the pattern in the order of time: by step, then by sample, then by neuron.
 
-Layout: in, a row for each range of neurons, in neuron order; out, one list, and where each step and sample begins.
+Layout: in, a row for each range of neurons, in neuron order; out, one list, and where each step and sample
+    begins.
 Owner: a task has a range of neurons, then a step.
-Cost: two passes over the events.  Bound: memory.  Machine: any.
+Cost: two passes over the events.
+Bound: memory.
+Machine: any.
 Accumulation: 64-bit counts, exact.
 Rejected: a stable argsort by step (100 ns an event, 10 here).
 """

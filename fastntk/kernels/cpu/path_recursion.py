@@ -1,15 +1,17 @@
 """One step of the outputs of a path, read out at the pattern of the start.
 
-Formula: ``g_i = sum_l K_li C_li f_l`` with ``C_li = sum_r a_r^2 M_lr(s) M_ir(0)``: a change of (l, r) adds plus or minus
-    ``a_r^2`` times the first pattern of neuron r to row l.
-Layout: K, C ``[l][columns]``, columns a multiple of 64; mask bytes ``[neuron][bytes]``; events of the step by sample.
+Formula: ``g_i = sum_l K_li C_li f_l`` with ``C_li = sum_r a_r^2 M_lr(s) M_ir(0)``: a change of (l, r) adds
+    plus or minus ``a_r^2`` times the first pattern of neuron r to row l.
+Layout: K, C ``[l][columns]``, columns a multiple of 64; mask bytes ``[neuron][bytes]``; events of the step
+    by sample.
 Owner: a task has a range of rows l, and its own share of g.
-Cost: an event columns / 16 masked additions, a step n^2 multiply-adds.  Bound: K and C are read once a step.
+Cost: an event columns / 16 masked additions, a step n^2 multiply-adds.
+Bound: K and C are read once a step.
 Machine: any; vectors of sixteen lanes.
-Accumulation: C exact (integers below 2^24 in float32, below 2^53 in float64); g over the rows of a range in working
-    precision, then float64 over ranges.
-Rejected: 64-bit integers for C, converted at each step (half the lanes); rows in the order of the neurons (each event
-    loads and stores its row).
+Accumulation: C exact (integers below 2^24 in float32, below 2^53 in float64); g over the rows of a range in
+    working precision, then float64 over ranges.
+Rejected: 64-bit integers for C, converted at each step (half the lanes); rows in the order of the neurons
+    (each event loads and stores its row).
 """
 
 import numba
@@ -55,7 +57,7 @@ def add_row(share, K, C, row, factor):
 
 @kernel(parallel=True)
 def path_step(K, C, rows, first, neurons, on, weights, factors, shares):
-    """Bring C up to date with the events of a step, first (n + 1,), and sum its products with K; shares (ranges, columns)."""
+    """Bring C up to date with the events of a step, first (n + 1,); shares (ranges, columns) of its products with K."""
     n, ranges = K.shape[0], shares.shape[0]
     for part in numba.prange(ranges):
         for at in range(0, shares.shape[1], 16):

@@ -1,10 +1,13 @@
 """One pass over a block of neurons: their pattern, their share of the outputs, and the entries near zero.
 
-Formula: ``Z = W X^T``, ``M = 1{Z >= 0}``, ``u = sum_r a_r relu(z_r)``; an entry is kept if ``|z_ir| <= reach_i unit_r``.
-Layout: mask bytes ``[8 samples][neuron]`` for counting, and ``[neuron][bytes]`` for looking neurons up; kept entries
-    of a sub-block in neuron order, samples ascending, at the start of a buffer that could hold them all.
+Formula: ``Z = W X^T``, ``M = 1{Z >= 0}``, ``u = sum_r a_r relu(z_r)``; an entry is kept if ``|z_ir| <=
+    reach_i unit_r``.
+Layout: mask bytes ``[8 samples][neuron]`` for counting, and ``[neuron][bytes]`` for looking neurons up;
+    kept entries of a sub-block in neuron order, samples ascending, at the start of a buffer that could hold
+    them all.
 Owner: a task has a sub-block of neurons and all that is made of them.
-Cost: n d m multiply-adds of BLAS, then about 8 instructions per sixteen pre-activations.  Bound: BLAS.
+Cost: n d m multiply-adds of BLAS, then about 8 instructions per sixteen pre-activations.
+Bound: BLAS.
 Machine: any; vectors of sixteen lanes.
 Accumulation: as `forward`: u in working precision over 64 neurons, then float64 in neuron order.
 Rejected: counting first and filling in a second pass over Z (reads Z from memory again).
@@ -43,7 +46,7 @@ def keep_near(Z, n, row, unit, r, reach, forced, samples, values, at):
 def path_start(
     W, X, n, a, unit, reach, forced, bits, rows, Z, octets, shares, u_shares, samples, values, kept
 ):  # fmt: skip
-    """forced: no rows, or mask bytes [neuron][bytes] of entries to be kept; kept (m,) entries of each neuron; samples and values (sub-blocks, rows n) hold them, a row a sub-block."""
+    """forced: no rows, or mask bytes [neuron][bytes]; kept (m,) entries of each neuron, a row a sub-block."""
     m, size = W.shape[0], Z.shape[1]
     for block in numba.prange(u_shares.shape[0]):
         thread, first = numba.get_thread_id(), block * size

@@ -1,19 +1,22 @@
 """The paths of single neurons along given residuals: when their patterns change, and what that adds to the outputs.
 
-Formula: ``z_i(s) = z_i - unit (sum_j c_j(s) D_ji + sum_l K_il q_l(s))`` over the candidates i of a neuron, ``unit`` being
-    ``a_r / sqrt(m)``; q_l follows ``p <- beta p + d_l g_l(s), q <- q + b p + c d_l g_l(s)``, d the change of the pattern
-    since the start.  ``S_i(s) = sum_r a_r d_ir z_ir``.  Squared drift: ``a_r^2 / m`` times
-    ``sum_jk G_jk w_jk(s) + sum_l q_l (2 D_l(s) + (K q)_l)`` but for what the knots leave out of the first sum.
-Layout: candidates in neuron order; D ``[set of 16][entry][16]``; gradients and S by sample, so that a neuron walks along
-    few rows of them; events in neuron order, their
-    steps ascending for each neuron, with ``2 sample + on``.
+Formula: ``z_i(s) = z_i - unit (sum_j c_j(s) D_ji + sum_l K_il q_l(s))`` over the candidates i of a neuron,
+    ``unit`` being ``a_r / sqrt(m)``; q_l follows ``p <- beta p + d_l g_l(s), q <- q + b p + c d_l g_l(s)``,
+    d the change of the pattern since the start.  ``S_i(s) = sum_r a_r d_ir z_ir``.  Squared drift: ``a_r^2
+    / m`` times ``sum_jk G_jk w_jk(s) + sum_l q_l (2 D_l(s) + (K q)_l)`` but for what the knots leave out of
+    the first sum.
+Layout: candidates in neuron order; D ``[set of 16][entry][16]``; gradients and S by sample, so that a
+    neuron walks along few rows of them; events in neuron order, their steps ascending for each neuron, with
+    ``2 sample + on``.
 Owner: a task has a fixed range of neurons, its own events, its own S and its own records.
-Cost: steps x ceil(candidates / 16) x (rank + changed samples) multiply-adds a neuron.  Bound: multiply-adds from the
-    first-level cache.  Machine: any; vectors of sixteen lanes.
-Accumulation: z in working precision; K q is added up along the path, its rounding relative to q; S in float64, in
-    neuron order within a range.
-Rejected: K q summed anew at each step (as many terms as samples have changed, not as are changing); gradients and S by
-    step (1.5 times slower: a miss of the first-level cache for every changed sample and step).
+Cost: steps x ceil(candidates / 16) x (rank + changed samples) multiply-adds a neuron.
+Bound: multiply-adds from the first-level cache.
+Machine: any; vectors of sixteen lanes.
+Accumulation: z in working precision; K q is added up along the path, its rounding relative to q; S in
+    float64, in neuron order within a range.
+Rejected: K q summed anew at each step (as many terms as samples have changed, not as are changing);
+    gradients and S by step (1.5 times slower: a miss of the first-level cache for every changed sample and
+    step).
 """
 
 from collections import namedtuple
@@ -28,7 +31,6 @@ from fastntk.kernels.cpu.lanes import (
     larger,
     load,
     lowest_bit,
-    magnitude,
     multiply_add,
     spread,
     store,
@@ -57,7 +59,7 @@ Found = namedtuple("Found", "neuron step sample S need best bar leader moment re
 def take_candidates(candidates, r, vectors, scratch):
     """Values and directions of the candidates of a neuron, side by side; padding never changes."""
     first = candidates.first[r]
-    k, padded, entries = candidates.first[r + 1] - first, 16 * vectors, candidates.D.shape[1]
+    k, padded = candidates.first[r + 1] - first, 16 * vectors
     rank = scratch.D.shape[0]
     for x in range(padded):
         inside = x < k
