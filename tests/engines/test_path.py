@@ -9,6 +9,7 @@ from fastntk import losses, optimizers
 from fastntk.compilation.threads import kernel_threads
 from fastntk.engines.path import Problem, rounds, solve, windows
 from fastntk.losses import explosion
+from fastntk.model.draws import Draws
 from fastntk.reference import loss_and_derivative, train
 from fastntk.reference.path import residual_path
 from fastntk.spectra import lambda_max
@@ -182,6 +183,27 @@ def test_float32_is_close_to_float64():
     np.testing.assert_allclose(single.loss, double.loss, rtol=2e-5)
     assert np.abs(single.flips - double.flips).max() <= 5
     np.testing.assert_allclose(single.drift, double.drift, rtol=1e-5)
+
+
+def test_drawn_neurons_are_never_held():
+    """Weights that are drawn when they are asked for give the run of those in memory, to the bit."""
+    X, y = samples(40, 20)
+    net, draws = fastntk.TwoLayerReLU.init(20, 9000, seed=3), Draws(3)
+    asked = []
+
+    def drawn(first, last):
+        asked.append(last - first)
+        rows = np.empty((last - first, 20), np.float32)
+        draws.weights(first, rows)
+        return rows
+
+    held = solved(X, y, net.W, net.a, 10, 0.2)
+    problem = Problem(X, y, losses.Squared(), optimizers.GradientDescent(), 0.2, 10, net.a, drawn)
+    streamed = solve(problem)
+    assert max(asked) < 9000
+    for name in ("loss", "flips", "drift"):
+        np.testing.assert_array_equal(getattr(streamed, name), getattr(held, name))
+    np.testing.assert_array_equal(streamed.weights(10, 4000, 4100), held.weights(10, 4000, 4100))
 
 
 def test_the_rest_of_the_entries_is_proven_not_to_change():

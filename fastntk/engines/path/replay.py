@@ -86,7 +86,7 @@ class PathEngine(Engine):
             "candidates": [window.solved.candidates for window in windows],
             "events": [window.solved.swept.events.total for window in windows],
             "last_change": [window.solved.change for window in windows],
-            "certificate": "no entry but the candidates can have changed its sign, up to the rounding of z at the start",
+            "certificate": "no other entry can have changed its sign, up to the rounding of z at the start",
         }
 
 
