@@ -148,8 +148,8 @@ def changed_outputs(Z: NDArray[Any], a: NDArray[Any]) -> NDArray[np.float64]:
     Examples
     --------
     >>> changed_outputs(np.array([[[1.0]], [[-2.0]]]), np.array([1.0]))
-    array([[-0.],
-           [ 2.]])
+    array([[0.],
+           [2.]])
     """
     turned = (Z >= 0).astype(np.float64) - (Z[0] >= 0)
     return (turned * Z) @ a / np.sqrt(a.size)
