@@ -122,10 +122,10 @@ class Field:
         """Whether all entries that can be candidates at these levels were kept."""
         return bool((self.spare >= self.allowance * self.level).all())
 
-    def widen(self, need: np.ndarray, E: np.ndarray) -> bool:
-        """Raise the levels that a path along E has shown to be too low; whether there were any."""
+    def widen(self, need: np.ndarray, E: np.ndarray, spare: float = 1.0) -> bool:
+        """Raise the levels that are below `spare` times what a path along E has shown to be needed; whether any was."""
         needed = need + (self.remainder(E) / self.allowance if self.allowance else 0.0)
-        low = ~(needed <= self.level)
+        low = ~(spare * needed <= self.level)
         self.level[low] = 1.25 * needed[low]
         return bool(low.any())
 

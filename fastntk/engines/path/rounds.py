@@ -16,6 +16,7 @@ from fastntk.engines.path.sweeps import Sweeper
 
 MOST_ROUNDS = 12
 _DRIFTS_BELOW = 1e-3  # a relative change of the residuals after which the next round may be the last
+_SPARE = 1.1  # of a level over what was needed, so that one more round seldom shows it to be too low
 _SETTLED = {"float32": 5e-6, "float64": 2e-13}
 
 
@@ -50,7 +51,7 @@ def settle(
         proven = not field.widen(swept.need, E)
         exact = exact + 1 if proven else 0
         candidates = chosen.samples.size
-        if field.widen(swept.need, after) or not proven:
+        if field.widen(swept.need, after, _SPARE) or not proven:
             chosen = None
         common = len(found.e)
         change = np.abs(found.e - outputs.e[:common]).max(axis=1)
