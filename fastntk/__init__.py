@@ -6,6 +6,8 @@ Public names are loaded on first use, so that ``import fastntk`` is quick and co
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from fastntk.compilation.tbb import preload_tbb
+
 if TYPE_CHECKING:
     from fastntk import datasets, losses, optimizers, reference
     from fastntk.base.errors import (
@@ -148,6 +150,7 @@ __all__ = [
     "train",
     "verify",
 ]
+preload_tbb()
 _SUBMODULES = ("datasets", "losses", "optimizers", "reference")
 
 

@@ -16,6 +16,7 @@ import numba
 import threadpoolctl
 
 from fastntk.base import checks
+from fastntk.compilation.launch import current_threads
 
 _limit_lock = threading.Lock()
 _limit_users = 0
@@ -60,7 +61,7 @@ def _one_blas_thread() -> Iterator[None]:
 @contextlib.contextmanager
 def kernel_threads(threads: int | None = None) -> Iterator[int]:
     """Run kernels on ``threads`` threads (default: Numba's current number) and BLAS on one; yields the number."""
-    before = numba.get_num_threads()
+    before = current_threads()
     if threads is not None:
         most = int(numba.config.NUMBA_NUM_THREADS)
         if checks.integer(threads, "threads", 1) > most:
@@ -70,6 +71,6 @@ def kernel_threads(threads: int | None = None) -> Iterator[int]:
         numba.set_num_threads(threads)
     try:
         with _one_blas_thread():
-            yield numba.get_num_threads()
+            yield current_threads()
     finally:
         numba.set_num_threads(before)
