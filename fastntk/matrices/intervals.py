@@ -9,6 +9,7 @@ from scipy.special import betaincinv
 
 from fastntk.base import checks
 from fastntk.base.memory import require_memory
+from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import on_gpu, together
 from fastntk.matrices.finite import gram_source, products
 from fastntk.model.patterns import Masks, arrays_of
@@ -120,6 +121,7 @@ def clopper_pearson(counts: np.ndarray, m: int, level: float) -> tuple[np.ndarra
     return lower, upper
 
 
+@one_blas_thread()
 def _cross_products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """``X Z^T`` in float64."""
     return left.astype(np.float64, copy=False) @ right.astype(np.float64, copy=False).T

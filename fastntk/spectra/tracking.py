@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import guard, on_gpu, together
 from fastntk.spectra.eigenvalue import (
     Eigenvalue,
@@ -85,6 +86,7 @@ class SmallestEigenvalue:
         self._surplus = 0  # rounds beyond that since then
         self._age = 0  # calls since then
 
+    @one_blas_thread()
     def update(self, H: Any) -> Eigenvalue:
         """The smallest eigenvalue of `H` (n, n), with its residual bound and vector."""
         if together(H=H):
