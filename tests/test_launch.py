@@ -116,15 +116,14 @@ def test_a_compiler_that_is_switched_off_is_one_clear_line():
 FORKED = """
 import json, os, sys
 import numpy as np, fastntk, numba
-from fastntk.results import provenance
 X = np.random.default_rng(0).standard_normal((40, 10))
 if sys.argv[1] == "own kernel":
     @numba.njit(parallel=True)
     def own(values):
         for i in numba.prange(values.size):
             values[i] = i
-    from fastntk.compilation import launch
     own(np.zeros(100))
+    from fastntk.compilation import launch  # a child that is forked before has nobody to tell it
 else:
     fastntk.limit_gram(X)
 layer = numba.threading_layer()
@@ -135,6 +134,7 @@ if child == 0:
         answer = float(fastntk.limit_gram(X)[0, 0])
     except RuntimeError as error:
         answer = str(error)
+    from fastntk.results import provenance
     provenance.environment()
     os.write(writing, json.dumps(answer).encode())
     os._exit(0)
