@@ -6,7 +6,7 @@ Public names are loaded on first use, so that ``import fastntk`` is quick and co
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from fastntk.compilation.tbb import preload_tbb
+from fastntk.compilation.process import prepare as _prepare_process
 
 if TYPE_CHECKING:
     from fastntk import datasets, losses, optimizers, reference
@@ -150,7 +150,7 @@ __all__ = [
     "train",
     "verify",
 ]
-preload_tbb()
+_prepare_process()
 _SUBMODULES = ("datasets", "losses", "optimizers", "reference")
 
 

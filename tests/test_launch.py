@@ -123,7 +123,6 @@ if sys.argv[1] == "own kernel":
         for i in numba.prange(values.size):
             values[i] = i
     own(np.zeros(100))
-    from fastntk.compilation import launch  # a child that is forked before has nobody to tell it
 else:
     fastntk.limit_gram(X)
 layer = numba.threading_layer()

@@ -9,23 +9,16 @@ from typing import Any
 import numba
 import numpy as np
 
+from fastntk.compilation import process
+
 _SAFE_LAYERS = ("tbb", "omp")  # layers that two Python threads may enter at once
 _lock = threading.RLock()
-_inherited: str | None = None  # the layer that ran in the process this one was forked from
-
-
-def threading_layer() -> str | None:
-    """Name of Numba's threading layer ("tbb", "omp", "workqueue"), or None before it has started."""
-    try:
-        return numba.threading_layer()
-    except ValueError:
-        return None
 
 
 def _after_fork() -> None:
-    """Take over from a parent, whose other threads may have held the lock."""
-    global _inherited, _lock
-    _inherited, _lock = threading_layer(), threading.RLock()
+    """Replace the lock, which another thread of the parent may have held."""
+    global _lock
+    _lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -34,7 +27,7 @@ if hasattr(os, "register_at_fork"):
 
 def require_threads() -> None:
     """Raise where Numba's threads cannot run: the OpenMP runtime would kill the process."""
-    if _inherited == "omp":
+    if process.layer_of_parent == "omp":
         raise RuntimeError(
             "this process was forked after its parent had run parallel kernels on the OpenMP layer, which "
             "cannot continue in a child; use the 'spawn' start method or install 'tbb'"
@@ -62,7 +55,7 @@ class ParallelKernel:
         """Launch."""
         require_threads()
         arguments = map(_writable, args)
-        if threading_layer() in _SAFE_LAYERS:
+        if process.threading_layer() in _SAFE_LAYERS:
             return self.dispatcher(*arguments)
         with _lock:
             return self.dispatcher(*arguments)

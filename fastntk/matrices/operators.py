@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.sparse.linalg import LinearOperator
 
 from fastntk.base import checks
-from fastntk.compilation.launch import threading_layer
+from fastntk.compilation.process import threading_layer
 from fastntk.compilation.threads import kernel_threads
 from fastntk.device.arrays import on_gpu, together
 from fastntk.matrices.finite import gram_source

@@ -146,9 +146,9 @@ def _numba_state() -> tuple[int | None, str | None]:
     """Thread count and threading layer of Numba, if the work so far has loaded it."""
     if "numba" not in sys.modules:
         return None, None
-    from fastntk.compilation import launch
+    from fastntk.compilation import launch, process
 
-    layer = launch.threading_layer()
+    layer = process.threading_layer()
     try:
         return launch.current_threads(), layer
     except RuntimeError:  # a forked child in which no kernel can run
