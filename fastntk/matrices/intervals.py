@@ -9,6 +9,7 @@ from scipy.special import betaincinv
 
 from fastntk.base import checks
 from fastntk.base.memory import require_memory
+from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import on_host, together
 from fastntk.device.masks import masks_on_host
 from fastntk.matrices.finite import gram_source, products
@@ -124,6 +125,7 @@ def clopper_pearson(counts: np.ndarray, m: int, level: float) -> tuple[np.ndarra
     return lower, upper
 
 
+@one_blas_thread()
 def _cross_products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """``X Z^T`` in float64."""
     return left.astype(np.float64, copy=False) @ right.astype(np.float64, copy=False).T

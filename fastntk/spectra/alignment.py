@@ -8,6 +8,7 @@ import numpy.typing as npt
 import scipy.linalg
 
 from fastntk.base import checks
+from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import on_host
 from fastntk.spectra import Enclosed, Spectrum, lambda_min, spectrum
 from fastntk.spectra.eigenvalue import (
@@ -79,8 +80,10 @@ def label_projections(H: Any, y: npt.ArrayLike, k: int | None = None) -> LabelPr
     H = on_host(H)
     labels = labels_for(on_host(y), _rows(H))
     pairs = spectrum(H, k, "largest")
+    with one_blas_thread():
+        projections = pairs.vectors.T @ labels
     return LabelProjections(
-        pairs.values, pairs.vectors, pairs.residual_bounds, pairs.order_bound, pairs.vectors.T @ labels
+        pairs.values, pairs.vectors, pairs.residual_bounds, pairs.order_bound, projections
     )
 
 
@@ -140,6 +143,7 @@ def _rows(H: Any) -> int:
     return int((np.shape(H) or (0,))[0])
 
 
+@one_blas_thread()
 def _inverse_form(H: Any, labels: Any) -> tuple[int, float, float, float]:
     """The number of labels, a number below ``y^T H^{-1} y``, its rounding, and how far above it the form may be."""
     H = on_host(H)

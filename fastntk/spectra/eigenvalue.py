@@ -8,6 +8,7 @@ import scipy.linalg
 
 from fastntk.base import checks
 from fastntk.base.arrays import host_array
+from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import on_host
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -87,6 +88,7 @@ def symmetric(value: Any, name: str) -> np.ndarray:
     return array if asymmetry == 0.0 else (array + array.T) / 2
 
 
+@one_blas_thread()
 def frobenius(matrix: np.ndarray, name: str) -> float:
     """Frobenius norm without a temporary; NaN or infinity anywhere is an error."""
     return require_finite_norm(float(np.sqrt(np.vdot(matrix, matrix))), name)
@@ -132,6 +134,7 @@ def proven_below(shift: float, n: int, trace: float) -> float:
     return shift - (n + 2) * _EPS * trace
 
 
+@one_blas_thread()
 def lower_bound(
     H: Any,
     value: float,
@@ -188,6 +191,7 @@ def lowest_dense(matrix: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray
     return values, np.ascontiguousarray(vectors.T)
 
 
+@one_blas_thread()
 def lowest_with_proof(matrix: np.ndarray, norm: float) -> Eigenvalue:
     """The smallest eigenvalue by LAPACK, and a proven lower bound; `norm` is the Frobenius norm."""
     vector = lowest_dense(matrix, 1)[1][0]

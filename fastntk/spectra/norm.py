@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from fastntk.compilation.threads import one_blas_thread
 from fastntk.spectra.eigenvalue import (
     Eigenvalue,
     allowance,
@@ -57,6 +58,7 @@ class SpectralNorm:
         self._difference: np.ndarray | None = None
         self._shape: tuple[int, ...] | None = None
 
+    @one_blas_thread()
     def update(self, A: Any, B: Any) -> Eigenvalue:
         """The largest absolute eigenvalue of ``A - B``, both (n, n)."""
         check = symmetric if self._shape is None else square

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.linalg
 
 from fastntk.base import checks
+from fastntk.compilation.threads import one_blas_thread
 from fastntk.spectra.eigenvalue import allowance, frobenius, lower_bound, symmetric
 from fastntk.spectra.implicit import extreme_vectors, is_operator, operator_allowance, symmetric_operator
 
@@ -126,6 +127,7 @@ def count_of(k: int | None, n: int) -> int:
     return count
 
 
+@one_blas_thread()
 def _of_operator(operator: Any, count: int, which: str) -> Spectrum:
     """Lanczos at the ends asked for; the largest eigenvalue is found in any case, for the scale."""
     ends = [extreme_vectors(operator, 1 if which == "smallest" else count, lowest=False)]
@@ -139,6 +141,7 @@ def _of_operator(operator: Any, count: int, which: str) -> Spectrum:
     return _arranged(values, vectors, residuals + operator_allowance(len(vectors), norm), np.inf)
 
 
+@one_blas_thread()
 def _of_matrix(matrix: np.ndarray, count: int, which: str) -> Spectrum:
     """LAPACK and, at each end asked for, the proof that nothing lies beyond."""
     n, norm = len(matrix), frobenius(matrix, "H")

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from fastntk.base import checks
 from fastntk.base.errors import ConvergenceWarning
+from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import on_host
 from fastntk.spectra.eigenvalue import symmetric
 from fastntk.spectra.implicit import finite_product, is_operator, symmetric_operator
@@ -163,6 +164,7 @@ def _by_diagonal(diagonal: np.ndarray) -> Product:
     return lambda residuals: inverse[:, None] * residuals
 
 
+@one_blas_thread()
 def _solve(
     product: Product, labels: np.ndarray, goals: np.ndarray, most: int, precondition: Product
 ) -> tuple[np.ndarray, np.ndarray, int]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from fastntk.compilation.threads import one_blas_thread
 from fastntk.spectra.eigenvalue import (
     Eigenvalue,
     allowance,
@@ -82,6 +83,7 @@ class SmallestEigenvalue:
         self._surplus = 0  # rounds beyond that since then
         self._age = 0  # calls since then
 
+    @one_blas_thread()
     def update(self, H: Any) -> Eigenvalue:
         """The smallest eigenvalue of `H` (n, n), with its residual bound and vector."""
         H = symmetric(H, "H") if self._shape is None else square(H, "H")
