@@ -108,7 +108,12 @@ def symmetric(value: Any, name: str) -> np.ndarray:
     return array if asymmetry == 0.0 else 0.5 * array + 0.5 * array.T
 
 
-def moderate(**matrices: np.ndarray) -> tuple[list[np.ndarray], list[float], int]:
+def is_moderate(*norms: float, reach: float = 1e100) -> bool:
+    """Whether the largest of these norms is within that factor of 1, and none is nan."""
+    return 1.0 / reach < max(norms) and all(norm < reach for norm in norms)
+
+
+def moderate(reach: float = 1e100, **matrices: np.ndarray) -> tuple[list[np.ndarray], list[float], int]:
     """Matrices divided by 2^e, their Frobenius norms, and e, which is even, and 0 unless squares over- or underflow.
 
     The rounding allowances of this package count relative errors: below 1e-100 they would have to count absolute ones.
@@ -116,7 +121,7 @@ def moderate(**matrices: np.ndarray) -> tuple[list[np.ndarray], list[float], int
     """
     found = list(matrices.values())
     norms = [float(np.sqrt(np.vdot(matrix, matrix))) for matrix in found]
-    if max(norms) > 1e-100 and all(norm < 1e100 for norm in norms):  # nan is not
+    if is_moderate(*norms, reach=reach):
         return found, norms, 0
     largest = 0.0
     for name, matrix in matrices.items():
@@ -133,7 +138,7 @@ def moderate(**matrices: np.ndarray) -> tuple[list[np.ndarray], list[float], int
 
 
 def allowance(n: int, norm: Any) -> Any:
-    """Bound on the rounding of a product: ``|fl(H v) - H v| <= n u |H|_F |v|`` in any order of summation, u = eps / 2."""
+    """Bound on the rounding of a product: ``|fl(H v) - H v| <= n u |H|_F |v|``, u = eps / 2, in any order of sums."""
     return 0.5 * (n + 8) * _EPS * norm
 
 

@@ -8,6 +8,7 @@ from fastntk.spectra.difference import difference
 from fastntk.spectra.eigenvalue import (
     Eigenvalue,
     allowance,
+    is_moderate,
     moderate,
     rayleigh,
     require_shape,
@@ -18,6 +19,7 @@ from fastntk.spectra.subspace import furthest, orthonormal
 from fastntk.spectra.tracking import SMALL
 
 BLOCK = 4  # vectors kept for each end of the spectrum
+_REACH = 1e10  # norms further from 1 than this factor would leave the range of float32
 _FRESH = 2  # random vectors that replace the last ones of the block in every call
 
 
@@ -66,39 +68,40 @@ class SpectralNorm:
         require_shape(A, self._shape, "A")
         require_shape(B, A.shape, "B")
         self._shape = A.shape
-        (A, B), norms, exponent = moderate(A=A, B=B)
-        rounding = allowance(len(A), sum(norms))
-        if len(A) <= SMALL:
+        if len(A) > SMALL and self._difference is None:
+            self._difference = np.empty(A.shape, dtype=np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            change, exponent = difference(A, B, self._difference), 0
+        if not is_moderate(*change.norms, reach=_REACH):
+            (A, B), _, exponent = moderate(_REACH, A=A, B=B)
+            change = difference(A, B, self._difference)
+        rounding = allowance(len(A), sum(change.norms))
+        if self._difference is None:
             values, vectors = np.linalg.eigh(A - B)
             vector = np.ascontiguousarray(vectors[:, np.argmax(np.abs(values))])
-            most = difference(A, B).frobenius
         else:
-            vector, most = self._iterate(A, B, rounding)
+            vector = self._iterate(self._difference, rounding)
         value, residual, rounding = rayleigh(A @ vector - B @ vector, vector, rounding)
         value = abs(value)
-        return Eigenvalue(value, residual, vector, max(0.0, value - rounding), most).scaled(exponent)
+        low, high = max(0.0, value - rounding), max(value, change.frobenius)
+        return Eigenvalue(value, residual, vector, low, high).scaled(exponent)
 
-    def _iterate(self, A: np.ndarray, B: np.ndarray, rounding: float) -> tuple[np.ndarray, float]:
-        """The vector of the largest absolute eigenvalue, and the Frobenius norm of the difference."""
-        # Products are bound by memory: float32 halves the bytes of one matrix where two would have to be read.
-        kind = np.float32 if 1e-30 < rounding < 1e30 else np.float64
-        if self._difference is None or self._difference.dtype != kind:
-            self._difference = np.empty(A.shape, dtype=kind)
-        change, most = self._difference, difference(A, B, self._difference).frobenius
+    def _iterate(self, change: np.ndarray, rounding: float) -> np.ndarray:
+        """The vector of the largest absolute eigenvalue of `change`."""
 
         def product(rows: np.ndarray) -> np.ndarray:
-            rows = rows.astype(kind)
+            rows = rows.astype(np.float32)
             # one row: gemv, several times cheaper than a product with one row
             return ((change @ rows[0])[None] if len(rows) == 1 else rows @ change).astype(np.float64)
 
         block = self._block
         if block is None:
-            block = orthonormal(self._rng.standard_normal((2 * BLOCK, len(A))))
+            block = orthonormal(self._rng.standard_normal((2 * BLOCK, len(change))))
         else:  # the innermost vectors of both ends make room for fresh ones
-            middle = slice(len(block) // 2 - _FRESH // 2, len(block) // 2 + _FRESH // 2)
-            block[middle] = self._rng.standard_normal((_FRESH, len(A)))
+            middle = slice(BLOCK - _FRESH // 2, BLOCK + _FRESH // 2)
+            block[middle] = self._rng.standard_normal((_FRESH, len(change)))
             block = orthonormal(block)
         values, self._block = furthest(
             product, block, product(block), lambda value: max(self.rtol * value, rounding), limit=300
         )
-        return self._block[np.abs(values).argmax()].copy(), most
+        return self._block[np.abs(values).argmax()].copy()

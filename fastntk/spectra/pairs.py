@@ -202,7 +202,7 @@ def _checked_pairs(
 
 
 def _quotients(vectors: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rayleigh quotients of the columns, given their images, and the norms of their residuals with the rounding of these."""
+    """Rayleigh quotients of the columns, given their images, and their residuals with the rounding of norms."""
     lengths = np.einsum("ij,ij->j", vectors, vectors)
     values = np.einsum("ij,ij->j", vectors, images) / lengths
     residuals = np.linalg.norm(images - vectors * values, axis=0)
