@@ -205,7 +205,7 @@ def lower_bound(H: np.ndarray, value: float, margin: float, norm: float) -> floa
     for _ in range(8):
         factored = factor_above(H, value - margin)
         if factored is not None:
-            return factored[1]
+            return max(factored[1], -1.001 * norm)
         margin *= 8.0
     return -1.001 * norm
 
