@@ -5,10 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 
 from fastntk.base import checks
-from fastntk.spectra.eigenvalue import allowance, lower_bound, moderate, scalars, symmetric
+from fastntk.spectra.eigenvalue import (
+    allowance,
+    lower_bound,
+    moderate,
+    part_of_spectrum,
+    scalars,
+    symmetric,
+)
 from fastntk.spectra.implicit import extreme_vectors, is_operator, operator_allowance, symmetric_operator
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -181,14 +187,11 @@ def _lapack(matrix: np.ndarray, parts: list[slice]) -> list[np.ndarray]:
     """Eigenvectors, in columns, of each range of positions; orthogonal across ranges too."""
     n = len(matrix)
     if sum(part.stop - part.start for part in parts) < n:
-        found = [
-            scipy.linalg.eigh(matrix, subset_by_index=[part.start, part.stop - 1], check_finite=False)[1]
-            for part in parts
-        ]
+        found = [part_of_spectrum(matrix, part)[1] for part in parts]
         # two runs of LAPACK know nothing of each other: if both ends belong to one cluster their vectors may overlap
         if len(found) == 1 or np.abs(found[0].T @ found[1]).max() < 1e-10:
             return found
-    vectors = scipy.linalg.eigh(matrix, driver="evd", check_finite=False)[1]
+    vectors = part_of_spectrum(matrix, slice(0, n))[1]
     return [vectors[:, part] for part in parts]
 
 
