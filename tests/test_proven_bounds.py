@@ -45,20 +45,21 @@ def spectra(n: int) -> dict[str, np.ndarray]:
     }
 
 
-CASES = [(n, name) for n in (1, 2, 4, 32, 256) for name in spectra(1)]
+CASES = [(n, name) for n in (1, 2, 32, 256) for name in spectra(1)]
+FINE = ("clustered", "graded", "hidden")  # whose entries are not exact as subnormal numbers
 
 
 def exact(value: float) -> Fraction:
     return Fraction(float(value))
 
 
-@pytest.mark.parametrize(("n", "name"), CASES)
-@pytest.mark.parametrize("power", SCALES)
+@pytest.mark.parametrize(
+    ("n", "name", "power"),
+    [(*case, power) for case in CASES for power in SCALES if power > -1000 or case[1] not in FINE],
+)
 def test_extreme_eigenvalues_and_norms(n: int, name: str, power: int) -> None:
     values = spectra(n)[name]
     H = np.ldexp(with_spectrum(values), power)
-    if power < -1000 and name in ("clustered", "graded", "hidden"):
-        pytest.skip("its entries are not exact as subnormal numbers")
     scaled = [exact(value) * Fraction(2) ** power for value in values]
     least, most, norm = min(scaled), max(scaled), max(map(abs, scaled))
     size = max(norm, SUBNORMAL)
