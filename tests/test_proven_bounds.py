@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import fastntk
 from fastntk.matrices.intervals import clopper_pearson
 from fastntk.spectra import SmallestEigenvalue, SpectralNorm, lambda_max, lambda_min, spectral_norm
+from fastntk.spectra.eigenvalue import factor_above
 
 SUBNORMAL = Fraction(1, 2**1010)  # widths below are of no interest
 SCALES = (-1060, -500, 0, 1000)  # powers of two: from subnormal numbers to 1e301
@@ -230,6 +231,30 @@ def test_the_bound_decides_what_it_is_asked() -> None:
     assert tracker.update(moved).lower_bound < 0.99
     assert tracker.update(moved, decide=0.999).lower_bound >= 0.999
     assert tracker.update(moved, decide=1.001).value < 1.001
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["one", "graded", "clustered", "singular", "zero"])
+def test_a_factorisation_beyond_the_spectrum_proves_nothing_wrong(name: str, kind: type) -> None:
+    """Rounding lets shifts pass that lie above the smallest eigenvalue: their bounds must not."""
+    values = spectra(64)[name]
+    H, least = with_spectrum(values), float(values.min())
+    for step in np.geomspace(1e-18, 1e-4, 57):
+        factored = factor_above(H, least + step * max(1.0, float(values.max())), kind)
+        assert factored is None or exact(factored[1]) <= exact(least)
+
+
+def test_a_run_asks_whether_half_of_lambda_0_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    update = SmallestEigenvalue.update
+    monkeypatch.setattr(
+        SmallestEigenvalue,
+        "update",
+        lambda self, H, decide=None: asked.append(decide) or update(self, H, decide),
+    )
+    X, y = fastntk.datasets.sphere(20, 5, seed=0)
+    run = fastntk.train(X, y, width=30, steps=2, lr=0.1, metrics="lambda_min")
+    assert asked == 3 * [run.provenance["limit"]["lambda_0"] / 2]
 
 
 @pytest.mark.parametrize(("n", "lr"), [(60, 0.1), (240, 0.3)])
