@@ -36,7 +36,7 @@ SERIES = (
 )
 """The series a run may carry; some metrics give several."""
 
-_FORMER_NAMES = {"lambda_min_bound": "lambda_min_residual"}  # in files written before 0.1.0
+_FORMER_NAMES = {"lambda_min_bound": "lambda_min_residual"}  # in files of 0.1
 
 
 @dataclass(eq=False, repr=False)
