@@ -25,7 +25,7 @@ def importable(layer):
 
 LAYERS = [layer for layer in ("tbb", "omp", "workqueue") if layer == "workqueue" or importable(layer)]
 
-SERIES = ("loss", "flips", "drift", "gram_change", "gram_limit_distance", "lambda_min", "lambda_min_bound")
+SERIES = ("loss", "flips", "drift", "gram_change", "gram_limit_distance", "lambda_min", "lambda_min_lower")
 
 
 @pytest.mark.parametrize("name", ENGINES)

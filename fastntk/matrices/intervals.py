@@ -71,7 +71,8 @@ def gram_interval(
     -----
     The neurons must be random and independent of the samples: after training, an interval is of the matrix of nothing.
     Entries share their neurons, so they are wrong together; of many intervals about ``1 - level`` miss.  A zero row
-    gives [0, 0].
+    gives [0, 0].  The interval of the probability covers in exact arithmetic; the ends are rounded, and so is the
+    product ``x_i . x_j`` they are multiplied with, as in `gram`.
 
     Arrays on a GPU are copied to the host, which does the work.
 

@@ -25,8 +25,9 @@ class KernelRegression:
     coefficients : ndarray of float64, shape (n,) or (n, q)
         The function is ``f(z) = sum_i kernel(z, x_i) coefficients_i``.
     residual_norms : float or ndarray of shape (q,)
-        ``|y - (H + ridge I) coefficients|_2``, computed from the coefficients themselves.  They are within
-        ``residual_norms / (lambda_min + ridge)`` of the exact ones.
+        ``|y - (H + ridge I) coefficients|_2``, computed from the coefficients themselves, not carried along by the
+        recurrence; exact up to the rounding of that product.  The coefficients are within
+        ``residual_norms / (lambda_min + ridge)`` of the exact ones, up to the same rounding.
     iterations : int
         Steps made, each one product with H.
     converged : bool
