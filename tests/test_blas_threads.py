@@ -71,7 +71,7 @@ def spectrum(found):
 
 def parts():
     least = fastntk.lambda_min(H)
-    yield "lambda_min", (least, least.outer_bound, least.vector)
+    yield "lambda_min", (least, least.lower_bound, least.vector)
     yield "spectrum", spectrum(fastntk.spectrum(H, None))
     yield "spectrum of an operator", spectrum(fastntk.spectrum(fastntk.gram_operator(X), 4))
     found = fastntk.condition_number(H)
