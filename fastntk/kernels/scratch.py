@@ -1,10 +1,13 @@
 """Padded and tiled copies of matrices, and the scratch space of the kernels (one slice a thread)."""
 
+import functools
+
 import numba
 import numpy as np
 
 from fastntk.base.memory import aligned_zeros
 from fastntk.base.packing import TILE, byte_rows, tiles_of
+from fastntk.kernels.cpu.coactivation import SUPER
 from fastntk.kernels.cpu.masked_sums import NEURON_BLOCK, TABLE_ROWS, TABLES
 
 _FORWARD_BYTES = 2**23  # a block of pre-activations stays in the last-level cache
@@ -75,3 +78,11 @@ class ForwardScratch:
     def outputs(self, n: int, m: int) -> np.ndarray:
         """``u / sqrt(m)`` from the shares, added in neuron order."""
         return self.u_shares.sum(axis=0)[:n] / np.sqrt(m)
+
+
+@functools.lru_cache(maxsize=4)  # the same in every step of a run
+def block_pairs(blocks: int) -> np.ndarray:
+    """Pairs of blocks, row >= column (the last block, which may be part empty, is a row), by super-blocks."""
+    rows, columns = np.tril_indices(blocks)
+    order = np.lexsort((columns, rows, columns // SUPER, rows // SUPER))
+    return np.stack((rows[order], columns[order]), axis=1)

@@ -9,20 +9,17 @@ import numpy.typing as npt
 from fastntk.base import checks
 from fastntk.base.packing import PackedMasks
 from fastntk.base.progress import Progress
-from fastntk.compilation.threads import kernel_threads
 from fastntk.device.arrays import on_gpu, together
 from fastntk.device.masks import DevicePackedMasks
 from fastntk.kernels.cpu.coactivation import gram_from_panels
-from fastntk.kernels.cpu.products import products as _products
-from fastntk.kernels.scratch import thread_slots
 from fastntk.matrices.blocks import FiniteGram
+from fastntk.matrices.inner_products import products
 from fastntk.matrices.neurons import DrawnNeurons, HeldNeurons, MappedNeurons, Neurons
 from fastntk.matrices.passes import Terms
 from fastntk.matrices.rows import warn_parallel_rows
 from fastntk.matrices.tiled import compute
-from fastntk.model.patterns import Masks, arrays_of, block_pairs, packed, panels
+from fastntk.model.patterns import Masks, arrays_of, packed, panels
 
-_ROWS = 128  # of a block of products: a few dozen tasks at n = 1000
 _LAYERS = {"first": (True, False), "second": (False, True), "both": (True, True)}
 
 _Pattern = TypeVar("_Pattern", PackedMasks, DevicePackedMasks)
@@ -244,13 +241,3 @@ class GramOfPatterns:
             source = FiniteGram(self._X, self._X, (masks, masks), self._terms, H.dtype)
             source.fill(slice(0, n), slice(0, n), H)
         return H
-
-
-def products(X: np.ndarray) -> npt.NDArray[np.float64]:
-    """``X X^T`` in float64, exactly symmetric."""
-    rows = np.ascontiguousarray(X, dtype=np.float64)
-    n = len(rows)
-    K = np.empty((n, n))
-    with kernel_threads():
-        _products(rows, block_pairs(-(-n // _ROWS)), np.empty((thread_slots(), _ROWS, _ROWS)), K)
-    return K

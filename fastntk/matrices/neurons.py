@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from fastntk.base import checks
-from fastntk.model.network import weight_draws
+from fastntk.model.draws import weight_draws
 
 _HASHED_BYTES = 2**24  # of a file at a time
 

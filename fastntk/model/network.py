@@ -1,6 +1,5 @@
 """The two-layer ReLU network of Du et al."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,10 +8,9 @@ import numpy.typing as npt
 from fastntk.base import checks
 from fastntk.base.memory import require_memory
 from fastntk.device.arrays import on_gpu, on_host, together
+from fastntk.model.draws import streams, weight_draws
 from fastntk.model.patterns import forward_pass
 from fastntk.model.torch_bridge import module_of, weights_of
-
-_DRAW_BYTES = 2**23  # neurons are drawn in pieces of this size: float64 draws are never all in memory
 
 
 class TwoLayerReLU:
@@ -116,7 +114,7 @@ class TwoLayerReLU:
         drawn = width // 2 if paired else width
         weights = np.empty((width, d), dtype=kind)
         weight_draws(seed, kappa)(weights[:drawn])
-        bits = np.random.default_rng(_streams(seed)[1]).integers(0, 2, size=drawn, dtype=np.uint8)
+        bits = np.random.default_rng(streams(seed)[1]).integers(0, 2, size=drawn, dtype=np.uint8)
         signs = np.where(bits == 1, kind.type(1), kind.type(-1))
         if paired:
             _double(weights)
@@ -199,24 +197,6 @@ def _double(rows: np.ndarray) -> None:
         rows[2 * first + 1 : 2 * last : 2] = rows[first:last]
         rows[2 * first : 2 * last : 2] = rows[2 * first + 1 : 2 * last : 2]
         last = first
-
-
-def _streams(seed: int) -> list[np.random.SeedSequence]:
-    """Independent streams for the two layers."""
-    return np.random.SeedSequence(seed).spawn(2)
-
-
-def weight_draws(seed: int, kappa: float = 1.0) -> Callable[[np.ndarray], None]:
-    """What fills rows with the next neurons of the stream; the neurons do not depend on how many rows at a time."""
-    draw = np.random.default_rng(_streams(seed)[0]).standard_normal
-
-    def fill(rows: np.ndarray) -> None:
-        step = max(1, _DRAW_BYTES // (8 * rows.shape[1]))
-        for first in range(0, len(rows), step):
-            piece = rows[first : first + step]
-            np.multiply(draw(piece.shape), kappa, out=piece, casting="same_kind")
-
-    return fill
 
 
 def initial_network(

@@ -1,6 +1,5 @@
 """Activation patterns: making them, counting common activations, counting changes."""
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,8 @@ from fastntk.device.arrays import gpu_of, on_gpu, together
 from fastntk.device.masks import DevicePackedMasks
 from fastntk.kernels.cpu import coactivation, flips, forward
 from fastntk.kernels.cpu import flip_marginals as marginals
-from fastntk.kernels.cpu.coactivation import BLOCK, SUPER
-from fastntk.kernels.scratch import ForwardScratch, padded_rows, thread_slots
+from fastntk.kernels.cpu.coactivation import BLOCK
+from fastntk.kernels.scratch import ForwardScratch, block_pairs, padded_rows, thread_slots
 from fastntk.model.activations import Activations, block_rows
 
 Masks = PackedMasks | DevicePackedMasks | npt.NDArray[np.bool_]
@@ -107,14 +106,6 @@ def panels(masks: PackedMasks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     P = aligned_zeros((blocks * BLOCK // SAMPLES_PER_BYTE, words, SAMPLES_PER_BYTE), np.uint64)
     coactivation.to_panels(masks.bits, P)
     return P, block_pairs(blocks), aligned_zeros((thread_slots(), BLOCK, BLOCK), np.uint64)
-
-
-@functools.lru_cache(maxsize=4)  # the same in every step of a run
-def block_pairs(blocks: int) -> np.ndarray:
-    """Pairs of blocks, row >= column (the last block, which may be part empty, is a row), by super-blocks."""
-    rows, columns = np.tril_indices(blocks)
-    order = np.lexsort((columns, rows, columns // SUPER, rows // SUPER))
-    return np.stack((rows[order], columns[order]), axis=1)
 
 
 def bits_of(masks: Any) -> Any:
