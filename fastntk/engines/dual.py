@@ -23,9 +23,9 @@ from fastntk.kernels.cpu.dual_second import (
 )
 from fastntk.kernels.cpu.dual_step import dual_step, tile_coefficients
 from fastntk.kernels.cpu.flips import record_flips
-from fastntk.kernels.cpu.forward import forward
-from fastntk.kernels.scratch import ForwardScratch, column_tiles, padded_rows, padded_vector, table_scratch
+from fastntk.kernels.scratch import column_tiles, padded_vector, table_scratch
 from fastntk.matrices.inner_products import products
+from fastntk.model.forward import Forward
 from fastntk.model.network import TwoLayerReLU
 
 _WEIGHT_BLOCK = 1024  # neurons whose weights are recovered by one BLAS product
@@ -60,12 +60,7 @@ class DualEngine(Engine):
         shape = (tiles, width, TILE)
         self._Z0 = aligned_zeros(shape, dtype)
         self._state(shape)
-        scratch = ForwardScratch(n, m, dtype)
-        forward(
-            net.W, padded_rows(X, dtype), n, net.a, self.masks.bits,
-            scratch.Z, scratch.octets, scratch.shares, scratch.u_shares, self._Z0,
-        )  # fmt: skip
-        self.u = scratch.outputs(n, m)
+        self.u = Forward(X, m, dtype).outputs(net.W, net.a, self.masks.bits, self._Z0)
         self.initial_masks = self.masks
         self._next = PackedMasks.empty(n, m)
         if motion.layers != "second":

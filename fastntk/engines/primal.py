@@ -5,17 +5,14 @@ import numpy as np
 from fastntk.base.memory import aligned_zeros, require_memory
 from fastntk.base.packing import TILE, PackedMasks, padded_width, tiles_of
 from fastntk.engines.interface import MAX_RANGES, PLAIN, Engine, Motion
-from fastntk.kernels.cpu.forward import forward_moved
 from fastntk.kernels.cpu.primal_momentum import primal_momentum
 from fastntk.kernels.cpu.primal_step import primal_step
 from fastntk.kernels.scratch import (
-    ForwardScratch,
     column_tiles,
-    padded_rows,
     padded_vector,
     table_scratch,
-    thread_slots,
 )
+from fastntk.model.forward import Forward
 from fastntk.model.network import TwoLayerReLU
 
 
@@ -42,11 +39,9 @@ class PrimalEngine(Engine):
         )
         width = padded_width(m)
         self._state((tiles_of(d), width, TILE))
-        self._X = padded_rows(X, dtype)
         self._X_tiles = column_tiles(X, dtype)
         self._tables, self._sums = table_scratch(m, dtype)
-        self._scratch = ForwardScratch(n, m, dtype)
-        self._rows = aligned_zeros((thread_slots(), self._scratch.rows, d), dtype)
+        self._product = Forward(X, m, dtype)
         self._drift_shares = np.zeros((min(tiles_of(d), MAX_RANGES), width))
         if not motion.plain:
             self._V = aligned_zeros(self._D.shape, dtype)
@@ -56,15 +51,10 @@ class PrimalEngine(Engine):
         self.initial_masks = self.masks.copy()
 
     def _forward(self) -> None:
-        scratch = self._scratch
-        forward_moved(
-            self.net.W, self._D, self._X, self.n, self.a, self.masks.bits,
-            self._rows, scratch.Z, scratch.octets, scratch.shares, scratch.u_shares,
-        )  # fmt: skip
-        self.u = scratch.outputs(self.n, self.m)
+        self.u = self._product.moved(self.net.W, self._D, self.a, self.masks.bits)
 
     def step(self, e: np.ndarray, lr: float) -> None:
-        padded = padded_vector(e, len(self._X), self.dtype)
+        padded = padded_vector(e, self._X_tiles.shape[1], self.dtype)
         if self.motion.plain:
             primal_step(
                 self.m, self.masks.bits, self._X_tiles, padded, self._signed_step(lr), self._D,

@@ -6,13 +6,9 @@ import numba
 import numpy as np
 
 from fastntk.base.memory import aligned_zeros
-from fastntk.base.packing import TILE, byte_rows, tiles_of
+from fastntk.base.packing import TILE, tiles_of
 from fastntk.kernels.cpu.coactivation import SUPER
 from fastntk.kernels.cpu.masked_sums import NEURON_BLOCK, TABLE_ROWS, TABLES
-
-_FORWARD_BYTES = 2**23  # a block of pre-activations stays in the last-level cache
-_FORWARD_ROWS = (64, 512)  # fewer rows cost BLAS up to a third of its speed
-_FORWARD_BLOCKS = 8  # the number of blocks is a multiple, for the threads
 
 
 def thread_slots() -> int:
@@ -57,27 +53,6 @@ def table_scratch(m: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     block = _equal_parts(m, -(-m // most), 64)
     sums = aligned_zeros((thread_slots(), block, TILE), dtype)
     return tables, sums
-
-
-class ForwardScratch:
-    """Scratch of the forward kernels for ``n`` samples and ``m`` neurons of ``dtype``."""
-
-    def __init__(self, n: int, m: int, dtype: np.dtype) -> None:
-        tiles = tiles_of(n)
-        columns = TILE * tiles
-        least, most = _FORWARD_ROWS
-        fitting = min(max(_FORWARD_BYTES // (columns * np.dtype(dtype).itemsize), least), most)
-        blocks = _FORWARD_BLOCKS * -(-m // (_FORWARD_BLOCKS * fitting))
-        self.rows = max(least, _equal_parts(m, blocks, 2))  # pairs that cancel stay in one block
-        slots = thread_slots()
-        self.Z = aligned_zeros((slots, self.rows, columns), dtype)
-        self.octets = aligned_zeros((slots, byte_rows(n), 64), np.uint8)
-        self.shares = aligned_zeros((slots, columns), dtype)
-        self.u_shares = aligned_zeros((-(-m // self.rows), columns), np.float64)
-
-    def outputs(self, n: int, m: int) -> np.ndarray:
-        """``u / sqrt(m)`` from the shares, added in neuron order."""
-        return self.u_shares.sum(axis=0)[:n] / np.sqrt(m)
 
 
 @functools.lru_cache(maxsize=4)  # the same in every step of a run

@@ -16,7 +16,7 @@ from fastntk.kernels.scratch import thread_slots
 from fastntk.matrices.neurons import HeldNeurons, Neurons
 from fastntk.matrices.passes import Terms, TileSums, piece_size, sum_over_masks, sum_over_neurons
 from fastntk.matrices.tiled.source import GramSource
-from fastntk.model.activations import Activations, block_rows
+from fastntk.model.forward import Forward
 from fastntk.model.patterns import panels
 
 KEPT_BYTES = 2**28  # of patterns, in both packings, that are kept for all blocks
@@ -157,11 +157,11 @@ class FiniteGram(GramSource):
             n * m // 4 + points.nbytes, f"the activation pattern of n={n} samples and m={m} neurons"
         )
         masks = PackedMasks.empty(n, m)
-        forward = Activations(points, m, block_rows(n, m, dtype), dtype)
+        forward = Forward(points, m, dtype)
         size = m if isinstance(neurons, HeldNeurons) else piece_size(neurons, (points,), self._terms)
         first = 0
         for W in neurons.pieces(size):
-            forward(W, first, masks.bits)
+            forward.signs(W, first, masks.bits)
             first += len(W)
         return masks
 

@@ -11,7 +11,7 @@ from fastntk.kernels.cpu.gram_sums import PART, ROWS, add_sums, expand
 from fastntk.kernels.cpu.gram_tiles import SIDE, add_counts
 from fastntk.kernels.scratch import thread_slots
 from fastntk.matrices.neurons import Neurons
-from fastntk.model.activations import Activations, block_rows
+from fastntk.model.forward import Forward, block_rows
 
 _PIECE_BYTES = 2**26  # of what is held of the neurons that are being summed over
 
@@ -110,9 +110,7 @@ class _ForwardSide(_Side):
 
     def __init__(self, points: np.ndarray, m: int, dtype: np.dtype, room: int, terms: Terms) -> None:
         super().__init__(len(points), room, 0, terms.first and not terms.counts)
-        self._forward = Activations(
-            points, m, _rows(len(points), m, dtype, terms), dtype, room if terms.second else 0
-        )
+        self._forward = Forward(points, m, dtype, room if terms.second else 0)
         self.positive = self._forward.positive
         self._bytes = aligned_zeros(byte_rows(self.n) * padded_width(room), np.uint8)
 
@@ -122,7 +120,7 @@ class _ForwardSide(_Side):
         rows, width = byte_rows(self.n), padded_width(self.count)
         self.bits = self._bytes[: rows * width].reshape(rows, width)
         self.bits[:, self.count :] = 0
-        self._forward(W, 0, self.bits)
+        self._forward.signs(W, 0, self.bits)
 
 
 class _KnownSide(_Side):
@@ -183,14 +181,9 @@ def piece_size(neurons: Neurons, sides: tuple[np.ndarray, ...], terms: Terms) ->
     """Neurons read at a time: whole blocks of the forward product and whole parts of the sums."""
     samples = sum(map(len, sides))
     per_neuron = samples * (1 + 4 * terms.dense_bytes) // 4 + 16 * neurons.columns + 1
-    rows = (_rows(len(side), neurons.count, neurons.dtype, terms) for side in sides)
+    rows = (block_rows(len(side), neurons.count, neurons.dtype) for side in sides)
     unit = max(PART if terms.dense_bytes else 1, *rows)
     return _whole_parts(_PIECE_BYTES // per_neuron, unit, neurons.count)
-
-
-def _rows(n: int, m: int, dtype: np.dtype, terms: Terms) -> int:
-    """Neurons of a block of the forward product, which divides the parts of the sums."""
-    return block_rows(n, m, dtype, PART) if terms.dense_bytes else block_rows(n, m, dtype)
 
 
 def _whole_parts(wanted: int, unit: int, m: int) -> int:

@@ -11,11 +11,11 @@ from fastntk.base.packing import NEURONS_PER_WORD, SAMPLES_PER_BYTE, PackedMasks
 from fastntk.compilation.threads import kernel_threads
 from fastntk.device.arrays import gpu_of, on_gpu, together
 from fastntk.device.masks import DevicePackedMasks
-from fastntk.kernels.cpu import coactivation, flips, forward
+from fastntk.kernels.cpu import coactivation, flips
 from fastntk.kernels.cpu import flip_marginals as marginals
 from fastntk.kernels.cpu.coactivation import BLOCK
-from fastntk.kernels.scratch import ForwardScratch, block_pairs, padded_rows, thread_slots
-from fastntk.model.activations import Activations, block_rows
+from fastntk.kernels.scratch import block_pairs, thread_slots
+from fastntk.model.forward import Forward
 
 Masks = PackedMasks | DevicePackedMasks | npt.NDArray[np.bool_]
 
@@ -65,7 +65,7 @@ def activation_masks(X: npt.ArrayLike, W: npt.ArrayLike) -> Any:
     _require_pattern(samples, m)
     masks = PackedMasks.empty(n, m)
     with kernel_threads():
-        Activations(samples, m, block_rows(n, m, weights.dtype), weights.dtype)(weights, 0, masks.bits)
+        Forward(samples, m, weights.dtype).signs(weights, 0, masks.bits)
     return masks
 
 
@@ -74,22 +74,8 @@ def forward_pass(X: np.ndarray, W: np.ndarray, a: np.ndarray) -> tuple[PackedMas
     (n, _), m = X.shape, len(W)
     _require_pattern(X, m)
     masks = PackedMasks.empty(n, m)
-    scratch = ForwardScratch(n, m, W.dtype)
-    nothing = np.empty((0, 0, 0), dtype=W.dtype)
     with kernel_threads():
-        forward.forward(
-            W,
-            padded_rows(X, W.dtype),
-            n,
-            a,
-            masks.bits,
-            scratch.Z,
-            scratch.octets,
-            scratch.shares,
-            scratch.u_shares,
-            nothing,
-        )
-    return masks, scratch.outputs(n, m)
+        return masks, Forward(X, m, W.dtype).outputs(W, a, masks.bits)
 
 
 def _require_pattern(X: np.ndarray, m: int) -> None:
