@@ -15,8 +15,8 @@ from fastntk.kernels.cpu.gram_sums import ROWS
 from fastntk.kernels.scratch import padded_rows, thread_slots
 
 _BLOCK_BYTES = 2**23  # a block of pre-activations stays in the last-level cache
-_BLOCK_ROWS = 2048  # BLAS packs the samples once a block: more rows gain nothing
-_BLOCKS = 4  # at least, for the threads
+_BLOCK_ROWS = 1024  # BLAS packs the samples once a block: more rows gain nothing
+_BLOCKS = 8  # at least, for the threads: wide networks have more
 
 
 def block_rows(n: int, m: int, dtype: np.dtype) -> int:
