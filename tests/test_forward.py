@@ -12,7 +12,15 @@ from fastntk.matrices.finite import gram_source
 from fastntk.model.forward import block_rows
 from fastntk.model.network import TwoLayerReLU
 
-SHAPES = [(1, 3, 1), (17, 5, 64), (40, 130, 65), (33, 17, 513), (64, 33, 2100), (300, 40, 4096), (7, 100, 9001)]
+SHAPES = [
+    (1, 3, 1),
+    (17, 5, 64),
+    (40, 130, 65),
+    (33, 17, 513),
+    (64, 33, 2100),
+    (300, 40, 4096),
+    (7, 100, 9001),
+]
 
 
 def near_zero(X, W):
@@ -33,7 +41,9 @@ def test_patterns_agree_to_the_bit(shape, dtype, rng):
     net = TwoLayerReLU(W, a)
     masks = fastntk.activation_masks(X, W)
     if d > 3:  # the test would be weak if all ways of computing gave the same signs
-        assert not np.array_equal(masks.to_dense(), np.einsum("id,rd->ir", X.astype(dtype), W) >= 0) or m < 500
+        assert (
+            not np.array_equal(masks.to_dense(), np.einsum("id,rd->ir", X.astype(dtype), W) >= 0) or m < 500
+        )
     with kernel_threads():
         for layers in ("first", "second", "both"):
             for kind in (DualEngine, PrimalEngine):
