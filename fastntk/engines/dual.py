@@ -23,8 +23,8 @@ from fastntk.kernels.cpu.dual_second import (
 )
 from fastntk.kernels.cpu.dual_step import dual_step, tile_coefficients
 from fastntk.kernels.cpu.flips import record_flips
-from fastntk.kernels.scratch import column_tiles, padded_vector, table_scratch
-from fastntk.matrices.inner_products import products
+from fastntk.kernels.scratch import padded_vector, table_scratch
+from fastntk.matrices.inner_products import product_tiles, products_bytes
 from fastntk.model.forward import Forward
 from fastntk.model.network import TwoLayerReLU
 
@@ -64,7 +64,7 @@ class DualEngine(Engine):
         self.initial_masks = self.masks
         self._next = PackedMasks.empty(n, m)
         if motion.layers != "second":
-            self._K = column_tiles(products(X), dtype)
+            self._K = product_tiles(X, dtype)
         self._total = np.zeros(TILE * tiles)
         self._tables, self._sums = table_scratch(m, dtype)
         self._u_shares = np.zeros((-(-m // self._sums.shape[1]), TILE * tiles))

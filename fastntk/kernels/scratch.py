@@ -16,8 +16,15 @@ def thread_slots() -> int:
     return int(numba.config.NUMBA_NUM_THREADS)
 
 
+def shared_rows(X: np.ndarray, dtype: np.dtype) -> bool:
+    """Whether kernels take X as it is: whole tiles of rows in their precision."""
+    return X.dtype == dtype and len(X) % TILE == 0 and X.flags.c_contiguous
+
+
 def padded_rows(X: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """X with zero rows up to a whole number of tiles."""
+    """X with zero rows up to a whole number of tiles; X itself if it has that already, so not to be written to."""
+    if shared_rows(X, dtype):
+        return X
     n, d = X.shape
     padded = aligned_zeros((TILE * tiles_of(n), d), dtype)
     padded[:n] = X
@@ -46,13 +53,27 @@ def _equal_parts(total: int, parts: int, multiple: int) -> int:
     return -(-total // (parts * multiple)) * multiple
 
 
+def _sum_rows(m: int, itemsize: int) -> int:
+    """Neurons that share a set of tables."""
+    most = NEURON_BLOCK * 4 // itemsize
+    return _equal_parts(m, -(-m // most), 64)
+
+
 def table_scratch(m: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """Tables and sums of `masked_sums`."""
     tables = aligned_zeros((thread_slots(), TABLES * TABLE_ROWS, TILE), dtype)
-    most = NEURON_BLOCK * 4 // np.dtype(dtype).itemsize
-    block = _equal_parts(m, -(-m // most), 64)
-    sums = aligned_zeros((thread_slots(), block, TILE), dtype)
+    sums = aligned_zeros((thread_slots(), _sum_rows(m, np.dtype(dtype).itemsize), TILE), dtype)
     return tables, sums
+
+
+def table_bytes(m: int, itemsize: int) -> int:
+    """Memory of `table_scratch`."""
+    return thread_slots() * (TABLES * TABLE_ROWS + _sum_rows(m, itemsize)) * TILE * itemsize
+
+
+def sum_blocks(m: int, itemsize: int) -> int:
+    """Number of blocks of neurons that share a set of tables each."""
+    return -(-m // _sum_rows(m, itemsize))
 
 
 @functools.lru_cache(maxsize=4)  # the same in every step of a run

@@ -32,6 +32,8 @@ class Forward:
     ----------
     rows : int
         Neurons of a block: pieces of a network begin at multiples of it.
+    samples : ndarray
+        X in the precision of the network, with zero rows up to whole tiles; X itself if that needs no copy.
     positive : ndarray, shape (ceil(n / 160), room, 160)
         ``relu(w_r . x_i)`` of the neurons of the last call of `signs`, zero beyond the samples.
     """
@@ -40,8 +42,8 @@ class Forward:
         (n, d), slots = X.shape, thread_slots()
         self._m = m
         self.rows = block_rows(n, m, dtype)
-        self._n, self._X = n, padded_rows(X, dtype)
-        columns, some = len(self._X), min(self.rows, m)
+        self._n, self.samples = n, padded_rows(X, dtype)
+        columns, some = len(self.samples), min(self.rows, m)
         self._Z = aligned_zeros((slots, some, columns), dtype)
         self._octets = aligned_zeros((slots, byte_rows(n), NEURONS_PER_WORD), np.uint8)
         self.positive = aligned_zeros((-(-n // ROWS) if room else 0, room, ROWS), dtype)
@@ -73,20 +75,30 @@ class Forward:
 
     def signs(self, W: np.ndarray, first: int, bits: np.ndarray) -> None:
         """Write the signs of the neurons ``W`` to the columns of the mask bytes that start at ``first``."""
-        activation(W, self._X, self._n, first, bits, self._Z, self._octets, self.positive)
+        activation(W, self.samples, self._n, first, bits, self._Z, self._octets, self.positive)
 
     def outputs(
         self, W: np.ndarray, a: np.ndarray, bits: np.ndarray, kept: np.ndarray | None = None
     ) -> np.ndarray:
         """Signs, and outputs u (float64), of the whole network; its pre-activations in tiles, if there is room."""
         kept = self._Z[:0] if kept is None else kept
-        forward(W, self._X, self._n, a, bits, self._Z, self._octets, self._shares, self._u_shares, kept)
+        forward(W, self.samples, self._n, a, bits, self._Z, self._octets, self._shares, self._u_shares, kept)
         return self._scaled()
 
     def moved(self, W0: np.ndarray, D: np.ndarray, a: np.ndarray, bits: np.ndarray) -> np.ndarray:
         """Signs and outputs of the weights ``W0 + D``, D in tiles of columns."""
         forward_moved(
-            W0, D, self._X, self._n, a, bits, self._W, self._Z, self._octets, self._shares, self._u_shares
+            W0,
+            D,
+            self.samples,
+            self._n,
+            a,
+            bits,
+            self._W,
+            self._Z,
+            self._octets,
+            self._shares,
+            self._u_shares,
         )
         return self._scaled()
 

@@ -85,7 +85,7 @@ def move_task(task, n, m, bits, new_bits, K, e, scale, a, Z0, D, T, S, u_shares,
     for tile in range(part * tiles // ranges, (part + 1) * tiles // ranges):
         for j in range(16):
             u_shares[block, 16 * tile + j] = 0.0
-        tile_sums(bits, K, e, tile, first, count, T, S)
+        tile_sums(bits, K, tile * e.size * 16, 16, e, first, count, T, S)
         move_tile(
             n, tile, first, count, bits, new_bits, e, scale, a, Z0, D, S, u_shares[block], drift_shares[part], momentum
         )  # fmt: skip
