@@ -41,14 +41,15 @@ class DualEngine(Engine):
         forward = Forward.bytes_needed(n, d, m, np.dtype(f"f{itemsize}"), outputs=True, shared=shared)
         scratch = table_bytes(m, itemsize) + 8 * sum_blocks(m, itemsize) * TILE * tiles
         share = 8 * min(tiles, MAX_RANGES) * width
+        vectors = (3 * 8 + itemsize) * width  # squared drifts, what they are computed from, and the scale
         begun = array + pattern
         if motion.layers == "second":
-            return begun + max(forward, scratch + share)
+            return begun + max(forward, scratch + share + vectors)
         K = (TILE * tiles) ** 2 * itemsize
         arrays = 2 + coefficients_of(motion).arrays + motion.momentum + motion.flow
         patterns = 7 if motion.flow else 3  # those of the stages are kept until their step is judged
         shares = 2 * motion.momentum + (motion.layers == "both" or not motion.momentum)
-        state = arrays * array + K + patterns * pattern + shares * share + scratch
+        state = arrays * array + K + patterns * pattern + shares * share + vectors + scratch
         block = DualEngine._weight_block(n, d, m, itemsize) * (n * (1 + motion.momentum) + d) * itemsize
         weights = block + (0 if shared else min(n * d * itemsize, _WEIGHT_BYTES))
         return max(begun + forward, begun + K + products_bytes(n, d), state + weights)
@@ -197,12 +198,12 @@ class DualEngine(Engine):
         assert self._changes is not None
         block = self._weight_block(self.n, self.X.shape[1], self.m, self.dtype.itemsize)
         scale = self._signed_step(1.0)
-        rows = np.empty((block, self.n), dtype=self.dtype)
+        rows, changes = np.empty((block, self.n), self.dtype), np.empty((block, X.shape[1]), self.dtype)
         for first in range(0, self.m, block):
             last = min(first + block, self.m)
             some = rows[: last - first]
             self._changes.rows(self.masks, first, some)
-            change = some @ X
+            change = np.matmul(some, X, out=changes[: last - first])
             if self._changes.scaled:
                 change *= scale[first:last, np.newaxis]
             out[first:last] += change

@@ -31,6 +31,7 @@ class PrimalEngine(Engine):
             4 if motion.flow else 2
         )  # a step's own and the one it returns to, the present and the first one
         shares = 8 * min(tiles, MAX_RANGES) * width * (parts + motion.flow)
+        shares += (2 * 8 + itemsize) * width  # drifts, what they are computed from, and the scale
         rest = TILE * tiles_of(n) * TILE * itemsize * (d % TILE > 0)
         product = Forward.bytes_needed(
             n, d, m, np.dtype(f"f{itemsize}"), outputs=True, moved=True, shared=shared
@@ -106,8 +107,9 @@ class PrimalEngine(Engine):
 
     def _blend(self, share: float) -> None:
         if self.layers != "second":
-            self._D *= self.dtype.type(1.0 - share)
-            self._D += self.dtype.type(share) * self._kept
+            for change, kept in zip(self._D, self._kept, strict=True):  # no temporary of the size of W
+                change *= self.dtype.type(1.0 - share)
+                change += self.dtype.type(share) * kept
         self._forward()
 
     def drifts(self) -> np.ndarray:

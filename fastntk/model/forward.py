@@ -69,7 +69,7 @@ class Forward:
         some = min(rows, m)
         a_thread = columns * (some * dtype.itemsize + NEURONS_PER_WORD // SAMPLES_PER_BYTE)
         a_thread += some * d * dtype.itemsize * moved + columns * dtype.itemsize * outputs
-        shares = 8 * -(-m // rows) * columns * outputs
+        shares = 8 * (-(-m // rows) + 2) * columns * outputs  # their sum, and u
         copy = 0 if shared else columns * d * dtype.itemsize
         return thread_slots() * a_thread + shares + copy + -(-n // ROWS) * ROWS * room * dtype.itemsize
 
