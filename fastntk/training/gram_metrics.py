@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from fastntk.base.memory import require_memory
 from fastntk.engines import Engine
 from fastntk.spectra import SmallestEigenvalue, SpectralNorm, lambda_max, lambda_min
 from fastntk.training.tangent import TangentKernel
@@ -16,24 +17,28 @@ class GramMetrics:
     """The numbers of each logged step, and of the limit: ``limit`` has its smallest and its largest eigenvalue."""
 
     def __init__(self, kernel: TangentKernel, n: int, metrics: tuple[str, ...]) -> None:
+        require_memory(self.bytes_needed(n, metrics), f"the metrics of H for n={n} samples")
         self._kernel, self._metrics = kernel, metrics
         self._H = np.empty((n, n))
         self._H_initial: np.ndarray | None = None
-        self._H_limit = kernel.limit()
-        self.limit = {
-            "lambda_0": float(lambda_min(self._H_limit)),
-            "lambda_max": float(lambda_max(self._H_limit)),
-        }
+        H_limit = kernel.limit()
+        self.limit = {"lambda_0": float(lambda_min(H_limit)), "lambda_max": float(lambda_max(H_limit))}
+        self._H_limit = H_limit if "gram" in metrics else None
         self._smallest = SmallestEigenvalue()
         self._change, self._distance = SpectralNorm(), SpectralNorm()
+
+    @staticmethod
+    def bytes_needed(n: int, metrics: tuple[str, ...]) -> int:
+        """H, and what it is computed from; the first one, the limit and two differences; factors."""
+        return int(8 * n * n * (2.0 + 3.3 * ("gram" in metrics) + 2.7 * ("lambda_min" in metrics)))
 
     def __call__(self, engine: Engine) -> dict[str, float]:
         """At the present state."""
         H = self._kernel(engine, out=self._H)
-        if self._H_initial is None:
-            self._H_initial = H.copy()
         found = {}
         if "gram" in self._metrics:
+            if self._H_initial is None:
+                self._H_initial = H.copy()
             found["gram_change"] = float(self._change.update(H, self._H_initial))
             found["gram_limit_distance"] = float(self._distance.update(H, self._H_limit))
         if "lambda_min" in self._metrics:
