@@ -57,6 +57,7 @@ class PrimalEngine(Engine):
             self._product_shares = np.zeros(self._drift_shares.shape)
         self.masks = PackedMasks.empty(n, m)
         self._forward()
+        self._product.require(self.u)
         self.initial_masks = self.masks.copy()
 
     def _last_columns(self) -> np.ndarray:

@@ -129,6 +129,11 @@ class FiniteGram(GramSource):
                 aligned_zeros((slots, ROWS, ROWS), np.float64), aligned_zeros((slots, BLOCK, BLOCK), np.uint64),
                 aligned_zeros((slots, BLOCK, BLOCK), np.float64), out,
             )  # fmt: skip
+        if self._terms.second and not np.isfinite(out).all():
+            raise ValueError(
+                f"X and W must keep the sums over the neurons within the range of {self.dtype.name}, and over 512 of "
+                "them within that of W, got an overflow"
+            )
 
     def _keeps(self) -> bool:
         """Whether the patterns of all points are kept: they are given, or they take little memory."""

@@ -155,7 +155,13 @@ def gram_source(
             checks.representable(samples, name, found.dtype)
         m = found.count
     weights = np.ones(1) if a is None else checks.vector(a, "a", m, given, np.float64)
-    return FiniteGram(points, others, found, terms_of(first, second, weights), kind)
+    terms = terms_of(first, second, weights)
+    if first:
+        for samples, name in ((points, "X"), (others, "Z")):
+            with np.errstate(over="ignore"):
+                squares = np.einsum("ij,ij->i", samples, samples, dtype=np.float64) * terms.largest
+            checks.representable(squares, f"the diagonal, from the rows of {name} and a,", kind)
+    return FiniteGram(points, others, found, terms, kind)
 
 
 def checked_layers(layers: str, masks: Any) -> tuple[bool, bool]:
@@ -212,7 +218,8 @@ def checked_pair(
 
 def terms_of(first: bool, second: bool, a: np.ndarray) -> Terms:
     """What the weights of the second layer mean for the sums."""
-    squares = np.square(a, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        squares = np.square(a, dtype=np.float64)
     if (squares == squares[0]).all():
         return Terms(first, second, scale=float(squares[0]))
     return Terms(first, second, weights=np.abs(a, dtype=np.float64))

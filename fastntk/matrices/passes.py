@@ -31,6 +31,11 @@ class Terms:
         return self.first and self.weights is None
 
     @property
+    def largest(self) -> float:
+        """The largest ``a_r^2``."""
+        return self.scale if self.weights is None else float(self.weights.max()) ** 2
+
+    @property
     def dense_bytes(self) -> int:
         """Bytes per sample and neuron of the operands of `add_sums`, at most."""
         return 8 * (self.second + (self.first and not self.counts))

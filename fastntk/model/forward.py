@@ -50,6 +50,7 @@ class Forward:
         # Pages that are never written take no memory: nobody pays for what he does not call.
         self._W = aligned_zeros((slots, some, d), dtype)
         self._shares = aligned_zeros((slots, columns), dtype)
+        self._finite = np.zeros(-(-m // self.rows))
         self._u_shares = aligned_zeros((-(-m // self.rows), columns), np.float64)
 
     @staticmethod
@@ -75,7 +76,9 @@ class Forward:
 
     def signs(self, W: np.ndarray, first: int, bits: np.ndarray) -> None:
         """Write the signs of the neurons ``W`` to the columns of the mask bytes that start at ``first``."""
-        activation(W, self.samples, self._n, first, bits, self._Z, self._octets, self.positive)
+        finite = self._finite[: -(-len(W) // self.rows)]
+        activation(W, self.samples, self._n, first, bits, self._Z, self._octets, self.positive, finite)
+        self.require(finite)
 
     def outputs(
         self, W: np.ndarray, a: np.ndarray, bits: np.ndarray, kept: np.ndarray | None = None
@@ -83,10 +86,12 @@ class Forward:
         """Signs, and outputs u (float64), of the whole network; its pre-activations in tiles, if there is room."""
         kept = self._Z[:0] if kept is None else kept
         forward(W, self.samples, self._n, a, bits, self._Z, self._octets, self._shares, self._u_shares, kept)
-        return self._scaled()
+        u = self._scaled()
+        self.require(u)
+        return u
 
     def moved(self, W0: np.ndarray, D: np.ndarray, a: np.ndarray, bits: np.ndarray) -> np.ndarray:
-        """Signs and outputs of the weights ``W0 + D``, D in tiles of columns."""
+        """Signs and outputs of the weights ``W0 + D``, D in tiles of columns; NaN where they overflow."""
         forward_moved(
             W0,
             D,
@@ -101,6 +106,14 @@ class Forward:
             self._u_shares,
         )
         return self._scaled()
+
+    def require(self, values: np.ndarray) -> None:
+        """ValueError unless the values are finite."""
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"X and W must keep their products, and the outputs, within the range of {self.samples.dtype.name}, "
+                "got an overflow"
+            )
 
     def _scaled(self) -> np.ndarray:
         """``u / sqrt(m)`` from the shares, added in neuron order."""
