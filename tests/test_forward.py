@@ -70,8 +70,8 @@ def test_signs_do_not_depend_on_the_pieces(layers, dtype, rng, monkeypatch):
         monkeypatch.setattr(blocks, "KEPT_BYTES", 0)
         monkeypatch.setattr(passes, "_PIECE_BYTES", 1 if wanted_pieces == 3 else 2**26)
         held = gram_source(X, net.W, layers=layers)
-        assert (passes.piece_size(held._neurons, (X,), held._terms) < m) == (wanted_pieces == 3)
-        assert passes.piece_size(held._neurons, (X,), held._terms) % size == 0
+        assert (passes.piece_size((n,), d, m, net.W.dtype, held._terms) < m) == (wanted_pieces == 3)
+        assert passes.piece_size((n,), d, m, net.W.dtype, held._terms) % size == 0
         sums = passes.sum_over_neurons(held._neurons, X, X, held._terms, np.array([[0, 0]]))
         assert np.array_equal(_counts(sums, n), wanted)
         if dtype == np.float32:

@@ -38,7 +38,7 @@ def test_narrow_is_a_prefix_of_wide(d, narrow, more, seed, dtype):
 
 def test_prefix_across_pieces_of_the_draw(monkeypatch):
     whole = TwoLayerReLU.init(7, 1000, seed=5)
-    monkeypatch.setattr("fastntk.model.draws._DRAW_BYTES", 300)
+    monkeypatch.setattr("fastntk.model.draws.DRAW_BYTES", 300)
     assert np.array_equal(TwoLayerReLU.init(7, 1000, seed=5).W, whole.W)
 
 

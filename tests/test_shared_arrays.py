@@ -26,7 +26,14 @@ def calls(X, y, W, a, masks):
                 yield (
                     f"train {layers} {engine} {optimizer}",
                     lambda layers=layers, engine=engine, optimizer=optimizer: fastntk.train(
-                        X, y, net=net, layers=layers, engine=engine, optimizer=optimizer, steps=2, metrics="all"
+                        X,
+                        y,
+                        net=net,
+                        layers=layers,
+                        engine=engine,
+                        optimizer=optimizer,
+                        steps=2,
+                        metrics="all",
                     ),
                 )
             yield (
@@ -35,7 +42,7 @@ def calls(X, y, W, a, masks):
                     X, y, net=net, layers=layers, engine=engine, dynamics="flow", t_final=0.5
                 ),
             )
-    yield "operator", lambda: gram_operator(X, W) @ y
+    yield "operator", lambda: gram_operator(X, W=W) @ y
     yield "interval", lambda: fastntk.gram_interval(X, W)
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from fastntk.base import checks
-from fastntk.model.draws import weight_draws
+from fastntk.model.draws import DRAW_BYTES, weight_draws
 
 _HASHED_BYTES = 2**24  # of a file at a time
 
@@ -107,6 +107,11 @@ class DrawnNeurons(Neurons):
     def add_to(self, digest: "hashlib._Hash") -> None:
         """Add the seed and the size; the numbers are those of NumPy's generator."""
         digest.update(repr(("drawn", self.columns, self.count, self._seed)).encode())
+
+
+def drawing_bytes(size: int, d: int) -> int:
+    """Memory of drawn pieces of so many neurons: one in use, one ahead, and its float64 draws."""
+    return 2 * 4 * size * d + min(8 * size * d, DRAW_BYTES)
 
 
 def _ahead(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:

@@ -49,12 +49,17 @@ class TileSums:
     weighted: np.ndarray  # (tiles, 160, 160) float64
     second: np.ndarray  # (tiles, 160, 160) float64
 
+    @staticmethod
+    def bytes_needed(tiles: int, terms: Terms) -> int:
+        """Memory of the sums of so many tiles."""
+        return 8 * ROWS * ROWS * tiles * (terms.first + terms.second)
+
     @classmethod
     def zeros(cls, tiles: int, terms: Terms) -> "TileSums":
         """Zeros for the terms, once they are known to fit in memory."""
         counted, dense = tiles * terms.counts, tiles * terms.second
         weighted = tiles * (terms.first and not terms.counts)
-        require_memory(8 * ROWS * ROWS * (counted + weighted + dense), f"the sums of {tiles} tiles")
+        require_memory(cls.bytes_needed(tiles, terms), f"the sums of {tiles} tiles")
         return cls(
             aligned_zeros((counted, SIDE * SIDE, BLOCK, BLOCK), np.uint64),
             aligned_zeros((weighted, ROWS, ROWS), np.float64),
@@ -146,7 +151,8 @@ def sum_over_neurons(
     """Sums for tiles of the Gram matrix of two sets of points, which are the same array if it is symmetric."""
     symmetric, m = right is left, neurons.count
     sums = TileSums.zeros(len(tiles), terms)
-    size = piece_size(neurons, (left,) if symmetric else (left, right), terms)
+    samples = (len(left),) if symmetric else (len(left), len(right))
+    size = piece_size(samples, neurons.columns, m, neurons.dtype, terms)
     sides = [_ForwardSide(left, m, neurons.dtype, size, terms)]
     if not symmetric:
         sides.append(_ForwardSide(right, m, neurons.dtype, size, terms))
@@ -182,13 +188,25 @@ def sum_over_masks(
     return sums
 
 
-def piece_size(neurons: Neurons, sides: tuple[np.ndarray, ...], terms: Terms) -> int:
+def piece_size(sides: tuple[int, ...], d: int, m: int, dtype: np.dtype, terms: Terms) -> int:
     """Neurons read at a time: whole blocks of the forward product and whole parts of the sums."""
-    samples = sum(map(len, sides))
-    per_neuron = samples * (1 + 4 * terms.dense_bytes) // 4 + 16 * neurons.columns + 1
-    rows = (block_rows(len(side), neurons.count, neurons.dtype) for side in sides)
+    per_neuron = sum(sides) * (1 + 4 * terms.dense_bytes) // 4 + 16 * d + 1
+    rows = (block_rows(n, m, dtype) for n in sides)
     unit = max(PART if terms.dense_bytes else 1, *rows)
-    return _whole_parts(_PIECE_BYTES // per_neuron, unit, neurons.count)
+    return _whole_parts(_PIECE_BYTES // per_neuron, unit, m)
+
+
+def pass_bytes(sides: tuple[int, ...], d: int, m: int, dtype: np.dtype, terms: Terms) -> int:
+    """What `sum_over_neurons` takes for sides of so many samples, beside the sums and the neurons."""
+    some, needed = min(piece_size(sides, d, m, dtype, terms), m), 0
+    for n in sides:
+        needed += Forward.bytes_needed(n, d, m, dtype, room=some if terms.second else 0)
+        needed += byte_rows(n) * padded_width(some)
+        if terms.counts:
+            needed += -(-n // BLOCK) * BLOCK * padded_width(some) // SAMPLES_PER_BYTE
+        elif terms.first:
+            needed += -(-n // ROWS) * ROWS * some * 8
+    return needed
 
 
 def _whole_parts(wanted: int, unit: int, m: int) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-_DRAW_BYTES = 2**23  # neurons are drawn in pieces of this size: float64 draws are never all in memory
+DRAW_BYTES = 2**23  # neurons are drawn in pieces of this size: float64 draws are never all in memory
 
 
 def streams(seed: int) -> list[np.random.SeedSequence]:
@@ -17,7 +17,7 @@ def weight_draws(seed: int, kappa: float = 1.0) -> Callable[[np.ndarray], None]:
     draw = np.random.default_rng(streams(seed)[0]).standard_normal
 
     def fill(rows: np.ndarray) -> None:
-        step = max(1, _DRAW_BYTES // (8 * rows.shape[1]))
+        step = max(1, DRAW_BYTES // (8 * rows.shape[1]))
         for first in range(0, len(rows), step):
             piece = rows[first : first + step]
             np.multiply(draw(piece.shape), kappa, out=piece, casting="same_kind")
