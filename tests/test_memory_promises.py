@@ -144,6 +144,7 @@ PLANS = [
 METRICS = """
 from fastntk.engines import DualEngine
 from fastntk.training.gram_metrics import GramMetrics
+from fastntk.training.samples import LimitKernel
 from fastntk.training.tangent import TangentKernel
 
 def measure(n, names):
@@ -152,8 +153,10 @@ def measure(n, names):
     with kernel_threads():
         engine = DualEngine(X, net)
 
+    limit = LimitKernel(fastntk.limit_gram(X))
+
     def work():
-        metrics = GramMetrics(TangentKernel(X, net, "first"), n, names)
+        metrics = GramMetrics(TangentKernel(X, net, "first"), limit, names)
         for step in range(2):
             metrics(engine)
             with kernel_threads():
