@@ -6,7 +6,7 @@ import numpy.typing as npt
 from fastntk.base.memory import aligned_zeros
 from fastntk.base.packing import TILE, tiles_of
 from fastntk.compilation.threads import kernel_threads
-from fastntk.kernels.cpu.products import COLUMNS
+from fastntk.kernels.cpu.products import COLUMNS, products_of_float32
 from fastntk.kernels.cpu.products import products as _products
 from fastntk.kernels.scratch import block_pairs, thread_slots
 
@@ -36,16 +36,11 @@ def products_bytes(n: int, d: int) -> int:
 
 def _write(X: np.ndarray, K: np.ndarray, tile_stride: int, row_stride: int) -> None:
     rows, slots = np.ascontiguousarray(X), thread_slots()
-    operands = np.empty((slots, 2, _ROWS * COLUMNS))
-    sums = np.empty((slots, 2, _ROWS * _ROWS))
+    pairs, sums = block_pairs(-(-len(rows) // _ROWS)), np.empty((slots, 2, _ROWS * _ROWS))
+    target = K.reshape(-1), tile_stride, row_stride
     with kernel_threads():
-        _products(
-            rows,
-            block_pairs(-(-len(rows) // _ROWS)),
-            _ROWS,
-            operands,
-            sums,
-            K.reshape(-1),
-            tile_stride,
-            row_stride,
-        )
+        if rows.dtype == np.float64:
+            _products(rows, pairs, _ROWS, sums, *target)
+        else:
+            operands = np.empty((slots, 2, _ROWS * COLUMNS))
+            products_of_float32(rows, pairs, _ROWS, operands, sums, *target)
