@@ -145,7 +145,7 @@ METRICS = """
 from fastntk.engines import DualEngine
 from fastntk.training.gram_metrics import GramMetrics
 from fastntk.training.samples import LimitKernel
-from fastntk.training.tangent import TangentKernel
+from fastntk.engines.tangent import TangentKernel
 
 def measure(n, names):
     X, _ = fastntk.datasets.sphere(n, 20)
