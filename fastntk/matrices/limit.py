@@ -234,6 +234,13 @@ def _checked(
     return points, others, found, kind, options
 
 
+def limit_bytes(shape: tuple[int, int], symmetric: bool, d: int, dtype: np.dtype) -> int:
+    """Memory of a `LimitGram` while it fills blocks, beside float64 points and the result."""
+    samples, edge = shape[0] + (0 if symmetric else shape[1]), _edge(shape, EDGES[dtype.char])
+    copy = 0 if dtype == np.float64 else samples * d * dtype.itemsize
+    return copy + 5 * 8 * samples + thread_slots() * (edge * edge + edge) * dtype.itemsize
+
+
 class LimitGram(GramSource):
     """Blocks of the limit."""
 
