@@ -115,7 +115,9 @@ def test_a_folder_of_another_minor_version_is_refused_before_any_work(tmp_path, 
     assert small(out=tmp_path, widths=[8]).runs[0].provenance == made.runs[0].provenance
     monkeypatch.setattr("fastntk.__version__", "0.2.0")
     monkeypatch.setattr(training, "train", lambda *a, **k: pytest.fail("something was trained"))
-    with pytest.raises(ValueError, match=r"run-w8-s0\.npz' was made by fastntk 0\.1\.0, this is fastntk 0\.2\.0"):
+    with pytest.raises(
+        ValueError, match=r"run-w8-s0\.npz' was made by fastntk 0\.1\.0, this is fastntk 0\.2\.0"
+    ):
         small(out=tmp_path, widths=[4, 8])
 
 

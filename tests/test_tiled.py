@@ -319,7 +319,7 @@ def test_an_unfinished_matrix_is_never_destroyed_by_another_one(tmp_path, source
     with pytest.raises(KeyboardInterrupt):
         blockwise(Stopping(source, 4), out)
     left = names(tmp_path)
-    with pytest.raises(ValueError, match="^out: .* holds the beginning of another matrix") as caught:
+    with pytest.raises(ValueError, match=r"^out: .* holds the beginning of another matrix") as caught:
         blockwise(another(change, rng), out)
     for name in left:  # the two that are to be removed
         assert repr(str(tmp_path / name)) in str(caught.value)
