@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from fastntk.cli.matrix_output import Outputs, load_samples, matrix_options, write_outputs
+from fastntk.cli.data_files import load_samples
+from fastntk.cli.matrix_output import Outputs, matrix_options, write_outputs
 from fastntk.cli.options import progress_option, threads_option, use_threads
 
 __all__ = ["gram", "limit"]

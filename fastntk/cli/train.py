@@ -8,13 +8,12 @@ from typing import Any
 import click
 
 from fastntk.base.storage import ensure_folder, ensure_parent
+from fastntk.cli.data_files import DataFile, data_option, load_data
 from fastntk.cli.errors import Diverged, Interrupted
 from fastntk.cli.options import (
     IntList,
     check_threads,
-    data_option,
     flow_options,
-    load_data,
     network_options,
     progress_option,
     resolve_methods,
@@ -31,7 +30,7 @@ __all__ = ["train"]
     "--csv file), 130 interrupted.",
     short_help="One network; its log and weights as .npz, its log as CSV.",
 )
-@data_option
+@data_option()
 @click.option("--width", type=click.IntRange(min=1), default=8000, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @training_options(metrics="loss,flips,drift")
@@ -67,7 +66,7 @@ __all__ = ["train"]
 @threads_option
 @progress_option
 def train(
-    data: Path | None,
+    data: DataFile | None,
     out: Path | None,
     csv: Path | None,
     prediction: Path | None,

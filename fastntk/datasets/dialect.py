@@ -9,7 +9,16 @@ import re
 from itertools import pairwise
 from typing import Any
 
-__all__ = ["SEPARATORS", "decimal_mark", "find_separator", "has_header", "is_missing", "is_number", "split"]
+__all__ = [
+    "SEPARATORS",
+    "decimal_mark",
+    "find_separator",
+    "has_header",
+    "is_missing",
+    "is_number",
+    "is_numeric",
+    "split",
+]
 
 SEPARATORS = {"\t": "tab", ";": "';'", "|": "'|'", ",": "','", " ": "space"}
 """In the order in which they are tried: a file with commas alone has no other of them in every row."""
@@ -64,7 +73,7 @@ def decimal_mark(rows: list[list[str]], separator: str) -> str:
 def has_header(rows: list[list[str]]) -> bool | None:
     """Whether the first of some rows, whose numbers have decimal points, names the columns; None where both may be."""
     first, body = rows[0], rows[1:]
-    numeric = [_is_numeric([row[j] for row in body if j < len(row)]) for j in range(len(first))]
+    numeric = [is_numeric([row[j] for row in body if j < len(row)]) for j in range(len(first))]
     names = [
         cell
         for cell, column in zip(first, numeric, strict=True)
@@ -89,7 +98,7 @@ def _counted(numbers: list[str]) -> bool:
     return all(int(b) - int(a) == 1 for a, b in pairwise(numbers))
 
 
-def _is_numeric(cells: list[str]) -> bool:
+def is_numeric(cells: list[str]) -> bool:
     """Whether most cells of a column that are there are numbers."""
     present = [cell for cell in cells if not is_missing(cell)]
     return sum(map(is_number, present)) * 2 > len(present)

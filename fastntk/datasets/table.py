@@ -18,6 +18,7 @@ from fastntk.datasets.dialect import (
     has_header,
     is_missing,
     is_number,
+    is_numeric,
     split,
 )
 
@@ -28,6 +29,9 @@ Row = tuple[int, list[str]]
 
 _SAMPLE = 200  # lines from which the form of a file is found
 _INDEX_NAMES = ("", "Unnamed: 0")
+_LABEL_NAMES = frozenset(
+    {"y", "label", "labels", "target", "targets", "class", "species", "output", "response"}
+)
 _BINARY = {
     b"\x93NUMPY": "a .npy file",
     b"PK\x03\x04": "a zip archive (.npz, .xlsx)",
@@ -65,7 +69,8 @@ class Table:
 
     def __str__(self) -> str:
         parts = [f"n = {self.X.shape[0]}", f"d = {self.X.shape[1]}"]
-        parts.append("no labels" if self.label is None else f"labels from {self.label}")
+        left = "labels from" if self.y is not None else "left out as labels:"
+        parts.append("no labels" if self.label is None else f"{left} {self.label}")
         if self.classes is not None:
             parts[-1] += f" ({self.classes[0]!r} is -1, {self.classes[1]!r} is +1)"
         parts += [f"separator {SEPARATORS.get(self.separator, repr(self.separator))}"]
@@ -83,8 +88,13 @@ def read_table(
     drop: Sequence[Column] = (),
     header: bool | None = None,
     separator: str | None = None,
+    targets: bool = True,
 ) -> Table:
-    """Read a table; the arguments and errors of `fastntk.datasets.load_csv`."""
+    """Read a table; the arguments and errors of `fastntk.datasets.load_csv`.
+
+    Without `targets` the labels are left out unread; their column "named" is then the last one if its name or its cells
+    say so, and an error that asks for it if they do not.
+    """
     name = repr(os.fspath(path))
     try:
         with open(path, "rb") as file:
@@ -94,7 +104,7 @@ def read_table(
                 raise ValueError(f"cannot read {name}: it is {what}, a text file of rows is expected")
         coding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
         with open(path, encoding=coding, newline="") as file:
-            return _Reader(name, labels, signs, drop).read(file, header, separator)
+            return _Reader(name, labels, signs, drop, targets).read(file, header, separator)
     except OSError as error:
         raise ValueError(f"cannot read {name}: {error.strerror or error}") from error
     except UnicodeError as error:
@@ -110,6 +120,7 @@ class _Reader:
     labels: Column | None
     signs: bool
     drop: Sequence[Column]
+    targets: bool
     names: list[str] = field(default_factory=list)
     named: bool = False
     decimal: str = "."
@@ -129,14 +140,16 @@ class _Reader:
             raise ValueError(f"{self.name} has a header but no rows of numbers")
         self.names = self._names(sample)
         data = chain(sample[1:] if self.named else sample, rows)
+        if self.labels == "named":
+            self.labels = self._last_if_named(sample)
         label, features, dropped = self._columns(sample[0][0], cut)
         table, found = [], []
         for line, cells in data:
             cells = self._whole(line, cells)
             table.append(self._numbers(line, [cells[j] for j in features], features))
-            if label is not None:
+            if label is not None and self.targets:
                 found.append((line, cells[label]))
-        y, classes = (None, None) if label is None else self._targets(label, found)
+        y, classes = self._targets(label, found) if label is not None and self.targets else (None, None)
         chosen = None if label is None else self._called(label)
         dropped_names = [self._called(j) for j in dropped]
         return Table(np.stack(table), y, chosen, classes, cut, self.decimal, self.named, dropped_names)
@@ -201,6 +214,21 @@ class _Reader:
                 "features, separator= (--separator) another separator"
             )
         return label, features, dropped
+
+    def _last_if_named(self, sample: list[Row]) -> Column:
+        """The last column, if it is plain that it has labels and no feature."""
+        cells = [
+            self._point(row[len(self.names) - 1]) for _, row in sample[1:] if len(row) >= len(self.names)
+        ]
+        if self.names[-1].lower() in _LABEL_NAMES or not is_numeric(cells):
+            return "last"
+        column = (
+            f"the last column ({self.names[-1]!r})" if self.named else "the last column, which has no name,"
+        )
+        raise ValueError(
+            f"{self.name}: {column} may be a feature or y: --labels none takes it as a feature, --labels last "
+            "leaves it out"
+        )
 
     def _place(self, column: Column, option: str) -> int:
         """Index of a column that is given by its name or by its place, from 1."""
