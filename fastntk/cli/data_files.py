@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastntk.cli.paths import FilePath
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -104,7 +106,7 @@ def data_option(help: str | None = None, default: str = PUBLISHED) -> Callable[[
             [
                 click.option(
                     "--data",
-                    type=click.Path(path_type=Path),
+                    type=FilePath(),
                     metavar="FILE",
                     help=f"{text} Default: {default}.",
                 ),

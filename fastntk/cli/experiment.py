@@ -24,6 +24,7 @@ from fastntk.cli.options import (
     training_options,
 )
 from fastntk.cli.output import print_summary, write_provenance
+from fastntk.cli.paths import FilePath
 
 if TYPE_CHECKING:
     from fastntk.results import Sweep
@@ -50,7 +51,7 @@ __all__ = ["reproduce", "sweep"]
 @engine_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     default="results",
     show_default=True,
     metavar="DIR",
@@ -77,7 +78,7 @@ def reproduce(data: DataFile | None, out: Path, progress: bool, **settings: Any)
 @training_options(metrics="loss,flips,drift")
 @network_options
 @flow_options
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR")
+@click.option("--out", type=FilePath(), required=True, metavar="DIR")
 @click.option(
     "--diagnostics",
     is_flag=True,

@@ -14,6 +14,7 @@ from fastntk.base.storage import ensure_parent
 from fastntk.cli.data_files import data_option
 from fastntk.cli.errors import Interrupted
 from fastntk.cli.output import check_matrix_path, eigenvalue_text, write_matrix
+from fastntk.cli.paths import FilePath
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,20 +46,20 @@ def matrix_options(command: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option(
                 "--out",
-                type=click.Path(path_type=Path),
+                type=FilePath(),
                 metavar="FILE",
                 help='The matrix: .npy, .h5 (dataset "gram"), .zarr, of any size, or .csv. '
                 "Without it only the eigenvalue is printed.",
             ),
             click.option(
                 "--spectrum",
-                type=click.Path(path_type=Path),
+                type=FilePath(),
                 metavar="FILE.png",
                 help="Draw all eigenvalues, lambda_min marked (.png, .pdf or .svg).",
             ),
             click.option(
                 "--heatmap",
-                type=click.Path(path_type=Path),
+                type=FilePath(),
                 metavar="FILE.png",
                 help="Draw the matrix as colours (.png, .pdf or .svg).",
             ),

@@ -17,6 +17,7 @@ from fastntk.cli.options import (
     threads_option,
 )
 from fastntk.cli.output import table_text
+from fastntk.cli.paths import FilePath
 
 __all__ = ["rates"]
 
@@ -37,13 +38,13 @@ __all__ = ["rates"]
 @engine_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     default="rates.png",
     show_default=True,
     metavar="FILE",
     help="The figure, .png, .pdf or .svg.",
 )
-@click.option("--csv", type=click.Path(path_type=Path), metavar="FILE.csv", help="The curves.")
+@click.option("--csv", type=FilePath(), metavar="FILE.csv", help="The curves.")
 @threads_option
 @progress_option
 def rates(data: DataFile | None, out: Path, csv: Path | None, **settings: Any) -> None:

@@ -21,6 +21,7 @@ from fastntk.cli.options import (
     training_options,
 )
 from fastntk.cli.output import print_summary
+from fastntk.cli.paths import FilePath
 
 __all__ = ["train"]
 
@@ -38,20 +39,20 @@ __all__ = ["train"]
 @flow_options
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="FILE.npz",
     help="Log, trained network, data and provenance, for fastntk.load.",
 )
-@click.option("--csv", type=click.Path(path_type=Path), metavar="FILE.csv", help="The log, one row per step.")
+@click.option("--csv", type=FilePath(), metavar="FILE.csv", help="The log, one row per step.")
 @click.option(
     "--prediction",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="FILE",
     help="A figure (.png, .pdf, .svg) of the run with what its constant initial kernel predicts, deviations included.",
 )
 @click.option(
     "--diagnostics",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="DIR",
     help="Which patterns flip, when and how often, and quantiles of the drift: diagnostics.png and "
     "diagnostics.pdf, steps.csv, samples.csv, neurons.csv.",

@@ -11,6 +11,7 @@ from fastntk.base.storage import ensure_folder
 from fastntk.cli.data_files import DataFile, data_option
 from fastntk.cli.errors import Interrupted
 from fastntk.cli.options import IntList, engine_option, progress_option, threads_option, use_threads
+from fastntk.cli.paths import FilePath
 
 __all__ = ["verify"]
 
@@ -34,7 +35,7 @@ __all__ = ["verify"]
 @engine_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     default="verification",
     show_default=True,
     metavar="DIR",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastntk.base.storage import user_path
 from fastntk.datasets.dialect import (
     SEPARATORS,
     decimal_mark,
@@ -96,6 +97,7 @@ def read_table(
     say so, and an error that asks for it if they do not.
     """
     name = repr(os.fspath(path))
+    path = user_path(path)
     try:
         with open(path, "rb") as file:
             start = file.read(4096)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastntk.base.storage import atomic_write
+from fastntk.base.storage import atomic_write, user_path
 from fastntk.results import Run
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def write_figure(draw: Callable[[], Figure], path: str | os.PathLike[str], dpi: 
         figure = draw()
         with atomic_write(path) as file:
             figure.savefig(file, format=suffix[1:], dpi=dpi)
-    return Path(path)
+    return user_path(path)
 
 
 def rendered(draw: Callable[[], Figure], kind: str, dpi: int) -> bytes:

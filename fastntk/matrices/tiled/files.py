@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from fastntk.base.storage import ensure_folder, sync_folder
+from fastntk.base.storage import ensure_folder, sync_folder, user_path
 from fastntk.matrices.tiled.blocks import UNIT
 from fastntk.matrices.tiled.datasets import ZarrTarget, require_module
 from fastntk.matrices.tiled.targets import Target, require_disk, reserve
@@ -29,7 +29,7 @@ SUFFIXES = (".npy", *HDF5, ".zarr")
 
 def checked_path(out: str | os.PathLike[str]) -> Path:
     """`out` as a path whose ending names a format."""
-    path = Path(out)
+    path = user_path(out)
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"out must be a file name ending in {', '.join(SUFFIXES)}, got {str(path)!r}")
     return path
