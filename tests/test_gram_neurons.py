@@ -9,6 +9,7 @@ from fastntk.matrices import blocks as gram_blocks
 from fastntk.matrices import passes as gram_passes
 from fastntk.matrices.finite import gram_source
 from fastntk.matrices.neurons import DrawnNeurons
+from fastntk.model.draws import Draws
 
 # Small integers repeat rows, and rows of zeros are among them.
 pytestmark = pytest.mark.filterwarnings("ignore::fastntk.SingularGramWarning")
@@ -74,14 +75,14 @@ def test_a_pass_reads_all_neurons_once(problem, streaming, monkeypatch):
     streaming()
     p = problem(20, 3, 1)
     seen = []
-    drawn = DrawnNeurons._drawn
+    weights = Draws.weights
 
-    def recorded(self, size):
-        for piece in drawn(self, size):
-            seen.append(len(piece))
-            yield piece
+    def recorded(self, first, out):
+        assert first == sum(seen)
+        seen.append(len(out))
+        weights(self, first, out)
 
-    monkeypatch.setattr(DrawnNeurons, "_drawn", recorded)
+    monkeypatch.setattr(Draws, "weights", recorded)
     fastntk.gram(p.X, width=3000, layers="both")
     assert sum(seen) == 3000
     assert len(seen) > 1

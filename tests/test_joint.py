@@ -82,8 +82,8 @@ def test_the_second_layer_alone_is_a_linear_model(name):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_dual_equals_primal(dtype, layers):
     X, y = fastntk.datasets.sphere(90, 50, seed=0)
-    dual, primal = (
-        fastntk.train(X, y, width=2100, steps=30, lr=0.05, dtype=dtype, engine=name, layers=layers)
+    dual, primal = (  # in float32, seed 0 has an entry within rounding of zero, where patterns may differ
+        fastntk.train(X, y, width=2100, steps=30, lr=0.05, seed=1, dtype=dtype, engine=name, layers=layers)
         for name in ENGINES
     )
     eps = np.finfo(dtype).eps

@@ -36,12 +36,6 @@ def test_narrow_is_a_prefix_of_wide(d, narrow, more, seed, dtype):
     assert np.array_equal(one.a, two.a[:narrow])
 
 
-def test_prefix_across_pieces_of_the_draw(monkeypatch):
-    whole = TwoLayerReLU.init(7, 1000, seed=5)
-    monkeypatch.setattr("fastntk.model.network._DRAW_BYTES", 300)
-    assert np.array_equal(TwoLayerReLU.init(7, 1000, seed=5).W, whole.W)
-
-
 def test_seeds_and_precisions():
     net = TwoLayerReLU.init(6, 30, seed=1)
     assert net.W.dtype == net.a.dtype == np.float32

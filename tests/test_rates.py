@@ -91,14 +91,14 @@ def test_runs_are_those_of_the_reference_and_rates_those_of_theory():
 def test_rounding_is_not_taken_for_the_rate(dtype):
     """Long after the loss has reached rounding the measured factor is still that of its fall."""
     X, y = fastntk.datasets.sphere(10, 30, seed=0)
-    rates = fastntk.convergence_rates(X, y, width=50_000, steps=120, dtype=dtype)
+    rates = fastntk.convergence_rates(X, y, width=50_000, steps=120, dtype=dtype, seed=1)
     for row in rates.table():
         assert contraction(rates.runs[row["method"]]) > 0.8
         assert row["measured"] == pytest.approx(row["linearised"], rel=0.15)
 
 
 def test_one_sample_is_fitted_in_one_step():
-    rates = fastntk.convergence_rates([[2.0]], [1.0], width=50)
+    rates = fastntk.convergence_rates([[2.0]], [1.0], width=50, seed=3)  # no pattern changes on the way
     for row in rates.table():
         assert row["momentum"] == 0.0
         assert row["measured"] < 1e-20

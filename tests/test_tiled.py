@@ -346,25 +346,27 @@ def test_a_finished_npy_is_replaced_by_another_matrix(tmp_path, source, cross):
 
 @pytest.mark.parametrize("kind", PERSISTENT)
 def test_what_another_version_began_is_refused(tmp_path, source, monkeypatch, kind):
+    monkeypatch.setattr("fastntk.__version__", "3.4.0")
     out = TARGETS[kind](tmp_path, source)
     with pytest.raises(KeyboardInterrupt):
         blockwise(Stopping(source, 4), out)
     out = reopened(out)
-    monkeypatch.setattr("fastntk.__version__", "0.2.0")
-    with pytest.raises(ValueError, match=r"\(fastntk '0\.1'; this one has fastntk '0\.2'\)"):
+    monkeypatch.setattr("fastntk.__version__", "3.5.0")
+    with pytest.raises(ValueError, match=r"\(fastntk '3\.4'; this one has fastntk '3\.5'\)"):
         blockwise(source, out)
-    monkeypatch.setattr("fastntk.__version__", "0.1.7")  # a patch changes no numbers
+    monkeypatch.setattr("fastntk.__version__", "3.4.7")  # a patch changes no numbers
     rest = Stopping(source, BLOCKS)
     np.testing.assert_array_equal(read(blockwise(rest, out)), compute(source))
     assert rest.filled == BLOCKS - 4
 
 
-def test_a_journal_that_names_no_version_is_refused(tmp_path, source):
+def test_a_journal_that_names_no_version_is_refused(tmp_path, source, monkeypatch):
+    monkeypatch.setattr("fastntk.__version__", "3.4.0")
     with pytest.raises(KeyboardInterrupt):
         blockwise(Stopping(source, 4), tmp_path / "K.npy")
     journal = tmp_path / "K.npy.journal"
-    journal.write_text(journal.read_text().replace('"fastntk": "0.1", ', ""))
-    with pytest.raises(ValueError, match=r"\(fastntk unknown; this one has fastntk '0\.1'\)"):
+    journal.write_text(journal.read_text().replace('"fastntk": "3.4", ', ""))
+    with pytest.raises(ValueError, match=r"\(fastntk unknown; this one has fastntk '3\.4'\)"):
         blockwise(source, tmp_path / "K.npy")
 
 

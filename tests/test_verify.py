@@ -166,12 +166,12 @@ def test_narrow_networks_fail():
 
 def test_drift_bound_as_printed_is_false():
     """One sample, one of four neurons active: lambda_min(H) stays lambda_0 / 2 and the drift becomes 2 R'."""
-    net = TwoLayerReLU.init(2, 4, seed=4)
+    net = TwoLayerReLU.init(2, 4, seed=6)
     X = np.array([[1.0, 0.0]])
     active = net.W[:, 0] >= 0
     assert active.sum() == 1
     y = net(X) + net.a[active]  # the active neuron moves up, and stays active
-    result = fastntk.verify(X, y, widths=[4], seeds=[4], draws=0, steps=200)
+    result = fastntk.verify(X, y, widths=[4], seeds=[6], draws=0, steps=200)
     (row,) = result["Lemma 3.3"].measured
     assert result["Lemma 3.3"].verdict == "fails"
     np.testing.assert_allclose(row["drift"], 2 * row["R_prime"], rtol=1e-4)

@@ -85,7 +85,7 @@ class Outputs:
     @classmethod
     def checked(cls, settings: dict[str, Any]) -> Outputs:
         """Check that each file can be written."""
-        from fastntk.plots.runs import figure_suffix
+        from fastntk.plots.style import figure_suffix
 
         out, *figures = (settings[name] for name in ("out", "spectrum", "heatmap"))
         for name, path in zip(("--spectrum", "--heatmap"), figures, strict=True):

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from fastntk.base import checks
-from fastntk.model.network import weight_draws
+from fastntk.model.draws import Draws
 
 _HASHED_BYTES = 2**24  # of a file at a time
 
@@ -94,19 +94,16 @@ class DrawnNeurons(Neurons):
         self._seed = checks.integer(seed, "seed", 0)
 
     def pieces(self, size: int) -> Iterator[np.ndarray]:
-        """New arrays, drawn ahead."""
-        return _ahead(self._drawn(size))
-
-    def _drawn(self, size: int) -> Iterator[np.ndarray]:
-        draw = weight_draws(self._seed)
+        """New arrays."""
+        draws = Draws(self._seed)
         for first in range(0, self.count, size):
             rows = np.empty((min(size, self.count - first), self.columns), self.dtype)
-            draw(rows)
+            draws.weights(first, rows)
             yield rows
 
     def add_to(self, digest: "hashlib._Hash") -> None:
-        """Add the seed and the size; the numbers are those of NumPy's generator."""
-        digest.update(repr(("drawn", self.columns, self.count, self._seed)).encode())
+        """Add the seed, the size and the name of the generator."""
+        digest.update(repr(("philox", self.columns, self.count, self._seed)).encode())
 
 
 def _ahead(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastntk.plots.runs import write_figure
-from fastntk.results import Diagnostics
+from fastntk.plots.protocols import FlipLog
+from fastntk.plots.style import write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ __all__ = ["draw_diagnostics", "plot_diagnostics"]
 _DARK, _LIGHT = "#414487", "#35b779"  # of viridis: far apart in grey too
 
 
-def plot_diagnostics(seen: Diagnostics, path: str | os.PathLike[str], dpi: int = 300) -> Path:
+def plot_diagnostics(seen: FlipLog, path: str | os.PathLike[str], dpi: int = 300) -> Path:
     """Draw the diagnostics of a run and write the figure to `path`.
 
     Parameters
@@ -54,7 +54,7 @@ def plot_diagnostics(seen: Diagnostics, path: str | os.PathLike[str], dpi: int =
     return write_figure(lambda: draw_diagnostics(seen), path, dpi)
 
 
-def draw_diagnostics(seen: Diagnostics) -> Figure:
+def draw_diagnostics(seen: FlipLog) -> Figure:
     """Build the figure of `plot_diagnostics` without writing it."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -81,7 +81,7 @@ def draw_diagnostics(seen: Diagnostics) -> Figure:
     return figure
 
 
-def _entries(axes: Axes, seen: Diagnostics) -> None:
+def _entries(axes: Axes, seen: FlipLog) -> None:
     """Net and cumulative changes, in per cent of all entries."""
     from matplotlib.ticker import LogFormatter
 
@@ -96,7 +96,7 @@ def _entries(axes: Axes, seen: Diagnostics) -> None:
     axes.legend(frameon=False)
 
 
-def _drift(axes: Axes, seen: Diagnostics) -> None:
+def _drift(axes: Axes, seen: FlipLog) -> None:
     """Bands between quantiles that lie symmetrically, from all neurons to the middle half; the median as a line."""
     count = seen.levels.size
     pairs = count // 2
@@ -118,7 +118,7 @@ def _drift(axes: Axes, seen: Diagnostics) -> None:
     axes.legend(frameon=False)
 
 
-def _histogram(axes: Axes, seen: Diagnostics) -> None:
+def _histogram(axes: Axes, seen: FlipLog) -> None:
     """How many neurons have how many flips, net and in all: none, then bins that double."""
     net, total = seen.neurons.net, seen.neurons.total
     lows = [0, 1, *(2**k + 1 for k in range(int(total.max()).bit_length()) if 2**k < total.max())]
@@ -138,7 +138,7 @@ def _histogram(axes: Axes, seen: Diagnostics) -> None:
     axes.legend(frameon=False)
 
 
-def _first(axes: Axes, seen: Diagnostics) -> None:
+def _first(axes: Axes, seen: FlipLog) -> None:
     """Shares of the neurons and of the samples whose first flip is behind them."""
     for history, name, color, style in (
         (seen.neurons, "neurons", _DARK, "-"),

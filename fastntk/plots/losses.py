@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from fastntk.plots.runs import LINES, MARKERS, width_color, write_figure
-from fastntk.results import Run
+from fastntk.plots.protocols import Log
+from fastntk.plots.style import LINES, MARKERS, width_color, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["contraction", "draw_losses", "plot_losses"]
 
 
-def contraction(run: Run) -> float:
+def contraction(run: Log) -> float:
     """Factor of the loss per step over the second half of a run, ``(L(K) / L(k))^(1 / (K - k))`` with k near K / 2.
 
     Parameters
@@ -39,6 +39,7 @@ def contraction(run: Run) -> float:
 
     Examples
     --------
+    >>> from fastntk import Run
     >>> contraction(Run(steps=[0, 1, 2, 3, 4], loss=[9.0, 4.0, 2.0, 1.0, 0.5]))
     0.5
     """
@@ -51,7 +52,7 @@ def contraction(run: Run) -> float:
     return float((last / before) ** (1.0 / float(run.steps[-1] - run.steps[half])))
 
 
-def plot_losses(runs: Mapping[str, Run], path: str | os.PathLike[str], dpi: int = 300) -> Path:
+def plot_losses(runs: Mapping[str, Log], path: str | os.PathLike[str], dpi: int = 300) -> Path:
     """Draw the loss of each run on a logarithmic axis, with its `contraction` in the legend.
 
     Parameters
@@ -78,6 +79,7 @@ def plot_losses(runs: Mapping[str, Run], path: str | os.PathLike[str], dpi: int 
     Examples
     --------
     >>> import tempfile
+    >>> from fastntk import Run
     >>> run = Run(steps=[0, 1, 2], loss=[4.0, 2.0, 1.0])
     >>> plot_losses({"gradient descent": run}, Path(tempfile.mkdtemp()) / "losses.png", dpi=50).name
     'losses.png'
@@ -90,7 +92,7 @@ def plot_losses(runs: Mapping[str, Run], path: str | os.PathLike[str], dpi: int 
 
 
 def draw_losses(
-    runs: Mapping[str, Run],
+    runs: Mapping[str, Log],
     labels: Mapping[str, str],
     linearised: Mapping[str, npt.NDArray[np.float64]] | None = None,
 ) -> Figure:

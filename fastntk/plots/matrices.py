@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fastntk.base import checks
 from fastntk.base.memory import drop_pages
-from fastntk.plots.runs import write_figure
+from fastntk.plots.style import write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

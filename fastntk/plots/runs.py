@@ -3,27 +3,26 @@
 Panels, one curve per width: log training loss, fraction of activation bits that differ from step 0, largest
 distance of a neuron from its start, smallest eigenvalue of H(k) against that of the limit. Colour, line style
 and marker all tell the widths apart, and the colours darken steadily with the width, so a grey print stays
-readable. Only Matplotlib's object interface is used: no window system, no global state.
+readable. Only Matplotlib's object interface is used.
 """
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastntk.base.storage import atomic_write, user_path
-from fastntk.results import Run
+from fastntk.plots.protocols import Log
+from fastntk.plots.style import LINES, MARKERS, width_color, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_runs", "figure_suffix", "plot_runs", "rendered", "width_color", "write_figure"]
+__all__ = ["draw_runs", "plot_runs"]
 
 PANELS: dict[str, tuple[str, str, float]] = {
     "loss": ("Training loss", r"training loss $L(k)$", 1.0),
@@ -33,30 +32,9 @@ PANELS: dict[str, tuple[str, str, float]] = {
 }
 """Series, title, axis label, factor."""
 
-LINES = ["-", (0, (5, 1.5)), (0, (3, 1.2, 1, 1.2)), (0, (1, 1.1)), (0, (6, 1.2, 1, 1.2, 1, 1.2))]
-MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
-_SUFFIXES = (".png", ".pdf", ".svg")
-_STYLE: dict[Any, Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 8,
-    "axes.titlesize": 8.5,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7.5,
-    "ytick.labelsize": 7.5,
-    "legend.fontsize": 8,
-    "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "mathtext.fontset": "dejavusans",
-    "text.usetex": False,
-    "pdf.fonttype": 42,  # text in the PDF stays text
-    "svg.fonttype": "none",
-}
-
 
 def plot_runs(
-    runs: Sequence[Run], path: str | os.PathLike[str], limit: dict[str, Any] | None = None, dpi: int = 300
+    runs: Sequence[Log], path: str | os.PathLike[str], limit: dict[str, Any] | None = None, dpi: int = 300
 ) -> Path:
     """Draw `runs` and write the figure to `path`.
 
@@ -89,6 +67,7 @@ def plot_runs(
     Examples
     --------
     >>> import tempfile
+    >>> from fastntk import Run
     >>> run = Run(steps=[0, 1, 2], loss=[4.0, 2.0, 1.0], provenance={"width": 8, "seed": 0})
     >>> plot_runs([run], Path(tempfile.mkdtemp()) / "loss.png", dpi=50).name
     'loss.png'
@@ -96,36 +75,7 @@ def plot_runs(
     return write_figure(lambda: draw_runs(runs, limit), path, dpi)
 
 
-def write_figure(draw: Callable[[], Figure], path: str | os.PathLike[str], dpi: int) -> Path:
-    """Draw in the package's style and write the file, in the format that its name ends in."""
-    suffix = figure_suffix(path)
-    import matplotlib
-
-    with matplotlib.rc_context(_STYLE):
-        figure = draw()
-        with atomic_write(path) as file:
-            figure.savefig(file, format=suffix[1:], dpi=dpi)
-    return user_path(path)
-
-
-def rendered(draw: Callable[[], Figure], kind: str, dpi: int) -> bytes:
-    """Draw in the package's style; the bytes of a file of that kind, "png", "pdf" or "svg"."""
-    import matplotlib
-
-    with matplotlib.rc_context(_STYLE), io.BytesIO() as file:
-        draw().savefig(file, format=kind, dpi=dpi)
-        return file.getvalue()
-
-
-def figure_suffix(path: str | os.PathLike[str], name: str = "path") -> str:
-    """The ending of `path`, one of the known formats."""
-    suffix = Path(path).suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise ValueError(f"{name}: got {str(path)!r}, expected a file name ending in {', '.join(_SUFFIXES)}")
-    return suffix
-
-
-def draw_runs(runs: Sequence[Run], limit: dict[str, Any] | None = None) -> Figure:
+def draw_runs(runs: Sequence[Log], limit: dict[str, Any] | None = None) -> Figure:
     """Build the figure without writing it.
 
     Parameters
@@ -152,6 +102,7 @@ def draw_runs(runs: Sequence[Run], limit: dict[str, Any] | None = None) -> Figur
 
     Examples
     --------
+    >>> from fastntk import Run
     >>> run = Run(steps=[0, 1], loss=[2.0, 1.0], drift=[0.0, 0.1], provenance={"width": 8, "seed": 0})
     >>> [axes.get_title(loc="left") for axes in draw_runs([run]).axes]
     ['(a) Training loss', '(b) Largest distance of a neuron from its start']
@@ -197,7 +148,7 @@ def _frame(axes: Axes, name: str, letter: str, flow: bool) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=not flow, steps=[1, 2, 5, 10]))
 
 
-def _curve(axes: Axes, group: list[Run], name: str, index: int, count: int) -> None:
+def _curve(axes: Axes, group: list[Log], name: str, index: int, count: int) -> None:
     """Draw one width: its only seed, or the median of its seeds and their range."""
     steps = group[0].places
     values = np.array([run.series[name] for run in group]) * PANELS[name][2]
@@ -220,15 +171,7 @@ def _curve(axes: Axes, group: list[Run], name: str, index: int, count: int) -> N
         axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=color, alpha=0.22, linewidth=0)
 
 
-def width_color(index: int, count: int) -> Any:
-    """Colour `index` of `count` from light (narrow) to dark (wide), without the map's palest end."""
-    from matplotlib import colormaps
-
-    place = 0.0 if count == 1 else 0.8 * (1 - index / (count - 1))
-    return colormaps["viridis"](place)
-
-
-def _reference(axes: Axes, name: str, runs: Sequence[Run], limit: dict[str, Any]) -> None:
+def _reference(axes: Axes, name: str, runs: Sequence[Log], limit: dict[str, Any]) -> None:
     """Lines of the theory in the panels it speaks about."""
     lambda_0 = limit["lambda_0"]
     if name == "lambda_min":
@@ -250,7 +193,7 @@ def _reference(axes: Axes, name: str, runs: Sequence[Run], limit: dict[str, Any]
         )
 
 
-def _rate(runs: Sequence[Run], lambda_0: float) -> tuple[Any, Any, str] | None:
+def _rate(runs: Sequence[Log], lambda_0: float) -> tuple[Any, Any, str] | None:
     """Where, what and the name of the factor by which the theory bounds the loss; None where there is none."""
     if runs[0].times is not None:
         return runs[0].times, np.exp(-lambda_0 * runs[0].times), r"bound $e^{-\lambda_0 t}\,L(0)$"
@@ -282,7 +225,7 @@ def _limit_lines(axes: Axes, lambda_0: float) -> None:
     axes.set_ylim(lowest - 0.06 * span, highest + 0.16 * span)  # headroom for the label
 
 
-def _legend(figure: Figure, axes: Axes, widths: list[int], runs: Sequence[Run]) -> None:
+def _legend(figure: Figure, axes: Axes, widths: list[int], runs: Sequence[Log]) -> None:
     """Name the widths once, above the panels."""
     handles, labels = axes.get_legend_handles_labels()
     seeds = len({run.seed for run in runs})

@@ -8,6 +8,7 @@ Where the plain form is not the fastest NumPy can do, a second function named ``
 returns the same numbers and is the baseline that a fast kernel has to beat.
 """
 
+from fastntk.reference.draws import drawn_signs, drawn_weights
 from fastntk.reference.finite import cross_gram
 from fastntk.reference.flips import flip_history, flip_marginals
 from fastntk.reference.flow import flow
@@ -45,6 +46,8 @@ __all__ = [
     "activation_masks",
     "coactivation_counts",
     "cross_gram",
+    "drawn_signs",
+    "drawn_weights",
     "drift",
     "flip_count",
     "flip_fraction",

@@ -73,7 +73,7 @@ class Diagnostics:
     >>> X, y = fastntk.datasets.sphere(20, 10, seed=0)
     >>> seen = fastntk.train(X, y, width=500, steps=50, lr=0.5, diagnostics=True).diagnostics
     >>> seen
-    Diagnostics(n=20, m=500, steps=50, 416 entries differ after 2862 flips in 327 neurons)
+    Diagnostics(n=20, m=500, steps=50, 432 entries differ after 3444 flips in 344 neurons)
     >>> int(seen.neurons.net.sum()) == int(seen.samples.net.sum()) == int(seen.net[-1])
     True
     """

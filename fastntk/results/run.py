@@ -181,10 +181,10 @@ class Run:
         """
         if self.net is None or self.X is None:
             raise ValueError("gram: this run keeps no network and data (runs of a sweep do not); use train()")
-        import fastntk
+        from fastntk.matrices.finite import gram
 
         layers = self.provenance.get("layers", "first")
-        return fastntk.gram(self.X, self.net.W, a=self.net.a, layers=layers)
+        return gram(self.X, self.net.W, a=self.net.a, layers=layers)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the log as tidy rows, one dict per logged step: width, seed, step, time and every series present.

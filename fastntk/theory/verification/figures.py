@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastntk.plots.runs import width_color
+from fastntk.plots.style import width_color
 from fastntk.theory.verification.evidence import Evidence, Trajectory
 from fastntk.theory.verification.exponents import SCALED, Exponent, final_values
 from fastntk.theory.verification.trajectories import descent_bound, flow_bound
