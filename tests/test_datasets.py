@@ -200,10 +200,10 @@ def test_unreadable_files(tmp_path):
 @pytest.mark.parametrize(
     ("X", "y", "message"),
     [
-        (np.ones(3), np.ones(3), "X must have shape (n, d)"),
-        (np.ones((0, 3)), np.ones(0), "X must have shape (n, d)"),
-        (np.ones((2, 3)), np.ones(3), "y must have shape (2,)"),
-        (np.ones((2, 3)), np.ones((2, 1)), "y must have shape (2,)"),
+        (np.ones(3), np.ones(3), "X must have 2 dimension(s), got shape (3,)"),
+        (np.ones((0, 3)), np.ones(0), "X must not be empty, got shape (0, 3)"),
+        (np.ones((2, 3)), np.ones(3), "y must have one entry for each row of X (2), got 3"),
+        (np.ones((2, 3)), np.ones((2, 1)), "y must have 1 dimension(s), got shape (2, 1)"),
         (np.full((2, 3), np.nan), np.ones(2), "X must be finite"),
         (np.ones((2, 3)), np.array([1, np.inf]), "y must be finite"),
     ],

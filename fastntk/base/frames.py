@@ -30,7 +30,7 @@ def from_frame(value: Any, name: str) -> np.ndarray:
     pandas tables of one dtype are not copied. Others get the smallest dtype that holds all of their columns.
     """
     if not hasattr(value, "columns"):
-        return _column(value, name, lambda row: _cell(getattr(value, "name", None), value, row))
+        return _column(value, name, lambda row=None: _cell(getattr(value, "name", None), value, row))
     kinds = set(getattr(value, "dtypes", ()))
     if len(kinds) == 1 and all(isinstance(kind, np.dtype) and kind.kind in _REAL_KINDS for kind in kinds):
         found = np.asarray(value)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastntk.base.arrays import host_array
+from fastntk.base import checks
 from fastntk.base.storage import atomic_write
 from fastntk.datasets.table import read_table
 from fastntk.device.arrays import on_host
@@ -89,8 +89,8 @@ def save_csv(path: str | os.PathLike[str], X: ArrayLike, y: ArrayLike) -> None:
 
     Raises
     ------
-    ValueError
-        When the shapes do not fit or a number is not finite.
+    TypeError, ValueError
+        When the shapes do not fit or an entry is not a finite number.
     OSError
         When the file cannot be written; nothing is left behind.
 
@@ -107,15 +107,8 @@ def save_csv(path: str | os.PathLike[str], X: ArrayLike, y: ArrayLike) -> None:
     >>> path.read_text().splitlines()
     ['0,1,y', '0.1,1e-300,-1.0', '2.0,3.0,1.0']
     """
-    X = np.asarray(host_array(on_host(X), "X", 2), dtype=np.float64)
-    y = np.asarray(host_array(on_host(y), "y", 1), dtype=np.float64)
-    if X.ndim != 2 or X.size == 0:
-        raise ValueError(f"X must have shape (n, d) with n, d >= 1, got {X.shape}")
-    if y.shape != X.shape[:1]:
-        raise ValueError(f"y must have shape ({X.shape[0]},) to fit X, got {y.shape}")
-    for name, array in (("X", X), ("y", y)):
-        if not np.isfinite(array).all():
-            raise ValueError(f"{name} must be finite, got NaN or infinity")
+    X = checks.matrix(on_host(X), "X", np.float64)
+    y = checks.vector(on_host(y), "y", len(X), "X", np.float64)
     with atomic_write(path) as file:
         file.write((",".join([*map(str, range(X.shape[1])), "y"]) + "\n").encode())
         for features, label in zip(X, y.tolist(), strict=True):

@@ -175,8 +175,9 @@ def limit_source(
     depth: int = 1,
     scale: float = 1.0,
     dtype: npt.DTypeLike = "float64",
+    name: str = "Z",
 ) -> "LimitGram":
-    """The checked arguments of `limit_gram`, ready to compute any block."""
+    """The checked arguments of `limit_gram`, ready to compute any block; `name` is that of Z in errors."""
     options = options_of(layers, depth, scale)
     kind = checks.floating_dtype(dtype)
     samples = checks.matrix(X, "X")
@@ -184,9 +185,9 @@ def limit_source(
     points = _points(samples, found, "X", kind, *options)
     if Z is None:
         return LimitGram(points, points, found, kind, options)
-    second = checks.matrix(Z, "Z")
-    others = _points(second, rows.measure(second, "Z"), "Z", kind, *options)
-    checks.same_columns(samples, "X", second, "Z")
+    second = checks.matrix(Z, name)
+    others = _points(second, rows.measure(second, name), name, kind, *options)
+    checks.same_columns(samples, "X", second, name)
     return LimitGram(points, others, found, kind, options)
 
 
@@ -288,6 +289,10 @@ def lengths_for(
     )
     used, exponents = lengths, None
     present = lengths[lengths > 0.0]
+    if present.size and present.min() < np.finfo(np.float64).tiny:  # its inverse would be infinite
+        raise ValueError(
+            f"{name} must have rows that are zero or longer than 2.3e-308, got one of {present.min():.3g}"
+        )
     if present.size and not (
         2.0 ** -_SAFE[kind.char] < present.min() and present.max() < 2.0 ** _SAFE[kind.char]
     ):

@@ -135,6 +135,9 @@ class NTKRegressor(RegressorMixin, MultiOutputMixin, _DualModel):
         samples, targets = validate_data(
             self, X, y, dtype=(np.float64, np.float32), copy=True, multi_output=True, y_numeric=True
         )
+        targets = checks.array(
+            targets, "y", targets.ndim, np.float64
+        )  # scikit-learn lets None through, as nan
         count = 1 if targets.ndim == 1 else targets.shape[1]
         self._fit(samples, targets, _ridges(self.alpha, count), sample_weight)
         return self

@@ -8,7 +8,8 @@ import numpy.typing as npt
 import scipy.linalg
 
 from fastntk.base import checks
-from fastntk.device.arrays import on_gpu, on_host, together
+from fastntk.base.arrays import host_array
+from fastntk.device.arrays import gpu_of, on_gpu, on_host, together
 from fastntk.spectra import Enclosed, Spectrum, lambda_min, spectrum
 from fastntk.spectra.eigenvalue import (
     allowance,
@@ -138,7 +139,8 @@ def generalization_complexity(H: Any, y: npt.ArrayLike) -> Enclosed:
 
 def _rows(H: Any) -> int:
     """Rows of a matrix or an operator, before any check of it."""
-    return int((np.shape(H) or (0,))[0])
+    shape = H.shape if is_operator(H) or gpu_of(H) is not None else host_array(H, "H", 2).shape
+    return int((shape or (0,))[0])
 
 
 def _inverse_form(H: Any, labels: Any) -> tuple[int, float, float, float]:
