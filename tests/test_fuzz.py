@@ -277,7 +277,7 @@ CALLS = {
     "NTKClassifier": ("X", lambda X: NTKClassifier().fit(X, np.arange(len(X)) % 2).decision_function(X)),
 }  # fmt: skip
 MODERATE = (  # numbers up to 3: what overflows beyond has tests of its own
-    "gram, both", "loss_gradient", "TwoLayerReLU", "train", "train, float64", "train, primal", "predict",
+    "gram, both", "loss_gradient", "TwoLayerReLU", "train", "train, float64", "train, primal",
     "generalization_complexity",
 )  # fmt: skip
 BY_OTHERS = (
