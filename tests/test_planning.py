@@ -10,7 +10,7 @@ import pytest
 
 import fastntk
 from fastntk.matrices import calibration, planning
-from fastntk.matrices.calibration import Matrix, Rates
+from fastntk.matrices.calibration import BlockTimes, Matrix
 from fastntk.matrices.limit import limit_source
 from fastntk.matrices.tiled import compute
 from fastntk.matrices.tiled.blocks import Blocks
@@ -19,7 +19,9 @@ from fastntk.matrices.tiled.blocks import Blocks
 @pytest.fixture
 def rates(monkeypatch):
     """A machine on which a pair takes a nanosecond, and a disk of 100 MB a second."""
-    monkeypatch.setattr(planning, "fill_rates", lambda matrix, symmetric: Rates(1.0, 1e-9, 1e-3, 1e-8, 1e-10))
+    monkeypatch.setattr(
+        planning, "fill_rates", lambda matrix, symmetric: BlockTimes(1.0, 1e-9, 1e-3, 1e-8, 1e-10)
+    )
     monkeypatch.setattr(planning, "write_rate", lambda folder: 1e8)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from fastntk.cli.data_files import load_samples
-from fastntk.cli.matrix_output import Outputs, matrix_options, write_outputs
+from fastntk.cli.matrix_output import OutputFiles, matrix_options, write_outputs
 from fastntk.cli.options import progress_option, threads_option, use_threads
 from fastntk.cli.paths import FilePath
 
@@ -40,7 +40,7 @@ def gram(
     import fastntk
 
     use_threads(threads)
-    outputs = Outputs.checked(settings)
+    outputs = OutputFiles.checked(settings)
     width, seed, data = settings["width"], settings["seed"], settings["data"]
     options = {"layers": settings["layers"], "dtype": settings["dtype"]}
     if run is None:
@@ -88,7 +88,7 @@ def limit(depth: int, scale: float, threads: int | None, progress: bool, **setti
     checks.positive(scale, "--scale")
     if settings["layers"] == "first" and depth > 1:
         raise click.UsageError("--layers first exists at --depth 1 only; deeper there are second and both")
-    outputs = Outputs.checked(settings)
+    outputs = OutputFiles.checked(settings)
     X = load_samples(settings["data"])
     outputs.check_size(len(X))
     options = {"layers": settings["layers"], "depth": depth, "dtype": settings["dtype"]}

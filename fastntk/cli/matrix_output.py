@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Outputs", "matrix_options", "write_outputs"]
+__all__ = ["OutputFiles", "matrix_options", "write_outputs"]
 
 _LARGEST = 20_000
 """Most samples of which eigenvalues are computed: n^3 / 3 multiply-adds, and two more copies of the matrix."""
@@ -75,7 +75,7 @@ def matrix_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @dataclass(frozen=True)
-class Outputs:
+class OutputFiles:
     """Files to write, checked before the work."""
 
     out: Path | None
@@ -83,7 +83,7 @@ class Outputs:
     heatmap: Path | None
 
     @classmethod
-    def checked(cls, settings: dict[str, Any]) -> Outputs:
+    def checked(cls, settings: dict[str, Any]) -> OutputFiles:
         """Check that each file can be written."""
         from fastntk.plots.style import figure_suffix
 
@@ -119,7 +119,7 @@ class Outputs:
             raise Interrupted(f"interrupted: {text if kept else 'nothing was written'}") from None
 
 
-def write_outputs(H: Any, outputs: Outputs, name: str) -> None:
+def write_outputs(H: Any, outputs: OutputFiles, name: str) -> None:
     """Write the figures and a .csv, and print the smallest eigenvalue."""
     with ExitStack() as opened:
         if isinstance(H, Path):

@@ -5,7 +5,7 @@ import numpy as np
 from fastntk.cuda import copies, networks, rows
 from fastntk.cuda.engines.dual import CudaDualEngine
 from fastntk.cuda.engines.primal import CudaPrimalEngine
-from fastntk.cuda.linearised import LinearisedThere
+from fastntk.cuda.linearised import GpuLinearised
 from fastntk.cuda.matrices import finite, limit, patterns
 from fastntk.device.arrays import DeviceArray
 from fastntk.device.dispatch import Backend
@@ -81,8 +81,8 @@ class CudaBackend:
     def limit_profile(self, rho: DeviceArray, layers: int, depth: int, factor: float) -> DeviceArray | None:
         return limit.limit_profile(rho, layers, depth, factor)
 
-    def linearised(self, X: np.ndarray, net: TwoLayerReLU) -> LinearisedThere:
-        return LinearisedThere(X, net)
+    def linearised(self, X: np.ndarray, net: TwoLayerReLU) -> GpuLinearised:
+        return GpuLinearised(X, net)
 
 
 BACKEND: Backend = CudaBackend()

@@ -23,12 +23,12 @@ def _block(n: int, m: int, dtype: np.dtype) -> int:
 
 
 def product_bytes(n: int, m: int, dtype: np.dtype) -> int:
-    """Memory of a `Forward`."""
+    """Memory of a `GpuForward`."""
     shares = 8 * -(-m // NEURONS) * TILE * tiles_of(n)
     return n * _block(n, m, dtype) * np.dtype(dtype).itemsize + shares
 
 
-class Forward:
+class GpuForward:
     """Masks and outputs of n samples and m neurons from weights that are given by neuron, or transposed.
 
     Without `outputs` masks alone, of up to m neurons.

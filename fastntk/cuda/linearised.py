@@ -11,7 +11,7 @@ import numpy as np
 
 from fastntk.base.packing import TILE, byte_rows, padded_width, tiles_of
 from fastntk.cuda.copies import in_precision
-from fastntk.cuda.forward import Forward
+from fastntk.cuda.forward import GpuForward
 from fastntk.cuda.matrices.finite import gram, sample_products
 from fastntk.device.arrays import empty, upload, zeros
 from fastntk.device.driver import guard, require_memory
@@ -31,7 +31,7 @@ from fastntk.theory.linearised import Linearised
 _BLOCK_BYTES = 2**30  # of pre-activations and their change
 
 
-class LinearisedThere(Linearised):
+class GpuLinearised(Linearised):
     """As its base; takes and gives arrays of the host."""
 
     def __init__(self, X: np.ndarray, net: TwoLayerReLU) -> None:
@@ -45,7 +45,7 @@ class LinearisedThere(Linearised):
                 empty((byte_rows(n), padded_width(m)), np.uint8), (n, m), "numba"
             )
             u = empty(n, np.float64)
-            Forward(n, m, dtype)(self._samples, upload(net.W), upload(net.a), self._pattern.bits, u)
+            GpuForward(n, m, dtype)(self._samples, upload(net.W), upload(net.a), self._pattern.bits, u)
             self.u = u.copy_to_host()
 
     def gram(self) -> np.ndarray:

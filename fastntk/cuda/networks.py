@@ -4,7 +4,7 @@ import numpy as np
 
 from fastntk.base.packing import TILE, tiles_of
 from fastntk.cuda.copies import in_precision
-from fastntk.cuda.forward import Forward
+from fastntk.cuda.forward import GpuForward
 from fastntk.cuda.matrices.patterns import empty_bits
 from fastntk.device.arrays import DeviceArray, empty, upload
 from fastntk.kernels.cuda.losses import KINDS, loss_terms
@@ -16,7 +16,7 @@ def forward_pass(X: DeviceArray, W: DeviceArray, a: DeviceArray) -> tuple[Device
     """Bits of the pattern, and outputs ``u`` (float64)."""
     n, m = len(X), len(W)
     bits, u = empty_bits(n, m, W.dtype), empty(n, np.float64)
-    Forward(n, m, W.dtype)(in_precision(X, W.dtype), W, a, bits, u)
+    GpuForward(n, m, W.dtype)(in_precision(X, W.dtype), W, a, bits, u)
     return bits, u
 
 

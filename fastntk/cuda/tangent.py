@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _FLOAT64 = np.dtype(np.float64)
 
 
-class TangentKernelThere(TangentKernel):
+class GpuTangentKernel(TangentKernel):
     """As its base, from the state of an engine on the GPU."""
 
     @functools.cached_property
@@ -34,7 +34,7 @@ class TangentKernelThere(TangentKernel):
     def _of_weights(  # type: ignore[override]
         self, engine: CudaEngine, out: np.ndarray | None
     ) -> npt.NDArray[np.float64]:
-        return self._gram(engine.weights_there(), engine.a, self._layers, out)
+        return self._gram(engine.weights_on_gpu(), engine.a, self._layers, out)
 
     def _gram(
         self, network: Network, a: np.ndarray, layers: str, out: np.ndarray | None

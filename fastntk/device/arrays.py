@@ -60,7 +60,7 @@ def gpu_of(value: Any) -> int | None:
     return _UNKNOWN if hasattr(value, "__cuda_array_interface__") else None
 
 
-def together(**arguments: Any) -> bool:
+def on_one_gpu(**arguments: Any) -> bool:
     """Whether all arguments but those that are None live on one GPU; TypeError if some do and some do not."""
     found = [(name, gpu_of(value)) for name, value in arguments.items() if value is not None]
     known = [(name, gpu) for name, gpu in found if gpu != _UNKNOWN]
@@ -156,8 +156,8 @@ def on_host(value: Any) -> Any:
 
 
 def engine_for(engine: str, **data: Any) -> str:
-    """The engine that works on data: "cuda" if they live on a GPU; errors as of `together`, and for another engine."""
-    if not together(**data):
+    """The engine that works on data: "cuda" if they live on a GPU; errors as of `on_one_gpu` or for another engine."""
+    if not on_one_gpu(**data):
         return engine
     if engine not in ("auto", "cuda"):
         raise ValueError(f"engine must be 'auto' or 'cuda' for data on a GPU, got {engine!r}")

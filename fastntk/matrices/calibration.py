@@ -33,7 +33,7 @@ class Matrix(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rates:
+class BlockTimes:
     """Seconds per block, per pair, and per neuron: alone, times points, times pairs."""
 
     call: float
@@ -48,15 +48,15 @@ class Rates:
         return self.call * passes + self.pair * pairs + per_neuron * width
 
 
-def fill_rates(matrix: Matrix, symmetric: bool) -> Rates:
-    """Rates of the blocks of a matrix."""
+def fill_rates(matrix: Matrix, symmetric: bool) -> BlockTimes:
+    """Times of the blocks of a matrix."""
     if matrix.width is None:
         return _limit_rates(matrix, symmetric)
     return _network_rates(matrix._replace(width=None))
 
 
 @functools.cache
-def _limit_rates(matrix: Matrix, symmetric: bool) -> Rates:
+def _limit_rates(matrix: Matrix, symmetric: bool) -> BlockTimes:
     """Time two sizes; the larger one decides the time per pair."""
     from fastntk.matrices.limit import limit_source
 
@@ -76,11 +76,11 @@ def _limit_rates(matrix: Matrix, symmetric: bool) -> Rates:
     seconds = sample(middle)
     size = int(min(most, middle * max(1.0, (_SECONDS / seconds) ** 0.5)))
     rate = max(sample(size) - call, 0.0) / (pairs(size) - pairs(few))
-    return Rates(max(call - rate * pairs(few), 0.0), rate)
+    return BlockTimes(max(call - rate * pairs(few), 0.0), rate)
 
 
 @functools.cache
-def _network_rates(matrix: Matrix) -> Rates:
+def _network_rates(matrix: Matrix) -> BlockTimes:
     """Time blocks that differ in points and neurons, and find the rates that explain them best."""
     from fastntk.matrices.finite import gram_source
 
@@ -95,7 +95,7 @@ def _network_rates(matrix: Matrix) -> Rates:
     weighted = np.array(rows) / np.array(seconds)[:, np.newaxis]
     scale = np.abs(weighted).max(axis=0)
     found, _ = scipy.optimize.nnls(weighted / scale, np.ones(len(rows)))
-    return Rates(*(float(rate) for rate in found / scale))
+    return BlockTimes(*(float(rate) for rate in found / scale))
 
 
 def _sample(n: int, d: int) -> np.ndarray:

@@ -9,16 +9,16 @@ from fastntk.base import checks
 from fastntk.base.packing import PackedMasks
 from fastntk.base.progress import Progress
 from fastntk.device import checks as device_checks
-from fastntk.device.arrays import on_host, together
+from fastntk.device.arrays import on_host, on_one_gpu
 from fastntk.device.dispatch import backend
 from fastntk.device.masks import masks_on_host
 from fastntk.kernels.cpu.coactivation import gram_from_panels
 from fastntk.matrices.blocks import FiniteGram
 from fastntk.matrices.inner_products import products
 from fastntk.matrices.neurons import DrawnNeurons, HeldNeurons, MappedNeurons, Neurons
+from fastntk.matrices.on_gpu import compute_on_gpu, is_host_target
 from fastntk.matrices.passes import Terms
 from fastntk.matrices.rows import warn_parallel_rows
-from fastntk.matrices.there import compute_there, is_host_target
 from fastntk.matrices.tiled import compute
 from fastntk.model.patterns import Masks, arrays_of, packed, panels
 
@@ -114,7 +114,7 @@ def gram(
     array([[0.5 , 0.21],
            [0.21, 0.5 ]])
     """
-    there = together(X=X, W=W, a=a, Z=Z, **arrays_of(masks))
+    there = on_one_gpu(X=X, W=W, a=a, Z=Z, **arrays_of(masks))
     if there and (width is not None or is_host_target(out)):  # what the host draws or writes it also computes
         X, W, a, Z = map(on_host, (X, W, a, Z))
         masks, there = masks_on_host(masks), False
@@ -124,7 +124,7 @@ def gram(
     if not there:
         return compute(_host_source(points, others, network, terms, kind), out, progress=progress)
     with backend() as gpu:
-        return compute_there(
+        return compute_on_gpu(
             (len(points), len(others)), kind, X, out, progress,
             lambda target: gpu.gram(points, others, network, terms, kind, target),
         )  # fmt: skip

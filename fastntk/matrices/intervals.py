@@ -10,7 +10,7 @@ from scipy.special import betaincinv
 from fastntk.base import checks
 from fastntk.base.memory import require_memory
 from fastntk.compilation.threads import one_blas_thread
-from fastntk.device.arrays import on_host, together
+from fastntk.device.arrays import on_host, on_one_gpu
 from fastntk.device.masks import masks_on_host
 from fastntk.matrices.finite import gram_source
 from fastntk.matrices.inner_products import products
@@ -70,7 +70,7 @@ def gram_interval(
 
     Notes
     -----
-    The neurons must be random and independent of the samples: after training, an interval is of the matrix of nothing.
+    The neurons must be random and independent of the samples: after training, the interval covers no known matrix.
     Entries share their neurons, so they are wrong together; of many intervals about ``1 - level`` miss.  A zero row
     gives [0, 0].  The interval of the probability covers in exact arithmetic; the ends are rounded, and so is the
     product ``x_i . x_j`` they are multiplied with, as in `gram`.
@@ -93,7 +93,7 @@ def gram_interval(
     level = checks.positive(level, "level")
     if level >= 1.0:
         raise ValueError(f"level must be below 1, got {level}")
-    if together(X=X, W=W, Z=Z, **arrays_of(masks)):
+    if on_one_gpu(X=X, W=W, Z=Z, **arrays_of(masks)):
         X, W, Z = map(on_host, (X, W, Z))
         masks = masks_on_host(masks)
     source = gram_source(X, W, None, Z, masks=masks, width=width, seed=seed)

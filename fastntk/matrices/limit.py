@@ -19,7 +19,7 @@ from fastntk.device.arrays import (
     in_precision,
     library_of,
     on_host,
-    together,
+    on_one_gpu,
     upload,
     view,
 )
@@ -37,7 +37,7 @@ from fastntk.kernels.cpu.limit import (
 )
 from fastntk.kernels.scratch import thread_slots
 from fastntk.matrices import rows
-from fastntk.matrices.there import compute_there, is_host_target
+from fastntk.matrices.on_gpu import compute_on_gpu, is_host_target
 from fastntk.matrices.tiled import GramSource, compute
 
 _LAYERS = {"first": FIRST, "second": SECOND, "both": BOTH}
@@ -137,7 +137,7 @@ def limit_gram(
     >>> fastntk.limit_gram([[1.0, 0.0]], layers="both", depth=3, scale=2**0.5).round(12)
     array([[4.]])
     """
-    there = together(X=X, Z=Z)
+    there = on_one_gpu(X=X, Z=Z)
     if there and is_host_target(out):
         X, Z, there = on_host(X), on_host(Z), False
     points, others, found, kind, options = _checked(X, Z, layers, depth, scale, dtype)
@@ -147,7 +147,7 @@ def limit_gram(
         return compute(LimitGram(points, others, found, kind, options), out, progress=progress)
     shape = len(points.rows), len(others.rows)
     with backend() as gpu:
-        return compute_there(
+        return compute_on_gpu(
             shape, kind, X, out, progress,
             lambda target: gpu.limit_gram(points, others, *options[:2], kind, target),
         )  # fmt: skip
@@ -185,7 +185,7 @@ def limit_profile(rho: npt.ArrayLike, layers: str = "first", depth: int = 1, sca
     """
     kind, depth, factor = options_of(layers, depth, scale)
     if gpu_of(rho) is not None:
-        profile = _profile_there(rho, kind, depth, factor)
+        profile = _profile_on_gpu(rho, kind, depth, factor)
         if profile is not None:
             return give_back(profile, library_of(rho))
     found = host_array(on_host(rho), "rho", 1)
@@ -196,7 +196,7 @@ def limit_profile(rho: npt.ArrayLike, layers: str = "first", depth: int = 1, sca
     return (factor * cosines + 0.0).reshape(found.shape)  # no negative zero
 
 
-def _profile_there(rho: Any, layers: int, depth: int, factor: float) -> DeviceArray | None:
+def _profile_on_gpu(rho: Any, layers: int, depth: int, factor: float) -> DeviceArray | None:
     """The profile of an array on a GPU; None if that is none of numbers between -1 and 1."""
     found = view(rho, "rho")
     if found.dtype.kind not in "biuf" or found.size == 0:

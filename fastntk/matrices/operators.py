@@ -13,7 +13,7 @@ from scipy.sparse.linalg import LinearOperator
 from fastntk.base import checks
 from fastntk.compilation.process import threading_layer
 from fastntk.compilation.threads import kernel_threads
-from fastntk.device.arrays import on_host, together
+from fastntk.device.arrays import on_host, on_one_gpu
 from fastntk.device.masks import masks_on_host
 from fastntk.matrices.finite import gram_source
 from fastntk.matrices.limit import limit_source
@@ -179,7 +179,7 @@ def gram_operator(
     >>> H.diagonal()
     array([0.5, 2. , 9. ])
     """
-    if together(X=X, Z=Z, W=W, a=a, **arrays_of(masks)):
+    if on_one_gpu(X=X, Z=Z, W=W, a=a, **arrays_of(masks)):
         X, Z, W, a = map(on_host, (X, Z, W, a))
         masks = masks_on_host(masks)
     if W is None and masks is None and width is None:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from fastntk.base.checks import same_columns
 from fastntk.base.packing import SAMPLES_PER_BYTE
 from fastntk.device import checks
-from fastntk.device.arrays import give_back, library_of, together
+from fastntk.device.arrays import give_back, library_of, on_one_gpu
 from fastntk.device.dispatch import backend
 from fastntk.kernels.cpu.masked_sums import masked_sums
 from fastntk.kernels.scratch import column_tiles, padded_vector, table_scratch
@@ -54,7 +54,7 @@ def loss_gradient(X: npt.ArrayLike, y: npt.ArrayLike, W: npt.ArrayLike, a: npt.A
     >>> fastntk.loss_gradient([[1.0, 2.0]], [0.0], [[1.0, 1.0]], [1.0])
     array([[3., 6.]])
     """
-    there = together(X=X, y=y, W=W, a=a)
+    there = on_one_gpu(X=X, y=y, W=W, a=a)
     weights = checks.matrix(W, "W")
     m = len(weights)
     samples = checks.matrix(X, "X")

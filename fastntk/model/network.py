@@ -8,7 +8,7 @@ import numpy.typing as npt
 from fastntk.base import checks
 from fastntk.base.memory import require_memory
 from fastntk.device import checks as device_checks
-from fastntk.device.arrays import give_back, library_of, on_host, together, view
+from fastntk.device.arrays import give_back, library_of, on_host, on_one_gpu, view
 from fastntk.device.dispatch import backend
 from fastntk.model.draws import Draws
 from fastntk.model.patterns import forward_pass
@@ -52,7 +52,7 @@ class TwoLayerReLU:
     def __init__(self, W: npt.ArrayLike, a: npt.ArrayLike) -> None:
         self.W: Any
         self.a: Any
-        there = together(W=W, a=a)
+        there = on_one_gpu(W=W, a=a)
         self.W = device_checks.matrix(W, "W")
         self.a = device_checks.vector(a, "a", len(self.W), "W", self.W.dtype)
         if there:
@@ -183,7 +183,7 @@ class TwoLayerReLU:
 
     def __call__(self, X: npt.ArrayLike) -> Any:
         """Outputs ``u_i = f(x_i)``, float64 of shape (n,), relative error near 1e-6 if the weights are float32."""
-        there = together(X=X, W=self.W)
+        there = on_one_gpu(X=X, W=self.W)
         W: Any = view(self.W, "W") if there else self.W
         samples = device_checks.matrix(X, "X")
         checks.same_columns(samples, "X", W, "W")

@@ -10,7 +10,7 @@ from fastntk.base.memory import aligned_zeros, require_memory
 from fastntk.base.packing import NEURONS_PER_WORD, SAMPLES_PER_BYTE, PackedMasks, byte_rows
 from fastntk.compilation.threads import kernel_threads
 from fastntk.device import checks
-from fastntk.device.arrays import give_back, gpu_of, library_of, together, view
+from fastntk.device.arrays import give_back, gpu_of, library_of, on_one_gpu, view
 from fastntk.device.dispatch import backend
 from fastntk.device.masks import DevicePackedMasks
 from fastntk.kernels.cpu import coactivation, flips
@@ -57,7 +57,7 @@ def activation_masks(X: npt.ArrayLike, W: npt.ArrayLike) -> Any:
     array([[ True],
            [False]])
     """
-    there = together(X=X, W=W)
+    there = on_one_gpu(X=X, W=W)
     weights = checks.matrix(W, "W")
     samples = checks.matrix(X, "X")
     same_columns(samples, "X", weights, "W")
@@ -213,7 +213,7 @@ def flip_count(masks_a: Masks, masks_b: Masks) -> int:
 
 def _packed_pair(masks_a: Masks, masks_b: Masks) -> tuple[Any, Any]:
     """Two packed patterns of one shape, both here or both on a GPU."""
-    together(masks_a=bits_of(masks_a), masks_b=bits_of(masks_b))
+    on_one_gpu(masks_a=bits_of(masks_a), masks_b=bits_of(masks_b))
     before, after = packed(masks_a, "masks_a"), packed(masks_b, "masks_b")
     if before.shape != after.shape:
         raise ValueError(

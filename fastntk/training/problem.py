@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy.typing as npt
 
-from fastntk.device.arrays import engine_for, on_host, together
+from fastntk.device.arrays import engine_for, on_host, on_one_gpu
 from fastntk.engines import Choice, choose
 from fastntk.model.network import TwoLayerReLU, initial_network
 from fastntk.training.samples import Samples
@@ -40,7 +40,7 @@ class Problem:
 
 def prepare(X: npt.ArrayLike, y: npt.ArrayLike, net: TwoLayerReLU | None, settings: Settings) -> Problem:
     """A run on data, and from a network if one is given, that live on the host or together on a GPU."""
-    if together(**{"X": X, "y": y, "net.W": getattr(net, "W", None)}):
+    if on_one_gpu(**{"X": X, "y": y, "net.W": getattr(net, "W", None)}):
         settings = replace(settings, engine=engine_for(settings.engine, X=X))
         if isinstance(net, TwoLayerReLU):
             net = TwoLayerReLU(on_host(net.W), on_host(net.a))

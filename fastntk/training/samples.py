@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastntk.base import checks
 from fastntk.base.arrays import host_array
-from fastntk.device.arrays import library_of, on_host, together
+from fastntk.device.arrays import library_of, on_host, on_one_gpu
 from fastntk.matrices.limit import limit_source
 from fastntk.matrices.tiled import compute
 from fastntk.results import provenance
@@ -57,7 +57,7 @@ class Samples:
     @classmethod
     def of(cls, X: npt.ArrayLike, y: npt.ArrayLike) -> Samples:
         """The checked data; TypeError if one lives on a GPU and the other does not."""
-        library = library_of(X) if together(X=X, y=y) else None
+        library = library_of(X) if on_one_gpu(X=X, y=y) else None
         raw = host_array(on_host(X), "X", 2), host_array(on_host(y), "y", 1)
         samples = checks.matrix(raw[0], "X")
         labels = checks.vector(raw[1], "y", len(samples), "X", np.float64)

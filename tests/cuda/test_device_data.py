@@ -57,7 +57,7 @@ def test_moves_of_the_linearised_network(rng, m, dtype, bound, monkeypatch):
     X = fastntk.datasets.sphere(9, 3, seed=3)[0]
     X[1] = 2.0 * X[0]  # no warning: that is not the business of a prediction
     net = TwoLayerReLU(rng.standard_normal((m, 3)).astype(dtype), np.linspace(-2.0, 1.0, m, dtype=dtype))
-    here, there = Linearised(X, net), linearised.LinearisedThere(X, net)
+    here, there = Linearised(X, net), linearised.GpuLinearised(X, net)
     assert np.allclose(there.u, here.u, rtol=1e-6 if dtype == "float32" else 1e-13, atol=1e-7)
     assert np.allclose(there.gram(), here.gram(), rtol=1e-13, atol=1e-15)
     coefficients = np.vstack([np.zeros(9), 30.0 * rng.standard_normal(9)])

@@ -191,9 +191,9 @@ def test_nothing_is_transferred_within_a_step(data, kind, monkeypatch):
     X, y, net = data(9)
     moving = ENGINES[kind](X, net, Motion("both", Nesterov()))
     flowing = ENGINES[kind](X, net, Motion("both", flow=True))
-    stages = cuda_flow.Stages(flowing, y, Squared())
+    stages = cuda_flow.GpuStages(flowing, y, Squared())
     stages.measure()
-    transfers, kind_of_array = [], type(moving.a_there())
+    transfers, kind_of_array = [], type(moving.a_on_gpu())
     copy_to_host, to_device = kind_of_array.copy_to_host, jit_cuda.cuda.to_device
     monkeypatch.setattr(
         kind_of_array,
@@ -232,7 +232,7 @@ def test_steps_that_overflow_leave_no_trace(data, kind, layers):
         lambda each: each.a,
         lambda each: each.drift_a(),
         lambda each: each.masks.bits.copy_to_host(),
-        lambda each: each.weights_there().copy_to_host(),
+        lambda each: each.weights_on_gpu().copy_to_host(),
         lambda each: each.step(y, 0.3) or each.u,
     ):
         assert np.array_equal(look(moving), look(fresh))
@@ -264,10 +264,10 @@ def test_what_is_kept_is_what_was_asked_for(data, kind, motion, monkeypatch):
     assert -vectors / 3 < needed - held < 2 * vectors
     W = np.empty_like(net.W)
     moving.write_weights(W)
-    there, a_there = moving.weights_there(), moving.a_there()
-    assert there.dtype == a_there.dtype == dtype
+    there, a_on_gpu = moving.weights_on_gpu(), moving.a_on_gpu()
+    assert there.dtype == a_on_gpu.dtype == dtype
     assert np.abs(there.copy_to_host() - W).max() <= np.finfo(dtype).eps
-    assert np.array_equal(a_there.copy_to_host(), moving.a)
+    assert np.array_equal(a_on_gpu.copy_to_host(), moving.a)
     assert (np.abs(W - net.W).max() > 0.0) == (motion.layers != "second")
     assert (np.abs(moving.a - net.a).max() > 0.0) == (motion.layers != "first")
 

@@ -21,7 +21,7 @@ BATCH = 64  # steps between two looks at the log
 
 
 @descend.register(CudaEngine)
-def descend_there(
+def descend_on_gpu(
     moving: CudaEngine,
     labels: np.ndarray,
     settings: Settings,

@@ -77,7 +77,7 @@ class CudaDualEngine(CudaEngine):
 
     def _resting_outputs(self) -> None:
         """Outputs, and again the pattern, of pre-activations that have not moved."""
-        forward(self._Z0, self.n, self.m, self.a_there(), self._bits, self._u_shares)
+        forward(self._Z0, self.n, self.m, self.a_on_gpu(), self._bits, self._u_shares)
         self._sum_outputs()
 
     def advance(self, lr: float) -> None:
@@ -92,7 +92,7 @@ class CudaDualEngine(CudaEngine):
 
     def _move(self, scale: Any, lr: float) -> None:
         """Move the first layer by a step that is scaled by the second layer of before; outputs take the present one."""
-        n, m, before, after, a = self.n, self.m, self._bits, self._spare_bits(), self.a_there()
+        n, m, before, after, a = self.n, self.m, self._bits, self._spare_bits(), self.a_on_gpu()
         for first, count, S in self._sums.blocks(before.view(np.uint32), self._K, self._e):
             if self.motion.momentum:
                 dual_momentum(
@@ -121,7 +121,7 @@ class CudaDualEngine(CudaEngine):
         after = self._spare_bits()
         mean(share, self._kept_state["_C"], self._C)
         dual_mean(
-            self.n, self.m, share, self.a_there(), self._Z0, self._kept_state["_D"], self._D, after, self._u_shares
+            self.n, self.m, share, self.a_on_gpu(), self._Z0, self._kept_state["_D"], self._D, after, self._u_shares
         )  # fmt: skip
         self._sum_outputs()
         self._bits = after
@@ -151,7 +151,7 @@ class CudaDualEngine(CudaEngine):
         """What the changes of each neuron are to be scaled by."""
         return self._signed_step(1.0) if self._recorded else np.ones(self.width, self.dtype)
 
-    def weights_there(self) -> Any:
+    def weights_on_gpu(self) -> Any:
         with self.working():
             weights = upload(self.net.W)
             if self.layers != "second":

@@ -10,7 +10,7 @@ from fastntk.losses import Loss
 from fastntk.training import flow
 
 
-class Stages:
+class GpuStages:
     """As `fastntk.training.flow.Stages`, for the losses of `fastntk.losses`."""
 
     def __init__(self, moving: CudaEngine, labels: np.ndarray, objective: Loss) -> None:
@@ -56,7 +56,7 @@ class Stages:
 
 
 @flow.steps_of.register(CudaEngine)
-def steps_there(moving: CudaEngine, labels: np.ndarray, objective: Loss) -> flow.Steps:
-    """`Stages`, unless the loss can only be evaluated on the host."""
-    kind = Stages if moving.evaluates(objective) else flow.Stages
+def steps_on_gpu(moving: CudaEngine, labels: np.ndarray, objective: Loss) -> flow.Steps:
+    """`GpuStages`, unless the loss can only be evaluated on the host."""
+    kind = GpuStages if moving.evaluates(objective) else flow.Stages
     return kind(moving, labels, objective)

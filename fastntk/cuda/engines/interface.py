@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from fastntk.base.packing import TILE, byte_rows, padded_width, tiles_of
-from fastntk.cuda.engines.second_layer import SecondLayerThere
-from fastntk.cuda.tangent import TangentKernelThere
+from fastntk.cuda.engines.second_layer import GpuSecondLayer
+from fastntk.cuda.tangent import GpuTangentKernel
 from fastntk.device.arrays import DeviceArray, empty, upload, zeros
 from fastntk.device.driver import guard, require_memory
 from fastntk.device.masks import DevicePackedMasks
@@ -31,10 +31,10 @@ class CudaEngine(Engine):
     Patterns are never copied: a step writes to one that is not in use.  What a flow may return to is kept by name.
     """
 
-    second_layer = SecondLayerThere
-    tangent_kernel = TangentKernelThere
+    second_layer = GpuSecondLayer
+    tangent_kernel = GpuTangentKernel
     written_patterns: int  # that a step needs, beside the initial one
-    _second: SecondLayerThere | None  # type: ignore[assignment]
+    _second: GpuSecondLayer | None  # type: ignore[assignment]
     _D: Any
     _squares: Any
     _bits: DeviceArray
@@ -71,7 +71,7 @@ class CudaEngine(Engine):
     def _shared_bytes(cls, n: int, m: int, itemsize: int, motion: Motion) -> int:
         """Memory of what both engines keep beside their state."""
         width = padded_width(m)
-        second = 0 if motion.layers == "first" else SecondLayerThere.bytes_needed(m, itemsize)
+        second = 0 if motion.layers == "first" else GpuSecondLayer.bytes_needed(m, itemsize)
         shares = 8 * width * (MAX_RANGES + 4) + 8 * -(-m // NEURONS) * TILE * tiles_of(n)
         return cls._patterns_of(motion) * byte_rows(n) * width + shares + second
 
@@ -90,7 +90,7 @@ class CudaEngine(Engine):
         self._kept_state: dict[str, Any] = {}
         self._u_shares = empty((-(-m // NEURONS), samples), np.float64)
         self._squares = zeros(self.width, np.float64)
-        self._step_size, self._scale_there = 0.0, zeros(self.width, self.dtype)
+        self._step_size, self._scale_on_gpu = 0.0, zeros(self.width, self.dtype)
         self._momentum = self.motion.optimizer.coefficients()[:3]
 
     @abc.abstractmethod
@@ -102,10 +102,10 @@ class CudaEngine(Engine):
         """Move by one step from the derivatives on the device."""
 
     @abc.abstractmethod
-    def weights_there(self) -> Any:
+    def weights_on_gpu(self) -> Any:
         """The present weights (m, d), as a new array on the device."""
 
-    def a_there(self) -> Any:
+    def a_on_gpu(self) -> Any:
         """The present weights of the second layer, on the device."""
         return self._a if self._second is None else self._second.there
 
@@ -124,9 +124,9 @@ class CudaEngine(Engine):
     def _scale_of(self, lr: float) -> Any:
         """``-(lr / sqrt(m)) a`` on the device, computed when one of them has changed."""
         if self._second is not None or lr != self._step_size:
-            signed_step(self.a_there(), -lr / math.sqrt(self.m), self._scale_there)
+            signed_step(self.a_on_gpu(), -lr / math.sqrt(self.m), self._scale_on_gpu)
             self._step_size = lr
-        return self._scale_there
+        return self._scale_on_gpu
 
     @property
     def u(self) -> np.ndarray:  # type: ignore[override]

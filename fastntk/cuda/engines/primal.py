@@ -7,7 +7,7 @@ import numpy as np
 from fastntk.base.packing import padded_width
 from fastntk.cuda.engines import descent, flow  # noqa: F401 - the loops register themselves for their type
 from fastntk.cuda.engines.interface import CudaEngine
-from fastntk.cuda.forward import Forward, product_bytes
+from fastntk.cuda.forward import GpuForward, product_bytes
 from fastntk.device.arrays import empty, upload, zeros
 from fastntk.engines.interface import MAX_RANGES, PLAIN, Motion
 from fastntk.kernels.cuda.combinations import add, mean
@@ -49,12 +49,12 @@ class CudaPrimalEngine(CudaEngine):
         if self._second is not None:
             self._product_shares = self._drift_shares(d)
         self._sums = MaskedSums(n, d, m, dtype)
-        self._forward = Forward(n, m, dtype)
+        self._forward = GpuForward(n, m, dtype)
         self._find_outputs()
         self._keep_room("_u", *(("_D", "_squares") if moves else ()))
 
     def _find_outputs(self) -> None:
-        self._forward(self._samples, self._W, self.a_there(), self._bits, self._u, transposed=True)
+        self._forward(self._samples, self._W, self.a_on_gpu(), self._bits, self._u, transposed=True)
 
     def advance(self, lr: float) -> None:
         scale = self._scale_of(lr)
@@ -86,7 +86,7 @@ class CudaPrimalEngine(CudaEngine):
             add(self._W0, self._D, self._W)
         self._find_moved_outputs()
 
-    def weights_there(self) -> Any:
+    def weights_on_gpu(self) -> Any:
         with self.working():
             if self.layers != "second":
                 add(self._W0, self._D, self._W)  # it may be that of a step that was undone

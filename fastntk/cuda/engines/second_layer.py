@@ -11,7 +11,7 @@ from fastntk.kernels.cuda.second_layer import blend_second, move_second
 from fastntk.optimizers import Optimizer
 
 
-class SecondLayerThere:
+class GpuSecondLayer:
     """As `fastntk.engines.second_layer.SecondLayer`; ``there`` is its ``a`` on the GPU."""
 
     def __init__(self, a: np.ndarray, optimizer: Optimizer) -> None:

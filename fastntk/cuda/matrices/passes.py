@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fastntk.base.packing import byte_rows, padded_width
 from fastntk.cuda.copies import in_precision
-from fastntk.cuda.forward import Forward
+from fastntk.cuda.forward import GpuForward
 from fastntk.device.arrays import DeviceArray, empty, upload, zeros
 from fastntk.device.masks import DevicePackedMasks
 from fastntk.kernels.cuda.activation import activation
@@ -83,7 +83,7 @@ class Sums:
         add_sums(self._output_products, self.second)
 
 
-class _Side:
+class _GpuSide:
     """One set of samples: its pattern and its outputs on some neurons."""
 
     def __init__(self, X: DeviceArray, dtype: np.dtype, room: int, terms: Terms) -> None:
@@ -94,7 +94,7 @@ class _Side:
         if terms.second:
             self.outputs = empty((self._n, PART), dtype)
         else:
-            self._forward = Forward(self._n, room, dtype, outputs=False)
+            self._forward = GpuForward(self._n, room, dtype, outputs=False)
         self._terms = terms
 
     def read_signs(self, W: DeviceArray) -> None:
@@ -125,7 +125,7 @@ def sum_over_neurons(W: DeviceArray, left: DeviceArray, right: DeviceArray, term
     sets = (left,) if right is left else (left, right)
     room = piece_of(sum(map(len, sets)), len(W))
     sums = Sums(len(left), None if right is left else len(right), terms, room, W.dtype)
-    sides = [_Side(X, W.dtype, room, terms) for X in sets]
+    sides = [_GpuSide(X, W.dtype, room, terms) for X in sets]
     for first in range(0, len(W), room):
         piece = W[first : first + room]
         count = len(piece)

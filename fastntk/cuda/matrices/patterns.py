@@ -4,14 +4,14 @@ import numpy as np
 
 from fastntk.base.packing import TILE, byte_rows, padded_width, tiles_of
 from fastntk.cuda.copies import in_precision
-from fastntk.cuda.forward import Forward, product_bytes
+from fastntk.cuda.forward import GpuForward, product_bytes
 from fastntk.cuda.matrices.passes import Sums, piece_of, sum_over_masks
 from fastntk.device.arrays import DeviceArray, empty, zeros
 from fastntk.device.driver import require_memory
 from fastntk.device.masks import DevicePackedMasks
 from fastntk.kernels.cuda import flips
 from fastntk.kernels.cuda.conversion import pack, unpack
-from fastntk.kernels.cuda.flip_marginals import flip_marginals as flip_marginals_there
+from fastntk.kernels.cuda.flip_marginals import flip_marginals as launch_flip_marginals
 from fastntk.matrices.passes import Terms
 
 _COUNTS = Terms(first=True, second=False)
@@ -30,7 +30,7 @@ def activation_masks(X: DeviceArray, W: DeviceArray, library: str) -> DevicePack
     """See `fastntk.activation_masks`."""
     n, m = len(X), len(W)
     bits = empty_bits(n, m, W.dtype)
-    Forward(n, m, W.dtype, outputs=False).masks(in_precision(X, W.dtype), W, bits)
+    GpuForward(n, m, W.dtype, outputs=False).masks(in_precision(X, W.dtype), W, bits)
     return DevicePackedMasks(bits, (n, m), library)
 
 
@@ -70,5 +70,5 @@ def flip_marginals(before: DevicePackedMasks, after: DevicePackedMasks) -> tuple
     """See `fastntk.flip_marginals`."""
     n, m = before.shape
     samples, neurons = zeros(TILE * tiles_of(n), np.int64), empty(m, np.int64)
-    flip_marginals_there(before.bits, after.bits, samples, neurons)
+    launch_flip_marginals(before.bits, after.bits, samples, neurons)
     return samples[:n], neurons

@@ -15,7 +15,7 @@ def is_host_target(out: Any) -> bool:
     return out is not None and gpu_of(out) is None
 
 
-def compute_there(
+def compute_on_gpu(
     shape: tuple[int, int],
     dtype: np.dtype,
     points: Any,
