@@ -16,7 +16,7 @@ from fastntk.reference.deep import (
     deep_limits,
     deep_train,
 )
-from fastntk.reference.draws import drawn_signs, drawn_weights
+from fastntk.reference.draws import drawn_gaussians, drawn_signs, drawn_weights
 from fastntk.reference.finite import cross_gram
 from fastntk.reference.flips import flip_history, flip_marginals
 from fastntk.reference.flow import flow
@@ -60,6 +60,7 @@ __all__ = [
     "deep_grams",
     "deep_limits",
     "deep_train",
+    "drawn_gaussians",
     "drawn_signs",
     "drawn_weights",
     "drift",

@@ -74,7 +74,7 @@ def deep_deltas(
     >>> deep_deltas([np.array([[1.0, 0.0, -1.0, 2.0]])], [np.zeros((4, 3))], np.array([1.0, -1.0, 1.0, 1.0]))
     [array([[ 0.5, -0.5,  0. ,  0.5]])]
     """
-    deltas = []
+    deltas: Arrays = []
     above = np.broadcast_to(a, Z[-1].shape)
     for h in reversed(range(len(W))):
         deltas.insert(0, above * (Z[h] >= 0) * above.dtype.type(scale / math.sqrt(len(W[h]))))

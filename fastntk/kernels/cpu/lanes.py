@@ -122,6 +122,7 @@ def _arithmetic(python_operator, for_floats, for_integers):
 
 
 _arithmetic(operator.add, "fadd", "add")
+_arithmetic(operator.sub, "fsub", "sub")
 _arithmetic(operator.mul, "fmul", "mul")
 _arithmetic(operator.and_, None, "and_")
 
