@@ -39,9 +39,11 @@ class HeldLayer(InitialLayer):
         self._W = W
 
     def rows(self, first: int, last: int) -> np.ndarray:
+        """A view of them."""
         return self._W[first:last]
 
     def distances(self, W: np.ndarray) -> np.ndarray:
+        """One pass over both."""
         squares = np.empty(len(W))
         distances.from_held(W, self._W, squares)
         return np.sqrt(squares)
@@ -54,11 +56,13 @@ class DrawnLayer(InitialLayer):
         self._draws, self._layer, self._columns, self._dtype = draws, layer, columns, dtype
 
     def rows(self, first: int, last: int) -> np.ndarray:
+        """Drawn anew."""
         out = np.empty((last - first, self._columns), self._dtype)
         self._draws.weights(first, out, self._layer)
         return out
 
     def distances(self, W: np.ndarray) -> np.ndarray:
+        """One pass over W, and a draw of every entry."""
         squares = np.empty(len(W))
         row = aligned_zeros((thread_slots(), self._columns), self._dtype)
         source, scratch = self._draws.source(0, self._layer), self._draws.scratch(self._columns)
