@@ -291,7 +291,7 @@ def test_bad_options(data, tmp_path, option, message):
 )
 def test_an_output_that_cannot_be_written_is_found_out_before_the_work(data, tmp_path, monkeypatch, command):
     (tmp_path / "file").touch()
-    monkeypatch.setattr(fastntk.training.train, "train", lambda *a, **k: pytest.fail("something was trained"))
+    monkeypatch.setattr(fastntk.training.train, "run", lambda *a: pytest.fail("something was trained"))
     filled = [part.format(below=tmp_path / "file" / "below") for part in command]
     line = fails(*filled, "--data", data)
     assert "cannot be written" in line
@@ -335,10 +335,10 @@ def test_divergence_names_the_largest_stable_step_and_keeps_the_log(data, tmp_pa
 
 
 def test_no_traceback_for_an_interrupt(data, tmp_path, monkeypatch):
-    def interrupted(*arguments, **settings):
+    def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fastntk.training.train, "train", interrupted)
+    monkeypatch.setattr(fastntk.training.train, "run", interrupted)
     result = run("train", "--data", data, "--width", 4)
     assert (result.exit_code, result.stderr) == (130, "interrupted, nothing was written\n")
     result = run(*small(data, tmp_path / "out"))

@@ -16,16 +16,12 @@ from fastntk.cli.options import (
     check_threads,
     data_option,
     data_source,
-    engine_option,
-    flow_options,
     load_data,
-    network_options,
     progress_option,
-    resolve_methods,
     threads_option,
-    training_options,
 )
 from fastntk.cli.output import print_summary, write_provenance
+from fastntk.cli.settings import SettingsCommand, check_settings, resolve_methods
 
 if TYPE_CHECKING:
     from fastntk.results import Sweep
@@ -34,6 +30,9 @@ __all__ = ["reproduce", "sweep"]
 
 
 @click.command(
+    cls=SettingsCommand,
+    settings=("steps", "lr", "metrics", "every", "engine"),
+    defaults={"metrics": "all"},
     epilog="Exit status: 2 bad input, 3 training diverged (its log is in DIR/diverged.csv), 130 interrupted.",
     short_help="The published experiment: table, figure, CSV, provenance.",
 )
@@ -48,8 +47,6 @@ __all__ = ["reproduce", "sweep"]
 @click.option(
     "--seeds", type=IntList(0), default="0", show_default=True, help="Several give a median and a band."
 )
-@training_options(metrics="all")
-@engine_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -72,26 +69,33 @@ def reproduce(data: Path | None, out: Path, progress: bool, **settings: Any) -> 
         _write(result, out, data, "reproduce", figure=True)
 
 
-@click.command(short_help="Any widths, seeds and settings; data as .npz and CSV.")
+@click.command(
+    cls=SettingsCommand,
+    settings=(
+        "steps",
+        "lr",
+        "layers",
+        "loss",
+        "optimizer",
+        "batch_size",
+        "dynamics",
+        "t_final",
+        "tolerance",
+        "metrics",
+        "every",
+        "diagnostics",
+        "snapshots",
+        "engine",
+        "dtype",
+        "kappa",
+        "paired",
+    ),
+    short_help="Any widths, seeds and settings; data as .npz and CSV.",
+)
 @data_option
 @click.option("--widths", type=IntList(1), required=True, help="Numbers of hidden neurons, such as 500,1000.")
 @click.option("--seeds", type=IntList(0), default="0", show_default=True)
-@training_options(metrics="loss,flips,drift")
-@network_options
-@flow_options
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR")
-@click.option(
-    "--diagnostics",
-    is_flag=True,
-    help="Keep in sweep.npz which patterns flip, when and how often, for each run.",
-)
-@click.option(
-    "--snapshots",
-    type=IntList(0),
-    default=[],
-    metavar="LIST",
-    help="Steps such as 0,10,100 at which H(k) of each run is kept in sweep.npz.",
-)
 @click.option("--figure", is_flag=True, help="Also draw figure.png and figure.pdf.")
 @threads_option
 @progress_option
@@ -102,6 +106,7 @@ def sweep(data: Path | None, out: Path, figure: bool, progress: bool, **settings
     finished run. Interrupted, the same command goes on where it stopped; more widths or seeds add to the
     folder.
     """
+    check_settings(settings)
     resolve_methods(settings)
     with _kept_in(out, settings):
         result = _run(data, out, progress, settings)
@@ -123,10 +128,9 @@ def _write(result: Sweep, out: Path, data: Path | None, command: str, figure: bo
 
 def _run(data: Path | None, out: Path, progress: bool, settings: dict[str, Any]) -> Sweep:
     """Check everything that can be checked before the work, then run the sweep in ``out/runs``."""
-    from fastntk.base import checks
     from fastntk.training.sweeps import sweep as run_sweep
 
-    checks.positive(settings["lr"], "--lr")
+    check_settings(settings)
     check_threads(settings["threads"])
     X, y = load_data(data)
     ensure_folder(out / "runs", "--out")

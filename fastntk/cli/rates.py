@@ -12,30 +12,29 @@ from fastntk.cli.errors import Diverged, Interrupted
 from fastntk.cli.options import (
     check_threads,
     data_option,
-    engine_option,
     load_data,
     progress_option,
     threads_option,
 )
 from fastntk.cli.output import table_text
+from fastntk.cli.settings import WIDTH, SettingsCommand
 
 __all__ = ["rates"]
 
 
 @click.command(
+    cls=SettingsCommand,
+    settings=("width", "seed", "engine", "dtype"),
+    defaults={"width": WIDTH, "dtype": "float64"},
     epilog="Exit status: 2 bad input, 3 training diverged, 130 interrupted.",
     short_help="Gradient descent, heavy ball and Nesterov, each at its best step: a figure.",
 )
 @data_option
-@click.option("--width", type=click.IntRange(min=1), default=8000, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--steps",
     type=click.IntRange(min=1),
     help="Default: until gradient descent has reduced the loss by 1e-10, at most 1000.",
 )
-@click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float64", show_default=True)
-@engine_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -9,34 +9,41 @@ import click
 
 from fastntk.base.storage import ensure_folder, ensure_parent
 from fastntk.cli.errors import Diverged, Interrupted
-from fastntk.cli.options import (
-    IntList,
-    check_threads,
-    data_option,
-    flow_options,
-    load_data,
-    network_options,
-    progress_option,
-    resolve_methods,
-    threads_option,
-    training_options,
-)
+from fastntk.cli.options import check_threads, data_option, load_data, progress_option, threads_option
 from fastntk.cli.output import print_summary
+from fastntk.cli.settings import WIDTH, SettingsCommand, check_settings, resolve_methods
 
 __all__ = ["train"]
 
 
 @click.command(
+    cls=SettingsCommand,
+    settings=(
+        "width",
+        "steps",
+        "lr",
+        "seed",
+        "layers",
+        "loss",
+        "optimizer",
+        "batch_size",
+        "dynamics",
+        "t_final",
+        "tolerance",
+        "metrics",
+        "every",
+        "snapshots",
+        "engine",
+        "dtype",
+        "kappa",
+        "paired",
+    ),
+    defaults={"width": WIDTH},
     epilog="Exit status: 2 bad input, 3 training diverged or a flow missed its tolerance (the log is in the "
     "--csv file), 130 interrupted.",
     short_help="One network; its log and weights as .npz, its log as CSV.",
 )
 @data_option
-@click.option("--width", type=click.IntRange(min=1), default=8000, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@training_options(metrics="loss,flips,drift")
-@network_options
-@flow_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -57,13 +64,6 @@ __all__ = ["train"]
     help="Which patterns flip, when and how often, and quantiles of the drift: diagnostics.png and "
     "diagnostics.pdf, steps.csv, samples.csv, neurons.csv.",
 )
-@click.option(
-    "--snapshots",
-    type=IntList(0),
-    default=[],
-    metavar="LIST",
-    help="Steps such as 0,10,100 at which H(k) is kept in the --out file.",
-)
 @threads_option
 @progress_option
 def train(
@@ -75,12 +75,11 @@ def train(
     **settings: Any,
 ) -> None:
     """Train one two-layer ReLU network by gradient descent or flow and print where it ended."""
-    from fastntk.base import checks
     from fastntk.base.errors import DivergenceError, ToleranceError
     from fastntk.results import Sweep
     from fastntk.training.train import train as run_training
 
-    checks.positive(settings["lr"], "--lr")
+    check_settings(settings)
     resolve_methods(settings)
     check_threads(settings["threads"])
     if prediction is not None:

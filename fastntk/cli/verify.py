@@ -9,12 +9,15 @@ import click
 
 from fastntk.base.storage import ensure_folder
 from fastntk.cli.errors import Interrupted
-from fastntk.cli.options import IntList, engine_option, progress_option, threads_option, use_threads
+from fastntk.cli.options import IntList, progress_option, threads_option, use_threads
+from fastntk.cli.settings import SettingsCommand
 
 __all__ = ["verify"]
 
 
 @click.command(
+    cls=SettingsCommand,
+    settings=("engine",),
     epilog="Exit status: 0 whatever the verdicts, 2 bad input, 130 interrupted.",
     short_help="The theory's statements, measured: a report as HTML and JSON.",
 )
@@ -36,7 +39,6 @@ __all__ = ["verify"]
 )
 @click.option("--steps", type=click.IntRange(min=1), default=100, show_default=True)
 @click.option("--delta", type=float, default=0.1, show_default=True, help="Failure probability.")
-@engine_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

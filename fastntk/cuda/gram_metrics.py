@@ -12,8 +12,8 @@ from fastntk.cuda.spectra.subspace import Subspace
 from fastntk.cuda.spectra.tracking import SmallestEigenvalues, SpectralNorms
 from fastntk.device import arrays as device_arrays
 from fastntk.device.arrays import empty, guard, require_memory, upload
-from fastntk.spectra import lambda_max, lambda_min
 from fastntk.spectra.tracking import SMALL
+from fastntk.training.samples import LimitKernel
 from fastntk.training.tangent import TangentKernel
 
 MOST = 64  # matrices kept
@@ -22,23 +22,23 @@ MOST = 64  # matrices kept
 class GramMetrics:
     """As the host's `GramMetrics`; `take` and `read` do at different times what a call does at once."""
 
-    def __init__(self, kernel: TangentKernel, n: int, metrics: tuple[str, ...]) -> None:
+    def __init__(self, kernel: TangentKernel, limit: LimitKernel, metrics: tuple[str, ...]) -> None:
+        n = len(limit.H)
         self._kernel, self._n, self._metrics = kernel, n, metrics
         self._smallest = SmallestEigenvalues()
         self._change, self._distance = SpectralNorms(), SpectralNorms()
         self._slots: Any = None
         self._taken = 0
         self._initial: tuple[Any, float] | None = None
-        limit = kernel.limit()
         with guard():
-            require_memory(4 * limit.nbytes, f"the Gram matrices of n={n} samples")
-            self._limit = upload(limit), float(np.linalg.norm(limit))
+            require_memory(4 * limit.H.nbytes, f"the Gram matrices of n={n} samples")
+            self._limit = upload(limit.H), float(np.linalg.norm(limit.H))
             self._before = self._limit[0]
             if n <= SMALL:
-                ends = [float(lambda_min(limit)), float(lambda_max(limit))]
+                self.limit = limit.ends
             else:  # also where the search of the first step begins
-                ends = [float(value) for value in self._smallest.start(*self._limit)[0][[0, -1]]]
-        self.limit = {"lambda_0": ends[0], "lambda_max": ends[1]}
+                ends = self._smallest.start(*self._limit)[0]
+                self.limit = {"lambda_0": float(ends[0]), "lambda_max": float(ends[-1])}
 
     @property
     def full(self) -> bool:

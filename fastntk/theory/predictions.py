@@ -17,12 +17,13 @@ from fastntk.matrices.limit import limit_gram
 from fastntk.model.network import TwoLayerReLU, initial_network
 from fastntk.results import Run
 from fastntk.theory.linearised import linearise
+from fastntk.training.settings import Settings
 
 __all__ = ["PREDICTED", "Prediction", "predict"]
 
 SERIES = ("loss", "drift", "flips")
-PREDICTED = {"layers": "first", "loss": "squared", "optimizer": "gd", "batch_size": None}
-"""What training is predicted: its settings, the names of loss and optimizer."""
+PREDICTED = {name: getattr(Settings, name) for name in ("layers", "loss", "optimizer", "batch_size")}
+"""What training is predicted, which is that by default: its settings, the names of loss and optimizer."""
 
 
 @dataclass(eq=False, repr=False)
@@ -161,17 +162,17 @@ def predict(
     y: npt.ArrayLike,
     *,
     width: int | None = None,
-    steps: int = 100,
-    lr: float = 0.1,
-    seed: int = 0,
+    steps: int = Settings.steps,
+    lr: float = Settings.lr,
+    seed: int = Settings.seed,
     net: TwoLayerReLU | None = None,
-    every: int = 1,
+    every: int = Settings.every,
     kernel: str = "initial",
     times: npt.ArrayLike | None = None,
-    engine: str = "auto",
-    dtype: npt.DTypeLike = "float32",
-    kappa: float = 1.0,
-    paired: bool = False,
+    engine: str = Settings.engine,
+    dtype: npt.DTypeLike = Settings.dtype,
+    kappa: float = Settings.kappa,
+    paired: bool = Settings.paired,
 ) -> Prediction:
     """Loss, drift and pattern changes that a constant kernel predicts for `train` with the same arguments.
 
@@ -229,9 +230,13 @@ def predict(
     samples = checks.matrix(X, "X")
     labels = checks.vector(y, "y", len(samples), "X", np.float64)
     checks.choice(kernel, "kernel", ("initial", "limit"))
-    lr = checks.positive(lr, "lr")
-    start, _ = initial_network(samples, width, net, seed, dtype, kappa, paired)
-    logged, instants = _instants(steps, every, lr, times)
+    given = {
+        "width": width, "steps": steps, "lr": lr, "seed": seed, "every": every, "dtype": dtype, "kappa": kappa,
+        "paired": paired,
+    }  # fmt: skip
+    asked = Settings.of(predict, given)
+    start, _ = initial_network(samples, width, net, asked.seed, asked.dtype, asked.kappa, asked.paired)
+    logged, instants = _instants(asked, times)
     model = linearise(samples, start, engine)
     H = model.gram() if kernel == "initial" else limit_gram(samples)
     if kernel == "limit":
@@ -241,7 +246,7 @@ def predict(
     if logged is None:
         factors, sums = _flow(values, instants)
     else:
-        factors, sums = _descent(values, logged, lr)
+        factors, sums = _descent(values, logged, asked.lr)
     with np.errstate(over="ignore"):
         loss = 0.5 * np.square(factors * projections).sum(axis=1)
         coefficients = (sums * projections) @ vectors.T
@@ -250,13 +255,13 @@ def predict(
         "width": start.width,
         "kernel": kernel,
         "dynamics": "descent" if logged is not None else "flow",
-        "lr": lr if logged is not None else None,
+        "lr": asked.lr if logged is not None else None,
     }
     return Prediction(logged, instants, loss, drift, flips, values, projections, settings)
 
 
 def _instants(
-    steps: int, every: int, lr: float, times: npt.ArrayLike | None
+    asked: Settings, times: npt.ArrayLike | None
 ) -> tuple[npt.NDArray[np.int64] | None, npt.NDArray[np.float64]]:
     """The steps that `train` would log and their times, or None and the times given."""
     if times is not None:
@@ -264,9 +269,8 @@ def _instants(
         if found[0] < 0.0 or (np.diff(found) < 0.0).any():
             raise ValueError("times must be ascending and not negative")
         return None, found
-    steps, every = checks.integer(steps, "steps", 0), checks.integer(every, "every", 1)
-    logged = np.union1d(np.arange(0, steps + 1, every), [steps]).astype(np.int64)
-    return logged, np.asarray(lr * logged, dtype=np.float64)
+    logged = np.union1d(np.arange(0, asked.steps + 1, asked.every), [asked.steps]).astype(np.int64)
+    return logged, np.asarray(asked.lr * logged, dtype=np.float64)
 
 
 def _descent(values: np.ndarray, steps: np.ndarray, lr: float) -> tuple[np.ndarray, np.ndarray]:

@@ -23,6 +23,7 @@ from fastntk.plots.style import write_figure
 from fastntk.results import Run
 from fastntk.results.archive import write_csv
 from fastntk.theory.linearised import linearise
+from fastntk.training.settings import Settings
 from fastntk.training.train import train
 
 __all__ = ["Rates", "Tuning", "best_tunings", "convergence_rates"]
@@ -173,11 +174,11 @@ def convergence_rates(
     *,
     width: int,
     steps: int | None = None,
-    seed: int = 0,
-    engine: str = "auto",
+    seed: int = Settings.seed,
+    engine: str = Settings.engine,
     dtype: npt.DTypeLike = "float64",
-    kappa: float = 1.0,
-    paired: bool = False,
+    kappa: float = Settings.kappa,
+    paired: bool = Settings.paired,
     threads: int | None = None,
     progress: bool | Callable[[int, int], Any] = False,
 ) -> Rates:

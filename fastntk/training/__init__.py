@@ -1,1 +1,1 @@
-"""Settings, train, sweep, flow, metrics."""
+"""Training: settings, one run, a sweep of runs, what they log."""

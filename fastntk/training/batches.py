@@ -2,18 +2,6 @@
 
 import numpy as np
 
-from fastntk.base import checks
-
-
-def checked_batch_size(size: int | None, n: int) -> int | None:
-    """``batch_size``: None, or from 1 to the number of samples."""
-    if size is None:
-        return None
-    found = checks.integer(size, "batch_size", 1)
-    if found > n:
-        raise ValueError(f"batch_size must be at most the number of samples ({n}), got {found}")
-    return found
-
 
 class Batches:
     """Estimates of the derivatives ``e`` from ``size`` samples at a time, drawn without replacement in every epoch.
@@ -25,9 +13,7 @@ class Batches:
     def __init__(self, n: int, size: int | None, seed: int) -> None:
         self._size = n if size is None else size
         if size is not None:
-            stream = np.random.SeedSequence(
-                checks.integer(seed, "seed", 0), spawn_key=(2,)
-            )  # after the network's two
+            stream = np.random.SeedSequence(seed, spawn_key=(2,))  # after the network's two
             self._draw = np.random.default_rng(stream)
         self._order = np.empty(0, dtype=np.intp)
 

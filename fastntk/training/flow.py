@@ -15,120 +15,47 @@ Runge-Kutta and Multistep Time Discretizations (2011).
 
 from __future__ import annotations
 
-import importlib
+import functools
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from fastntk.base import checks
 from fastntk.engines import Engine
-from fastntk.losses import LOSSES, Loss
+from fastntk.losses import Loss
+from fastntk.training.metrics import Recorder
+from fastntk.training.outcome import Solution
+from fastntk.training.settings import Settings
 
-__all__ = ["Schedule", "Solution", "Stages", "integrate", "scheduled"]
+__all__ = ["Stages", "Steps", "integrate", "steps_of"]
 
-TOLERANCE = 1e-3
 METHOD = "SSP Runge-Kutta 3(2), four stages"
 MOST_STEPS = 100_000  # accepted and rejected
-_INTERVALS = 100
-_DESCENT = {
-    "steps": 100,
-    "lr": 0.1,
-    "optimizer": "gd",
-    "batch_size": None,
-    "every": 1,
-    "snapshots": [],
-}  # the defaults of `train`
 _WEIGHTS = (1 / 6, 1 / 6, 1 / 6, 1 / 2)  # of the gradients of the stages in a step
 _SAFETY, _LEAST, _MOST = 0.9, 0.2, 2.0  # of a step size over the one before
 _SMALLEST = 1e-15  # step size, as a part of the time
 _ROUNDINGS = 4.0  # of the outputs in working precision: errors below are not controlled
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """Times at which a flow is logged, from 0 to its end, and the error allowed in a step."""
+class Steps(Protocol):
+    """Runge-Kutta steps of an engine, each of which is attempted and then accepted or undone."""
 
-    times: npt.NDArray[np.float64]
-    tolerance: float
+    def measure(self) -> tuple[float, float]:
+        """The loss and ``|e|_2`` at the present state."""
 
-    @property
-    def end(self) -> float:
-        """The last of the times."""
-        return float(self.times[-1])
+    def attempt(self, size: float) -> float:
+        """Take one step, provisionally; the estimated error of the outputs."""
 
-    def record(self) -> dict[str, Any]:
-        """The arguments of `train` that ask for it, JSON-able."""
-        return {
-            "dynamics": "flow", "t_final": self.end, "times": self.times.tolist(), "tolerance": self.tolerance
-        }  # fmt: skip
+    def accept(self, size: float) -> tuple[float, float]:
+        """Make the step final; the loss and ``|e|_2`` there."""
 
-
-@dataclass
-class Solution:
-    """How the integration went.
-
-    Attributes
-    ----------
-    accepted, rejected : int
-        Steps.
-    evaluations : int
-        Gradients, four a step.
-    error_estimate : float
-        Sum over the accepted steps of the estimated errors of the outputs, ``|.|_2`` over the samples.  Errors in
-        the outputs do not grow along the flow of a network whose kernel is constant.
-    time : float
-        What was reached.
-    failure : str or None
-        Why it ended before the last time.
-    """
-
-    tolerance: float
-    method: str = METHOD
-    accepted: int = 0
-    rejected: int = 0
-    evaluations: int = 0
-    error_estimate: float = 0.0
-    time: float = 0.0
-    failure: str | None = None
-
-    def record(self) -> dict[str, Any]:
-        """Everything, JSON-able."""
-        return asdict(self)
-
-
-def scheduled(
-    dynamics: str, t_final: float | None, times: npt.ArrayLike | None, tolerance: float, **descent: Any
-) -> Schedule | None:
-    """The checked arguments of a flow, or None for descent; those of the other one must have been left alone."""
-    checks.choice(dynamics, "dynamics", ("descent", "flow"))
-    tolerance = checks.positive(tolerance, "tolerance")
-    if dynamics == "descent":
-        for name, given in (
-            ("t_final", t_final is not None), ("times", times is not None), ("tolerance", tolerance != TOLERANCE)
-        ):  # fmt: skip
-            if given:
-                raise ValueError(f"{name} is for dynamics='flow', got it with dynamics='descent'")
-        return None
-    for name, value in descent.items():
-        if value != _DESCENT[name]:
-            raise ValueError(f"{name} is for dynamics='descent', got {value!r} with dynamics='flow'")
-    if t_final is None:
-        raise ValueError("t_final must be given for dynamics='flow'")
-    end = checks.positive(t_final, "t_final")
-    if times is None:
-        return Schedule(np.linspace(0.0, end, _INTERVALS + 1), tolerance)
-    found = checks.array(times, "times", 1, np.float64)
-    if found[0] < 0.0 or found[-1] > end or (np.diff(found) < 0.0).any():
-        raise ValueError(f"times must be ascending from 0 or above to at most t_final = {end:g}")
-    return Schedule(np.union1d(found, [0.0, end]), tolerance)
+    def undo(self) -> None:
+        """Return to the state before the step."""
 
 
 class Stages:
-    """Runge-Kutta steps of an engine, each of which is attempted and then accepted or undone."""
+    """The same, with a loss that the host evaluates."""
 
     def __init__(self, moving: Engine, labels: np.ndarray, objective: Loss) -> None:
         self._moving, self._labels, self._objective = moving, labels, objective
@@ -165,46 +92,53 @@ class Stages:
         return self._objective.evaluate(self._moving.u, self._labels)
 
 
+@functools.singledispatch
+def steps_of(moving: Engine, labels: np.ndarray, objective: Loss) -> Steps:
+    """The steps of an engine; one that has its own registers them here for its type."""
+    return Stages(moving, labels, objective)
+
+
 def integrate(
     moving: Engine,
     labels: np.ndarray,
-    objective: Loss,
-    schedule: Schedule,
-    log: Callable[[int, float], object],
+    settings: Settings,
+    recorder: Recorder,
     report: Callable[[int], object],
 ) -> Solution:
-    """Follow the flow through all times; ``log`` is called with the accepted steps and the loss at each of them."""
-    kind: Callable[..., Any] = Stages
-    if moving.on_gpu and type(objective) in LOSSES.values():
-        kind = importlib.import_module("fastntk.cuda.engines.flow").Stages
+    """Follow the flow through all times; each is recorded with the number of accepted steps up to it."""
     rounding = _ROUNDINGS * _rounding(moving)
-    # What overflows shows in the error of a step.
-    with moving.working(), np.errstate(over="ignore", invalid="ignore"):
-        return _integrate(kind(moving, labels, objective), rounding, schedule, log, report)
+
+    def log(accepted: int, loss: float) -> None:
+        recorder.record(accepted, loss, moving)
+
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the error of a step
+        return _integrate(steps_of(moving, labels, settings.loss), rounding, settings, log, report)
 
 
 def _integrate(
-    stages: Stages,
+    stages: Steps,
     rounding: float,
-    schedule: Schedule,
+    settings: Settings,
     log: Callable[[int, float], object],
     report: Callable[[int], object],
 ) -> Solution:
-    found = Solution(schedule.tolerance)
-    size = float(schedule.times[1])
+    assert settings.times is not None
+    found = Solution(settings.tolerance, METHOD)
+    first, *goals = settings.times
+    size = goals[0]
     loss, slope = stages.measure()
     log(0, loss)
     if not math.isfinite(loss):
-        found.failure = f"the loss is {loss:g} at time 0"
+        found.failure = f"the loss is {loss:g} at time {first:g}"
         return found
-    for index, goal in enumerate(schedule.times[1:], 1):
+    for index, goal in enumerate(goals, 1):
         while found.time < goal:
             if found.accepted + found.rejected == MOST_STEPS or size <= _SMALLEST * max(
                 found.time, 1e-99 * goal
             ):
                 found.failure = (
                     f"the step size fell to {size:.3g} after {found.accepted} accepted and {found.rejected} "
-                    f"rejected steps, at time {found.time:.6g} of {schedule.end:g}"
+                    f"rejected steps, at time {found.time:.6g} of {settings.times[-1]:g}"
                 )
                 return found
             left = goal - found.time
@@ -212,13 +146,13 @@ def _integrate(
             step = left / parts
             error = stages.attempt(step)
             found.evaluations += len(_WEIGHTS)
-            allowed = schedule.tolerance * slope + rounding
+            allowed = settings.tolerance * slope + rounding
             factor = _factor(error, allowed)
             if error <= allowed:
                 loss, slope = stages.accept(step)
                 found.accepted += 1
                 found.error_estimate += error
-                found.time = float(goal) if parts == 1 else found.time + step
+                found.time = goal if parts == 1 else found.time + step
                 size = max(size, step * factor) if factor == _MOST else step * factor
             else:
                 stages.undo()

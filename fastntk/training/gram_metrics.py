@@ -1,12 +1,14 @@
 """What a run logs of its tangent kernel: how far H(k) is from where it started and from its limit, its lambda_min."""
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from fastntk.engines import Engine
-from fastntk.spectra import SmallestEigenvalue, SpectralNorm, lambda_max, lambda_min
+from fastntk.spectra import SmallestEigenvalue, SpectralNorm
+from fastntk.training.samples import LimitKernel
 from fastntk.training.tangent import TangentKernel
 
 NAMES = ("gram", "lambda_min")
@@ -15,15 +17,11 @@ NAMES = ("gram", "lambda_min")
 class GramMetrics:
     """The numbers of each logged step, and of the limit: ``limit`` has its smallest and its largest eigenvalue."""
 
-    def __init__(self, kernel: TangentKernel, n: int, metrics: tuple[str, ...]) -> None:
+    def __init__(self, kernel: TangentKernel, limit: LimitKernel, metrics: tuple[str, ...]) -> None:
         self._kernel, self._metrics = kernel, metrics
-        self._H = np.empty((n, n))
+        self._H = np.empty_like(limit.H)
         self._H_initial: np.ndarray | None = None
-        self._H_limit = kernel.limit()
-        self.limit = {
-            "lambda_0": float(lambda_min(self._H_limit)),
-            "lambda_max": float(lambda_max(self._H_limit)),
-        }
+        self._H_limit, self.limit = limit.H, limit.ends
         self._smallest = SmallestEigenvalue()
         self._change, self._distance = SpectralNorm(), SpectralNorm()
 
@@ -42,10 +40,10 @@ class GramMetrics:
         return found
 
 
-def gram_metrics(kernel: TangentKernel, n: int, metrics: tuple[str, ...]) -> Any:
-    """`GramMetrics`, or its like on the GPU where H is there; None if no metric needs H."""
+def gram_metrics(kernel: TangentKernel, limit: Callable[[], LimitKernel], metrics: tuple[str, ...]) -> Any:
+    """`GramMetrics`, or its like on the GPU where H is there; None if no metric needs H, nor then its limit."""
     if not any(name in metrics for name in NAMES):
         return None
     if kernel.on_gpu:
-        return importlib.import_module("fastntk.cuda.gram_metrics").GramMetrics(kernel, n, metrics)
-    return GramMetrics(kernel, n, metrics)
+        return importlib.import_module("fastntk.cuda.gram_metrics").GramMetrics(kernel, limit(), metrics)
+    return GramMetrics(kernel, limit(), metrics)

@@ -1,42 +1,15 @@
 """What a run logs: loss, pattern changes, drift, and the spectrum of the Gram matrix."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from fastntk.base import checks
 from fastntk.base.memory import require_memory
 from fastntk.device.arrays import on_host
 from fastntk.engines import Engine
-from fastntk.results import METRICS
-from fastntk.training.gram_metrics import gram_metrics
 from fastntk.training.pattern_history import PatternHistory
 from fastntk.training.tangent import TangentKernel
-
-
-def chosen(metrics: str | Iterable[str]) -> tuple[str, ...]:
-    """Metric names in the order of `METRICS`; "all" takes all."""
-    if metrics == "all":
-        return METRICS
-    if not isinstance(metrics, Iterable):
-        raise TypeError(f"metrics must be 'all' or names of metrics, got {metrics!r}")
-    names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
-    for name in names:
-        if name not in METRICS:
-            known = ", ".join(map(repr, METRICS))
-            raise ValueError(f"metrics must be 'all' or some of {known}, got {name!r}")
-    return tuple(name for name in METRICS if name in names)
-
-
-def chosen_snapshots(snapshots: Iterable[int], steps: int) -> list[int]:
-    """Distinct steps from 0 to ``steps``, ascending; there may be none."""
-    if isinstance(snapshots, str) or not isinstance(snapshots, Iterable):
-        raise TypeError(f"snapshots must be a list of steps, got {snapshots!r}")
-    found = sorted({checks.integer(step, "snapshots", 0) for step in snapshots})
-    if found and found[-1] > steps:
-        raise ValueError(f"snapshots must be at most the number of steps ({steps}), got {found[-1]}")
-    return found
 
 
 class Recorder:
@@ -47,6 +20,7 @@ class Recorder:
         kernel: TangentKernel,
         n: int,
         metrics: tuple[str, ...],
+        gram: Any = None,
         history: PatternHistory | None = None,
         snapshots: Sequence[int] = (),
     ) -> None:
@@ -58,8 +32,8 @@ class Recorder:
         self._snapshots: dict[int, np.ndarray | None] = dict.fromkeys(snapshots)
         self._steps: list[int] = []
         self._series: dict[str, list[float]] = {"loss": []}
-        self.gram = gram_metrics(kernel, n, metrics)
-        self.limit: dict[str, float] | None = None if self.gram is None else self.gram.limit
+        self.gram = gram  # `GramMetrics`, of the host or of the GPU, if a metric needs H
+        self.limit: dict[str, float] | None = None if gram is None else gram.limit
 
     def wants_state(self, step: int, logged: bool) -> bool:
         """Whether a step needs the state of the engine then, not what is logged of it on a GPU alone."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastntk.results import Run
 from fastntk.results.archive import read_archive
+from fastntk.training.settings import completed
 
 __all__ = ["finished_runs", "run_file"]
 
@@ -26,12 +27,12 @@ def finished_runs(
         if not path.exists():
             continue
         header, arrays = read_archive(path)
-        wanted = shared | {"width": width, "seed": seed}
-        got = header["provenance"].get("sweep", {}) if header["kind"] == "Run" else {}
-        differing = [key for key in wanted if got.get(key) != wanted[key]]
+        wanted = completed(shared | {"width": width, "seed": seed})
+        got = completed(header["provenance"].get("sweep", {}) if header["kind"] == "Run" else {})
+        differing = [key for key in wanted | got if got.get(key) != wanted.get(key)]
         if differing:
             there = ", ".join(f"{key}={_brief(got.get(key))}" for key in differing)
-            here = ", ".join(f"{key}={_brief(wanted[key])}" for key in differing)
+            here = ", ".join(f"{key}={_brief(wanted.get(key))}" for key in differing)
             raise ValueError(
                 f"out: {str(path)!r} holds a run with {there}, but this sweep has {here}; "
                 "choose another folder or remove that file"

@@ -1,56 +1,41 @@
 """The same training run over several widths and seeds; finished runs survive an interruption."""
 
-from __future__ import annotations
-
 import os
-import time
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Unpack
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+import numpy.typing as npt
 
 from fastntk.base import checks
 from fastntk.base.progress import Progress, SweepBar
 from fastntk.base.storage import ensure_folder, remove_leftovers
 from fastntk.device.arrays import engine_for, on_host
-from fastntk.results import Run, Sweep, provenance
+from fastntk.results import Run, Sweep
+from fastntk.training import train
+from fastntk.training.options import spelled_out
+from fastntk.training.problem import on_samples, require_suitable
 from fastntk.training.resume import finished_runs, run_file
-
-if TYPE_CHECKING:
-    from fastntk.losses import Loss
-    from fastntk.optimizers import Optimizer
+from fastntk.training.samples import Samples
+from fastntk.training.settings import Settings, SharedOptions
 
 __all__ = ["sweep"]
 
 
+@spelled_out(Settings, SharedOptions)
 def sweep(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
     widths: Iterable[int],
-    seeds: Iterable[int] = (0,),
-    steps: int = 100,
-    lr: float = 0.1,
+    seeds: Iterable[int] = (Settings.seed,),
+    steps: int = Settings.steps,
+    lr: float = Settings.lr,
     *,
-    layers: str = "first",
-    loss: str | Loss = "squared",
-    optimizer: str | Optimizer = "gd",
-    batch_size: int | None = None,
-    dynamics: str = "descent",
-    t_final: float | None = None,
-    times: ArrayLike | None = None,
-    tolerance: float = 1e-3,
-    metrics: str | Sequence[str] = ("loss", "flips", "drift"),
-    every: int = 1,
-    diagnostics: bool = False,
-    snapshots: Iterable[int] = (),
-    engine: str = "auto",
-    dtype: str = "float32",
-    kappa: float = 1.0,
-    paired: bool = False,
     threads: int | None = None,
     out: str | os.PathLike[str] | None = None,
     progress: Progress = False,
+    **options: Unpack[SharedOptions],
 ) -> Sweep:
     """Train at every width and seed: ``w_r <- w_r - lr * dL/dw_r``, or its flow, for each of ``(widths, seeds)``.
 
@@ -100,48 +85,13 @@ def sweep(
     >>> len(result.runs), result.widths, len(result.table())
     (4, [8, 16], 12)
     """
-    from fastntk import losses, optimizers
-    from fastntk.engines import CHOICES
-    from fastntk.training.batches import checked_batch_size
-    from fastntk.training.flow import scheduled
-    from fastntk.training.metrics import chosen, chosen_snapshots
-    from fastntk.training.train import LAYERS
-
-    engine, X, y = engine_for(engine, X=X, y=y), on_host(X), on_host(y)
-    X = checks.matrix(X, "X")
-    y = checks.vector(y, "y", X.shape[0], "X")
-    objective, method = losses.resolve(loss), optimizers.resolve(optimizer)
-    objective.check(y)
-    pairs = [
-        (w, s)
-        for w in checks.distinct_integers(widths, "widths", 1)
-        for s in checks.distinct_integers(seeds, "seeds", 0)
-    ]
-    odd = [width for width, _ in pairs if paired and width % 2]
-    if odd:
-        raise ValueError(f"widths must be even with paired=True, got {odd[0]}")
-    descent: dict[str, Any] = {
-        "steps": checks.integer(steps, "steps", 0),
-        "lr": checks.positive(lr, "lr"),
-        "optimizer": method.record(),
-        "batch_size": checked_batch_size(batch_size, len(X)),
-        "every": checks.integer(every, "every", 1),
-        "snapshots": chosen_snapshots(snapshots, steps),
-    }
-    schedule = scheduled(dynamics, t_final, times, tolerance, **descent | {"optimizer": method.name})
-    shared: dict[str, Any] = {
-        "data": provenance.data_hash(X, y),
-        **(descent if schedule is None else schedule.record()),
-        "layers": checks.choice(layers, "layers", LAYERS),
-        "loss": objective.record(),
-        "metrics": list(chosen(metrics)),
-        "diagnostics": bool(diagnostics),
-        "engine": checks.choice(engine, "engine", CHOICES),
-        "dtype": checks.floating_dtype(dtype).name,
-        "kappa": checks.positive(kappa, "kappa"),
-        "paired": bool(paired),
-    }
-    objects: dict[str, Any] = {"loss": objective} | ({"optimizer": method} if schedule is None else {})
+    settings = Settings.of(sweep, {"steps": steps, "lr": lr, **options})
+    settings = replace(settings, engine=engine_for(settings.engine, X=X, y=y))
+    X = checks.matrix(on_host(X), "X")
+    samples = Samples.of(X, checks.vector(on_host(y), "y", len(X), "X"))
+    require_suitable(settings, samples)
+    pairs = _pairs(widths, seeds, settings)
+    shared = {"data": samples.description["sha256"], **settings.record()}
     done: dict[tuple[int, int], Run] = {}
     folder = None
     if out is not None:
@@ -149,42 +99,39 @@ def sweep(
         remove_leftovers(folder)
         done = finished_runs(folder, pairs, shared)
     todo = [pair for pair in pairs if pair not in done]
-    with SweepBar(todo, descent["steps"] if schedule is None else len(schedule.times) - 1, progress) as bar:
+    with SweepBar(todo, settings.goal, progress) as bar:
         for width, seed in todo:
             bar.start(width, seed)
-            run = _train_one(X, y, width, seed, shared, objects, threads, bar.step if progress else False)
+            own = replace(settings, width=width, seed=seed)
+            run = _train_one(samples, own, threads, bar.step if progress else False)
+            run.provenance["sweep"] = shared | {"width": width, "seed": seed}
             if folder is not None:
                 run.save(folder / run_file(width, seed))
             done[width, seed] = run
             bar.finish(width)
     runs = [done[pair] for pair in pairs]
-    return Sweep(runs, _limit(X, runs), shared)
+    return Sweep(runs, _limit(samples.X, runs), shared)
 
 
-def _train_one(
-    X: NDArray[Any],
-    y: NDArray[Any],
-    width: int,
-    seed: int,
-    shared: dict[str, Any],
-    objects: dict[str, Any],
-    threads: int | None,
-    progress: Any,
-) -> Run:
-    """One run, stripped of what would not fit in memory for all of them, marked with what it belongs to."""
-    from fastntk.training.train import train
+def _pairs(widths: Iterable[int], seeds: Iterable[int], settings: Settings) -> list[tuple[int, int]]:
+    """Width and seed of each run."""
+    wide = checks.distinct_integers(widths, "widths", 1)
+    odd = [width for width in wide if settings.paired and width % 2]
+    if odd:
+        raise ValueError(f"widths must be even with paired=True, got {odd[0]}")
+    return [(width, seed) for width in wide for seed in checks.distinct_integers(seeds, "seeds", 0)]
 
-    start = time.perf_counter()
-    settings = {key: value for key, value in shared.items() if key != "data"} | objects
-    run = train(X, y, width=width, seed=seed, threads=threads, progress=progress, **settings)
+
+def _train_one(samples: Samples, settings: Settings, threads: int | None, progress: Progress) -> Run:
+    """One run, without what would not fit in memory for all of them."""
+    problem = on_samples(samples, None, settings)
+    run = train.record(problem, train.run(problem, threads, progress))
     run.net = run.X = run.y = None
-    run.provenance.setdefault("seconds", time.perf_counter() - start)
-    run.provenance["sweep"] = shared | {"width": width, "seed": seed}
     return run
 
 
-def _limit(X: NDArray[Any], runs: list[Run]) -> dict[str, Any]:
-    """Return what the runs found out about the limit kernel, and whether the theory's unit rows are given."""
+def _limit(X: np.ndarray, runs: list[Run]) -> dict[str, Any]:
+    """What the runs found out about the limit kernel, and whether the theory's unit rows are given."""
     known = runs[0].provenance.get("limit")
     if not known:
         return {}

@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 from fastntk.engines import Engine
 from fastntk.matrices.finite import GramOfPatterns, gram_source
-from fastntk.matrices.limit import limit_source
 from fastntk.matrices.tiled import compute
 from fastntk.model.network import TwoLayerReLU
 
@@ -49,16 +48,6 @@ class TangentKernel:
         if self._layers == "first":
             return self._of_pattern(engine.initial_masks)
         return np.asarray(compute(gram_source(self._X, self._net.W, self._net.a, layers=self._layers)))
-
-    def limit(self) -> npt.NDArray[np.float64]:
-        """What H at the start tends to with the width: the first layer's part is an average with weights ``a_r^2``."""
-        if self._layers == "second":
-            return np.asarray(compute(limit_source(self._X, layers="second")))
-        H = np.asarray(compute(limit_source(self._X)))
-        H *= np.square(self._net.a, dtype=np.float64).mean()
-        if self._layers == "both":
-            H += compute(limit_source(self._X, layers="second"))
-        return H
 
 
 def tangent_kernel(X: np.ndarray, net: TwoLayerReLU, layers: str, on_gpu: bool) -> TangentKernel:

@@ -1,63 +1,44 @@
 """Gradient descent and gradient flow, with the quantities of the theory logged along the way."""
 
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
 
-from fastntk import losses, optimizers
-from fastntk.base import checks
-from fastntk.base.arrays import host_array
 from fastntk.base.errors import ToleranceError
-from fastntk.base.progress import reporter
+from fastntk.base.progress import Progress, reporter
 from fastntk.compilation.jit import CompileClock
 from fastntk.compilation.threads import kernel_threads
-from fastntk.device.arrays import engine_for, give_back, library_of, on_host, together, upload
-from fastntk.engines import CHOICES, Motion, choose, engine_of
-from fastntk.losses import Loss
-from fastntk.model.network import TwoLayerReLU, initial_network
-from fastntk.optimizers import Optimizer
+from fastntk.device.arrays import give_back, upload
+from fastntk.engines import Engine, engine_of
+from fastntk.model.network import TwoLayerReLU
 from fastntk.results import Run, provenance
 from fastntk.spectra import lambda_max
-from fastntk.training.batches import checked_batch_size
-from fastntk.training.descent import Descent, descend, divergence
-from fastntk.training.flow import TOLERANCE, integrate, scheduled
-from fastntk.training.metrics import Recorder, chosen, chosen_snapshots
+from fastntk.training.descent import descend
+from fastntk.training.flow import integrate
+from fastntk.training.gram_metrics import gram_metrics
+from fastntk.training.metrics import Recorder
+from fastntk.training.options import spelled_out
+from fastntk.training.outcome import Explosion, Finished, Outcome, Solution, divergence
 from fastntk.training.pattern_history import PatternHistory
+from fastntk.training.problem import Problem, prepare
+from fastntk.training.settings import Options, Settings
 from fastntk.training.tangent import tangent_kernel
 
-LAYERS = ("first", "second", "both")
+_IN_RESULT = ("times", "snapshots", "diagnostics")  # settings that show in what a run carries
 
 
+@spelled_out(Settings, Options)
 def train(
     X: npt.ArrayLike,
     y: npt.ArrayLike,
     *,
-    width: int | None = None,
-    steps: int = 100,
-    lr: float = 0.1,
-    seed: int = 0,
     net: TwoLayerReLU | None = None,
-    layers: str = "first",
-    loss: str | Loss = "squared",
-    optimizer: str | Optimizer = "gd",
-    batch_size: int | None = None,
-    dynamics: str = "descent",
-    t_final: float | None = None,
-    times: npt.ArrayLike | None = None,
-    tolerance: float = TOLERANCE,
-    metrics: str | Iterable[str] = ("loss", "flips", "drift"),
-    every: int = 1,
-    diagnostics: bool = False,
-    snapshots: Iterable[int] = (),
-    engine: str = "auto",
-    dtype: npt.DTypeLike = "float32",
-    kappa: float = 1.0,
-    paired: bool = False,
     threads: int | None = None,
-    progress: bool | Callable[[int, int], Any] = False,
+    progress: Progress = False,
+    **options: Unpack[Options],
 ) -> Run:
     """Train a two-layer ReLU network, its first layer by default, by gradient descent on ``L = sum_i l(u_i, y_i)``.
 
@@ -82,7 +63,7 @@ def train(
     seed : int
         Seed of the initial network (see `TwoLayerReLU.init`) and of the batches; with ``net`` of the batches only.
     net : TwoLayerReLU, optional
-        Network to start from; it is not changed.
+        Network to start from; it is not changed, nor does that of the run share its memory.
     layers : {"first", "second", "both"}
         Which layers move; "second" is a linear model of random features.  "drift" then also logs ``drift_a``.
     loss : {"squared", "logistic", "huber"} or Loss
@@ -166,93 +147,73 @@ def train(
     >>> bool(run.loss[-1] < 0.1 * run.loss[0])
     True
     """
-    checks.choice(layers, "layers", LAYERS)
-    given, there = (X, y), together(**{"X": X, "y": y, "net.W": getattr(net, "W", None)})
-    if there:
-        engine = engine_for(engine, X=X)
-        X, y = on_host(X), on_host(y)
-        net = net and TwoLayerReLU(on_host(net.W), on_host(net.a))
-    X, y = host_array(X, "X", 2), host_array(y, "y", 1)  # the record describes the data as they were given
-    samples = checks.matrix(X, "X")
-    labels = checks.vector(y, "y", len(samples), "X", np.float64)
-    descent = Descent(
-        checks.integer(steps, "steps", 0),
-        checks.positive(lr, "lr"),
-        checks.integer(every, "every", 1),
-        optimizers.resolve(optimizer),
-        checked_batch_size(batch_size, len(samples)),
-        0 if batch_size is None else checks.integer(seed, "seed", 0),
-    )
-    objective = losses.resolve(loss)
-    kept = chosen_snapshots(snapshots, descent.steps)
-    schedule = scheduled(
-        dynamics, t_final, times, tolerance,
-        steps=steps, lr=lr, optimizer=descent.optimizer.name, batch_size=batch_size, every=every, snapshots=kept,
-    )  # fmt: skip
-    names = chosen(metrics)
-    checks.choice(engine, "engine", CHOICES)
-    start, own = initial_network(samples, width, net, seed, dtype, kappa, paired)
-    _require_range(samples, labels, start.W.dtype)
-    objective.check(labels)
-    motion = Motion(layers, descent.optimizer, schedule is not None)
-    choice = choose(len(samples), samples.shape[1], start.width, start.W.dtype, engine, motion)
-    kind = engine_of(choice)
+    problem = prepare(X, y, net, Settings.of(train, options))
+    return record(problem, run(problem, threads, progress))
+
+
+def run(problem: Problem, threads: int | None, progress: Progress) -> Outcome:
+    """Move the network to where it ends; how it ends is part of the answer."""
+    samples, settings, start = problem.samples, problem.settings, problem.start
+    X, y, kind = samples.X, samples.y, engine_of(problem.choice)
+    follow: Callable[..., Finished | Explosion | Solution] = descend
+    if settings.dynamics == "flow":
+        follow = integrate
     began = time.perf_counter()
-    trained = solution = exploded = None
     with CompileClock.running() as clock:
-        kernel = tangent_kernel(samples, start, layers, kind.on_gpu)
-        history = PatternHistory(len(samples), start.width) if diagnostics else None
+        kernel = tangent_kernel(X, start, settings.layers, kind.on_gpu)
+        history = PatternHistory(len(X), start.width) if settings.diagnostics else None
         # Dense linear algebra, before BLAS is limited to one thread.
-        recorder = Recorder(kernel, len(samples), names, history, kept)
-        goal = descent.steps if schedule is None else len(schedule.times) - 1
-        with kernel_threads(threads) as used, reporter(progress, goal, f"width {start.width}") as report:
-            moving = kind(samples, start, motion)
-            if schedule is None:
-                exploded = descend(moving, labels, objective, descent, recorder, report)
-                how = descent.record(descent.steps if exploded is None else exploded.step)
-            else:
-                solution = integrate(
-                    moving, labels, objective, schedule,
-                    lambda step, loss: recorder.record(step, loss, moving), report,
-                )  # fmt: skip
-                how = {
-                    "lr": None, "t_final": schedule.end, "tolerance": tolerance, "solver": solution.record()
-                }  # fmt: skip
-            if exploded is None:
-                weights = start.W if own else np.empty_like(start.W)
-                moving.write_weights(weights)
-                trained = _network(weights, moving.a, library_of(given[0]) if there else None)
-    record = provenance.collect(
-        X, y, width=start.width, seed=seed if net is None or batch_size is not None else None,
-        dynamics=dynamics, **how, metrics=list(names), layers=layers, loss=objective.record(),
-        dtype=start.W.dtype.name, threads=used,
-        kappa=None if net is not None else kappa, paired=None if net is not None else paired,
-        engine={"name": choice.name, "reason": choice.reason}, limit=recorder.limit,
-        seconds=time.perf_counter() - began - clock.seconds, compile_seconds=clock.seconds,
+        gram = gram_metrics(kernel, lambda: samples.limit(settings.layers, start.a), settings.metrics)
+        recorder = Recorder(kernel, len(X), settings.metrics, gram, history, settings.snapshots)
+        with (
+            kernel_threads(threads) as used,
+            reporter(progress, settings.goal, f"width {start.width}") as report,
+        ):
+            moving = kind(X, start, settings.motion)
+            with moving.working():
+                end = follow(moving, y, settings, recorder, report)
+            net = None if isinstance(end, Explosion) else _network(problem, moving)
+    seconds = time.perf_counter() - began - clock.seconds
+    largest = float(lambda_max(kernel.initial(moving))) if isinstance(end, Explosion) else None
+    return Outcome(end, net, recorder.arrays(), recorder.limit, largest, used, seconds, clock.seconds)
+
+
+def record(problem: Problem, outcome: Outcome) -> Run:
+    """The run, or the error that carries it."""
+    samples, settings, start, end = problem.samples, problem.settings, problem.start, outcome.end
+    asked = {name: value for name, value in settings.record().items() if name not in _IN_RESULT}
+    made = {"width": start.width, "seed": settings.seed, "dynamics": settings.dynamics, "lr": None, **asked}
+    if not problem.drawn:
+        made |= {"kappa": None, "paired": None}
+        if settings.batch_size is None:
+            made["seed"] = None
+    made |= {
+        "dtype": start.W.dtype.name,
+        "engine": {"name": problem.choice.name, "reason": problem.choice.reason},
+        "limit": outcome.limit, "threads": outcome.threads,
+        "seconds": outcome.seconds, "compile_seconds": outcome.compile_seconds, "data": samples.description,
+    }  # fmt: skip
+    reached = None if settings.times is None else np.array(settings.times[: len(outcome.series["steps"])])
+    X, y = samples.given
+    found = Run(
+        net=outcome.net, X=X, y=y, times=reached, provenance=provenance.collect(**made, **end.record()),
+        **outcome.series,
     )  # fmt: skip
-    series = recorder.arrays()
-    reached = None if schedule is None else schedule.times[: len(series["steps"])]
-    data: tuple[Any, Any] = given if there else (samples, labels)
-    run = Run(net=trained, X=data[0], y=data[1], times=reached, provenance=record, **series)
-    if exploded is not None:
-        raise divergence(run, exploded, objective, descent, float(lambda_max(kernel.initial(moving))))
-    if solution is not None and solution.failure is not None:
+    if isinstance(end, Explosion):
+        assert outcome.largest is not None
+        raise divergence(found, end, settings, outcome.largest)
+    if isinstance(end, Solution) and end.failure is not None:
         raise ToleranceError(
-            f"{solution.failure}: tolerance={tolerance:g} was not reached", run, solution.time
+            f"{end.failure}: tolerance={settings.tolerance:g} was not reached", found, end.time
         )
-    return run
+    return found
 
 
-def _require_range(X: np.ndarray, y: np.ndarray, dtype: np.dtype) -> None:
-    """ValueError if labels, or the squares that the engines work with, overflow in the precision of the network."""
-    checks.representable(y, "y", dtype)
-    with np.errstate(over="ignore"):
-        squares = np.einsum("ij,ij->i", X, X, dtype=np.float64)
-    checks.representable(squares, "the squared norms of the rows of X", dtype)
-
-
-def _network(W: np.ndarray, a: np.ndarray, library: str | None) -> TwoLayerReLU:
-    """The trained network, of arrays on the GPU if a library is given."""
+def _network(problem: Problem, moving: Engine) -> TwoLayerReLU:
+    """The trained network, in memory of its own, on the GPU if the data came from there."""
+    W, a = problem.start.W if problem.drawn else np.empty_like(problem.start.W), np.array(moving.a)
+    moving.write_weights(W)
+    library = problem.samples.library
     if library is None:
         return TwoLayerReLU(W, a)
     return TwoLayerReLU(*(give_back(upload(part), library) for part in (W, a)))

@@ -39,7 +39,7 @@ def test_sweep(data, tmp_path, monkeypatch):
     assert all(run.net is run.X is run.y is None for run in sweep.runs)
     for run in sweep.runs:
         assert np.array_equal(run.loss, fastntk.train(*here, width=run.width, steps=1, engine="cuda").loss)
-    monkeypatch.setattr("fastntk.training.train.train", lambda *a, **k: pytest.fail("something was trained"))
+    monkeypatch.setattr("fastntk.training.train.run", lambda *a: pytest.fail("something was trained"))
     again = fastntk.sweep(*here, engine="cuda", **settings)
     assert again.settings == sweep.settings
     with pytest.raises(ValueError, match=WRONG):

@@ -10,6 +10,7 @@ from fastntk.cuda.engines import descent as training
 from fastntk.cuda.spectra import subspace, tracking
 from fastntk.cuda.spectra.dense import sizes
 from fastntk.model.network import TwoLayerReLU
+from fastntk.training.samples import LimitKernel
 
 
 @pytest.fixture(autouse=True)
@@ -156,9 +157,6 @@ def test_metrics_of_a_run_that_diverges(monkeypatch):
 class Constant:
     """A tangent kernel that is always the identity."""
 
-    def limit(self):
-        return np.eye(5)
-
     def __call__(self, engine, out):
         out.copy_to_device(np.eye(5))
 
@@ -168,14 +166,14 @@ def test_as_many_states_as_fit_in_half_of_the_memory(monkeypatch):
     each = 8 * 5 * 5 + subspace.Subspace.bytes_needed(5)
     for available, members in ((5.0 * each, 2), (1.5 * each, 1), (1e9, 64)):
         monkeypatch.setattr(fastntk.device.arrays, "available_bytes", lambda available=available: available)
-        metrics = gram_metrics.GramMetrics(Constant(), 5, ("gram", "lambda_min"))
+        metrics = gram_metrics.GramMetrics(Constant(), LimitKernel(np.eye(5)), ("gram", "lambda_min"))
         assert metrics.limit == {"lambda_0": 1.0, "lambda_max": 1.0}
         for _ in range(members):
             assert not metrics.full
             metrics.take(None)
         assert metrics.full
     monkeypatch.setattr(fastntk.device.arrays, "available_bytes", lambda: each - 1.0)
-    metrics = gram_metrics.GramMetrics(Constant(), 5, ("gram", "lambda_min"))
+    metrics = gram_metrics.GramMetrics(Constant(), LimitKernel(np.eye(5)), ("gram", "lambda_min"))
     with pytest.raises(
         fastntk.MemoryLimitError, match=r"^a Gram matrix of n=5 samples and its eigenvectors needs"
     ):
@@ -187,13 +185,10 @@ def test_a_batch_is_compared_with_the_state_before_it():
     states = [np.diag(np.arange(1.0, 13.0)), np.diag(np.arange(12.0, 0.0, -1.0))]
 
     class Kernel:
-        def limit(self):
-            return states[0]
-
         def __call__(self, engine, out):
             out.copy_to_device(states[engine])
 
-    metrics = gram_metrics.GramMetrics(Kernel(), 12, ("lambda_min",))
+    metrics = gram_metrics.GramMetrics(Kernel(), LimitKernel(states[0]), ("lambda_min",))
     for k in (1, 0):
         assert metrics(k)["lambda_min"] == pytest.approx(1.0, abs=1e-6)
 

@@ -12,34 +12,38 @@ from fastntk.cuda.engines.interface import CudaEngine
 from fastntk.device.arrays import empty, upload, zeros
 from fastntk.kernels.cuda.conversion import zero
 from fastntk.losses import Loss, explosion
-from fastntk.training.descent import Descent, Explosion
+from fastntk.training.descent import descend, descend_on_host
 from fastntk.training.metrics import Recorder
+from fastntk.training.outcome import Explosion, Finished
+from fastntk.training.settings import Settings
 
 BATCH = 64  # steps between two looks at the log
 
 
-def descend(
+@descend.register(CudaEngine)
+def descend_there(
     moving: CudaEngine,
     labels: np.ndarray,
-    objective: Loss,
-    descent: Descent,
+    settings: Settings,
     recorder: Recorder,
     report: Callable[[int], object],
-) -> Explosion | None:
-    """As the loop of `fastntk.training.descent`, for full batches and the losses of `fastntk.losses`."""
-    log = _Log(labels, objective, recorder, moving)
-    for step in range(descent.steps + 1):
-        logged = descent.logs(step)
+) -> Finished | Explosion:
+    """As `descend_on_host`, which also takes over where batches are drawn or a loss is not one of `fastntk.losses`."""
+    if settings.batch_size is not None or not moving.evaluates(settings.loss):
+        return descend_on_host(moving, labels, settings, recorder, report)
+    log = _Log(labels, settings.loss, recorder, moving)
+    for step in range(settings.steps + 1):
+        logged = settings.logs(step)
         log.write(logged)
-        if log.full or step in (0, descent.steps) or recorder.wants_state(step, logged):
-            exploded = log.read(last=step == descent.steps)
+        if log.full or step in (0, settings.steps) or recorder.wants_state(step, logged):
+            exploded = log.read(last=step == settings.steps)
             if exploded is not None:
                 return exploded
         recorder.take_snapshot(step, moving)
-        if step < descent.steps:
-            moving.advance(descent.lr)
+        if step < settings.steps:
+            moving.advance(settings.lr)
             report(step + 1)
-    return None
+    return Finished(settings.steps)
 
 
 class _Log:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastntk.base.packing import TILE, padded_width, tiles_of
+from fastntk.cuda.engines import descent, flow  # noqa: F401 - the loops register themselves for their type
 from fastntk.cuda.engines.interface import CudaEngine
 from fastntk.cuda.operations import sample_products
 from fastntk.cuda.rows import in_precision

@@ -7,6 +7,7 @@ import numpy as np
 from fastntk.cuda.engines.interface import CudaEngine
 from fastntk.device.arrays import empty, upload, zeros
 from fastntk.losses import Loss
+from fastntk.training import flow
 
 
 class Stages:
@@ -52,3 +53,10 @@ class Stages:
         self._moving.evaluate(self._objective, self._y, self._numbers, 2)
         self._moving.log_error(start, far, middle, self._numbers)
         return [float(number) for number in self._numbers.copy_to_host()]
+
+
+@flow.steps_of.register(CudaEngine)
+def steps_there(moving: CudaEngine, labels: np.ndarray, objective: Loss) -> flow.Steps:
+    """`Stages`, unless the loss can only be evaluated on the host."""
+    kind = Stages if moving.evaluates(objective) else flow.Stages
+    return kind(moving, labels, objective)

@@ -19,12 +19,12 @@ from fastntk.kernels.cuda.forward import NEURONS
 from fastntk.kernels.cuda.reductions import column_sums, largest_root
 from fastntk.kernels.cuda.second_layer import signed_step
 from fastntk.kernels.cuda.stage_error import stage_error
-from fastntk.losses import Loss
+from fastntk.losses import LOSSES, Loss
 from fastntk.model.network import TwoLayerReLU
 
 
 class CudaEngine(Engine):
-    """An engine that can be driven from the host, like the others, or without any transfer by `cuda.training`.
+    """An engine that can be driven from the host, like the others, or without any transfer by the loops beside it.
 
     Patterns are never copied: a step writes to one that is not in use.  What a flow may return to is kept by name.
     """
@@ -173,6 +173,11 @@ class CudaEngine(Engine):
         self._bits = self._kept_bits
         if self._second is not None:
             self._second.undo()
+
+    @staticmethod
+    def evaluates(objective: Loss) -> bool:
+        """Whether `evaluate` knows that loss: a loss of your own is evaluated on the host."""
+        return type(objective) in LOSSES.values()
 
     def evaluate(self, objective: Loss, labels: Any, log: Any, k: int) -> None:
         """log[k] = the loss; its derivatives stay here for `advance`."""

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastntk.base.packing import padded_width
+from fastntk.cuda.engines import descent, flow  # noqa: F401 - the loops register themselves for their type
 from fastntk.cuda.engines.interface import CudaEngine
 from fastntk.cuda.forward import Forward, product_bytes
 from fastntk.device.arrays import empty, upload, zeros

@@ -25,6 +25,7 @@ from fastntk.theory.verification.exponents import Exponent, exponents
 from fastntk.theory.verification.facts import Facts
 from fastntk.theory.verification.report import page, plain
 from fastntk.theory.verification.statement import Statement
+from fastntk.training.settings import Settings
 
 __all__ = ["Verification", "verify"]
 
@@ -122,9 +123,9 @@ def verify(
     widths: Iterable[int] = (512, 2048, 8192, 32768),
     seeds: Iterable[int] = range(5),
     draws: int = 20,
-    steps: int = 100,
+    steps: int = Settings.steps,
     delta: float = 0.1,
-    engine: str = "auto",
+    engine: str = Settings.engine,
     progress: bool | Callable[[str], object] = False,
 ) -> Verification:
     """Check every statement of the theory on data: what it says, what was measured, whether it held, with what slack.

@@ -1,0 +1,113 @@
+"""How a run can end: its steps are taken, its loss explodes, or a flow reaches its end or misses its tolerance."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fastntk.base.errors import DivergenceError
+from fastntk.model.network import TwoLayerReLU
+from fastntk.results import Run
+from fastntk.training.settings import Settings
+
+__all__ = ["Explosion", "Finished", "Outcome", "Solution", "divergence"]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """All steps of gradient descent were taken."""
+
+    step: int
+
+    def record(self) -> dict[str, Any]:
+        """Where it ended, JSON-able."""
+        return {"stopped_at": self.step}
+
+
+@dataclass(frozen=True)
+class Explosion:
+    """A loss that can only have been reached by diverging."""
+
+    step: int
+    loss: float
+
+    def record(self) -> dict[str, Any]:
+        """Where it ended, JSON-able."""
+        return {"stopped_at": self.step}
+
+
+@dataclass
+class Solution:
+    """How the integration of a flow went.
+
+    Attributes
+    ----------
+    accepted, rejected : int
+        Steps.
+    evaluations : int
+        Gradients, four a step.
+    error_estimate : float
+        Sum over the accepted steps of the estimated errors of the outputs, ``|.|_2`` over the samples.  Errors in
+        the outputs do not grow along the flow of a network whose kernel is constant.
+    time : float
+        What was reached.
+    failure : str or None
+        Why it ended before the last time.
+    """
+
+    tolerance: float
+    method: str
+    accepted: int = 0
+    rejected: int = 0
+    evaluations: int = 0
+    error_estimate: float = 0.0
+    time: float = 0.0
+    failure: str | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Everything, JSON-able."""
+        return {"solver": asdict(self)}
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a run leaves behind.
+
+    Attributes
+    ----------
+    end : Finished, Explosion or Solution
+    net : TwoLayerReLU or None
+        Where it ended; none after an explosion.
+    series : dict
+        The log, as the fields of a `Run`.
+    limit : dict or None
+        Eigenvalues of the limit kernel, where the metrics want them.
+    largest : float or None
+        lambda_max(H(0)), after an explosion only.
+    threads : int
+    seconds, compile_seconds : float
+        Of the work, and of the compiler, apart.
+    """
+
+    end: Finished | Explosion | Solution
+    net: TwoLayerReLU | None
+    series: dict[str, Any]
+    limit: dict[str, float] | None
+    largest: float | None
+    threads: int
+    seconds: float
+    compile_seconds: float
+
+
+def divergence(run: Run, end: Explosion, settings: Settings, largest: float) -> DivergenceError:
+    """The error for a loss that exploded, with the largest step that is stable for that largest eigenvalue of H(0)."""
+    curvature, stability = settings.loss.curvature, settings.optimizer.stability
+    step = stability / (curvature * largest)
+    bound = "lambda_max(H(0))" if curvature == 1.0 else f"({curvature:g} lambda_max(H(0)))"
+    return DivergenceError(
+        f"the loss reached {end.loss:.3g} at step {end.step} with lr={settings.lr:g}; the largest stable "
+        f"step is about {stability:.4g} / {bound} = {step:.3g}",
+        run,
+        end.step,
+        step,
+    )

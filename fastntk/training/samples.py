@@ -1,0 +1,96 @@
+"""The data of a run, checked, and what depends on them alone: the runs of a sweep share it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastntk.base import checks
+from fastntk.base.arrays import host_array
+from fastntk.device.arrays import library_of, on_host, together
+from fastntk.matrices.limit import limit_source
+from fastntk.matrices.tiled import compute
+from fastntk.results import provenance
+from fastntk.spectra import lambda_max, lambda_min
+
+__all__ = ["LimitKernel", "Samples"]
+
+
+@dataclass(frozen=True, eq=False)
+class LimitKernel:
+    """What H at the start tends to with the width, in host memory."""
+
+    H: npt.NDArray[np.float64]
+
+    @cached_property
+    def ends(self) -> dict[str, float]:
+        """Its smallest and its largest eigenvalue."""
+        return {"lambda_0": float(lambda_min(self.H)), "lambda_max": float(lambda_max(self.H))}
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Samples and labels.
+
+    Attributes
+    ----------
+    X : (n, d) float32 or float64
+    y : (n,) float64
+        Both in host memory.
+    given : tuple
+        Both as the run gives them back: on a GPU where they were there.
+    library : str or None
+        What made the arrays on a GPU.
+    """
+
+    X: np.ndarray
+    y: npt.NDArray[np.float64]
+    given: tuple[Any, Any]
+    library: str | None
+    _described: tuple[np.ndarray, np.ndarray]
+    _limits: dict[tuple[str, float], LimitKernel] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, X: npt.ArrayLike, y: npt.ArrayLike) -> Samples:
+        """The checked data; TypeError if one lives on a GPU and the other does not."""
+        library = library_of(X) if together(X=X, y=y) else None
+        raw = host_array(on_host(X), "X", 2), host_array(on_host(y), "y", 1)
+        samples = checks.matrix(raw[0], "X")
+        labels = checks.vector(raw[1], "y", len(samples), "X", np.float64)
+        return cls(samples, labels, (samples, labels) if library is None else (X, y), library, raw)
+
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        """Shape, dtype and hash of the data as they were given."""
+        return provenance.describe_data(*self._described)
+
+    def require_range(self, dtype: np.dtype) -> None:
+        """ValueError if labels, or the squares that the engines work with, overflow in the precision of the network."""
+        checks.representable(self.y, "y", dtype)
+        with np.errstate(over="ignore"):
+            squares = np.einsum("ij,ij->i", self.X, self.X, dtype=np.float64)
+        checks.representable(squares, "the squared norms of the rows of X", dtype)
+
+    def limit(self, layers: str, a: np.ndarray) -> LimitKernel:
+        """The limit of the kernel of these layers; the first layer's part is an average with weights ``a_r^2``.
+
+        It is kept until another one is asked for, so that networks of several widths compute it once.
+        """
+        scale = 1.0 if layers == "second" else float(np.square(a, dtype=np.float64).mean())
+        if (layers, scale) not in self._limits:
+            self._limits.clear()
+            self._limits[layers, scale] = LimitKernel(self._limit(layers, scale))
+        return self._limits[layers, scale]
+
+    def _limit(self, layers: str, scale: float) -> npt.NDArray[np.float64]:
+        if layers == "second":
+            return np.asarray(compute(limit_source(self.X, layers="second")))
+        H = np.asarray(compute(limit_source(self.X)))
+        H *= scale
+        if layers == "both":
+            H += compute(limit_source(self.X, layers="second"))
+        return H

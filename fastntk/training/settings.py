@@ -1,0 +1,237 @@
+"""The settings of a training run: what may be given, its defaults, checks and words, and the record of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from fastntk import losses, optimizers
+from fastntk.base import checks
+from fastntk.engines import CHOICES, Motion
+from fastntk.losses import LOSSES, Loss
+from fastntk.optimizers import OPTIMIZERS, Optimizer
+from fastntk.results import METRICS
+from fastntk.training.options import (
+    Check,
+    apply_checks,
+    at_least,
+    flag,
+    known_options,
+    named,
+    one_of,
+    option,
+    optional,
+    positive,
+)
+
+__all__ = ["LAYERS", "Options", "Settings", "SharedOptions", "completed"]
+
+LAYERS = ("first", "second", "both")
+_INTERVALS = 100  # between the logged times of a flow
+
+
+def _metrics(metrics: str | Iterable[str], name: str) -> tuple[str, ...]:
+    """Names in the order of `METRICS`; "all" takes all."""
+    if isinstance(metrics, str) and metrics == "all":
+        return METRICS
+    if not isinstance(metrics, Iterable):
+        raise TypeError(f"{name} must be 'all' or names of metrics, got {metrics!r}")
+    names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+    for metric in names:
+        if metric not in METRICS:
+            known = ", ".join(map(repr, METRICS))
+            raise ValueError(f"{name} must be 'all' or some of {known}, got {metric!r}")
+    return tuple(metric for metric in METRICS if metric in names)
+
+
+def _steps(steps: Iterable[int], name: str) -> tuple[int, ...]:
+    """Distinct steps, ascending; there may be none."""
+    if isinstance(steps, str) or not isinstance(steps, Iterable):
+        raise TypeError(f"{name} must be a list of steps, got {steps!r}")
+    return tuple(sorted({checks.integer(step, name, 0) for step in steps}))
+
+
+def _times(times: npt.ArrayLike, name: str) -> tuple[float, ...]:
+    found: list[float] = checks.array(times, name, 1, np.float64).tolist()
+    return tuple(found)
+
+
+class SharedOptions(TypedDict, total=False):
+    """What all runs of a sweep have in common, as it may be given."""
+
+    layers: str
+    loss: str | Loss
+    optimizer: str | Optimizer
+    batch_size: int | None
+    dynamics: str
+    t_final: float | None
+    times: npt.ArrayLike | None
+    tolerance: float
+    metrics: str | Iterable[str]
+    every: int
+    diagnostics: bool
+    snapshots: Iterable[int]
+    engine: str
+    dtype: npt.DTypeLike
+    kappa: float
+    paired: bool
+
+
+class Options(SharedOptions, total=False):
+    """The options of one run."""
+
+    width: int | None
+    steps: int
+    lr: float
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All of a run but its data and its start: checked, and converted to what the values stand for.
+
+    The defaults are those of the class: ``Settings.lr``.  To add a setting, add its type to the options above and its
+    field here.  The words are those of the command line; `fastntk.train` says more.
+
+    Examples
+    --------
+    >>> Settings(steps=3, metrics="drift").record()["metrics"], Settings.lr
+    (['drift'], 0.1)
+    """
+
+    width: int | None = option(None, optional(at_least(1)), "Number of hidden neurons.")
+    steps: int = option(100, at_least(0), "Gradient steps.", only="descent")
+    lr: float = option(0.1, positive, "Step size.", only="descent")
+    seed: int = option(0, at_least(0), "Of the initial network and the batches.")
+    layers: str = option("first", one_of(LAYERS), "Layers that are trained.")
+    loss: Loss = option(
+        "squared",
+        named(losses.resolve, LOSSES),
+        "logistic takes labels -1 and +1; huber is quadratic, then linear.",
+    )
+    optimizer: Optimizer = option(
+        "gd",
+        named(optimizers.resolve, OPTIMIZERS),
+        "Plain gradient descent, or with momentum.",
+        only="descent",
+    )
+    batch_size: int | None = option(
+        None,
+        optional(at_least(1)),
+        "Samples of a step, drawn anew every epoch. Default: all.",
+        only="descent",
+    )
+    dynamics: str = option(
+        "descent",
+        one_of(("descent", "flow")),
+        f"Gradient descent, or gradient flow up to --t-final, logged at {_INTERVALS + 1} times.",
+    )
+    t_final: float | None = option(None, optional(positive), "Of gradient flow: where it ends.", only="flow")
+    times: tuple[float, ...] | None = option(
+        None, optional(Check(_times, many=True)), "Of gradient flow: when it is logged.", only="flow"
+    )
+    tolerance: float = option(
+        1e-3,
+        positive,
+        "Of gradient flow: error of the outputs in a step, relative to the residual.",
+        only="flow",
+    )
+    metrics: tuple[str, ...] = option(
+        ("loss", "flips", "drift"),
+        Check(_metrics, METRICS, many=True),
+        f"all, or some of {','.join(METRICS)}.",
+    )
+    every: int = option(1, at_least(1), "Log every so many steps.", only="descent")
+    diagnostics: bool = option(False, flag, "Watch which patterns flip, when and how often.")
+    snapshots: tuple[int, ...] = option(
+        (), Check(_steps, least=0, many=True), "Steps such as 0,10,100 at which H(k) is kept.", only="descent"
+    )
+    engine: str = option("auto", one_of(CHOICES), "What trains; cuda: dual or primal on a GPU.")
+    dtype: np.dtype[Any] = option(
+        "float32", Check(checks.floating_dtype, ("float32", "float64")), "Precision of the network."
+    )
+    kappa: float = option(1.0, positive, "Scale of the initial first layer.")
+    paired: bool = option(False, flag, "Neurons in pairs that cancel: all outputs start at 0.")
+
+    def __post_init__(self) -> None:
+        apply_checks(self)
+        self._require_own_dynamics()
+        if self.snapshots and self.snapshots[-1] > self.steps:
+            raise ValueError(
+                f"snapshots must be at most the number of steps ({self.steps}), got {self.snapshots[-1]}"
+            )
+        if self.dynamics == "flow":
+            object.__setattr__(self, "times", self._logged_times())
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], options: Mapping[str, Any]) -> Settings:
+        """The settings that the keyword arguments of a function ask for."""
+        known_options(function, options)
+        return cls(**options)
+
+    def _require_own_dynamics(self) -> None:
+        """ValueError for an argument of the other dynamics that was not left alone."""
+        for part in fields(self):
+            only, value = part.metadata["only"], getattr(self, part.name)
+            if only in (None, self.dynamics) or value == part.metadata["check"](part.default, part.name):
+                continue
+            got = "it" if only == "flow" else repr(getattr(value, "name", _plain(value)))
+            raise ValueError(
+                f"{part.name} is for dynamics={only!r}, got {got} with dynamics={self.dynamics!r}"
+            )
+
+    def _logged_times(self) -> tuple[float, ...]:
+        """When a flow is logged, from 0 to its end."""
+        if self.t_final is None:
+            raise ValueError("t_final must be given for dynamics='flow'")
+        if self.times is None:
+            return tuple(np.linspace(0.0, self.t_final, _INTERVALS + 1).tolist())
+        found = np.array(self.times)
+        if found[0] < 0.0 or found[-1] > self.t_final or (np.diff(found) < 0.0).any():
+            raise ValueError(f"times must be ascending from 0 or above to at most t_final = {self.t_final:g}")
+        return tuple(np.union1d(found, [0.0, self.t_final]).tolist())
+
+    def require_samples(self, n: int) -> None:
+        """ValueError if a batch is to have more samples than there are."""
+        if self.batch_size is not None and self.batch_size > n:
+            raise ValueError(f"batch_size must be at most the number of samples ({n}), got {self.batch_size}")
+
+    @property
+    def motion(self) -> Motion:
+        """What an engine has to move, and how."""
+        return Motion(self.layers, self.optimizer, self.dynamics == "flow")
+
+    @property
+    def goal(self) -> int:
+        """What progress counts up to: steps, or logged times of a flow after the first."""
+        return self.steps if self.times is None else len(self.times) - 1
+
+    def logs(self, step: int) -> bool:
+        """Whether a step of descent is logged."""
+        return step % self.every == 0 or step == self.steps
+
+    def record(self) -> dict[str, Any]:
+        """All that the dynamics uses but width and seed, JSON-able: what the runs of a sweep have in common."""
+        used = [part.name for part in fields(self) if part.metadata["only"] in (None, self.dynamics)]
+        if self.dynamics == "descent":
+            used.remove("dynamics")  # folders that are older than gradient flow do not name it
+        return {name: _plain(getattr(self, name)) for name in used if name not in ("width", "seed")}
+
+
+def completed(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with what it leaves unsaid: a setting that it is older than had its default. No record stays none."""
+    defaults = {"dynamics": Settings.dynamics, **Settings().record()} if record else {}
+    return {**record, **{name: value for name, value in defaults.items() if name not in record}}
+
+
+def _plain(value: Any) -> Any:
+    """A setting as JSON holds it."""
+    if isinstance(value, (Loss, Optimizer)):
+        return value.record()
+    if isinstance(value, np.dtype):
+        return value.name
+    return list(value) if isinstance(value, tuple) else value
