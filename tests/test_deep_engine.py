@@ -1,4 +1,4 @@
-"""Steps of the deep engine against the twin: every optimizer, every choice of layers, awkward sizes, both precisions."""
+"""Steps of the deep engine against the twin: optimizers, choices of layers, awkward sizes, both precisions."""
 
 import numpy as np
 import pytest

@@ -40,8 +40,8 @@ class DeepEngine:
 
     Notes
     -----
-    A step takes ``n m^2`` multiply-adds a layer for each of forward, backward and gradient; the gradient is added to the
-    weights a block at a time and never held.  Beside the weights (twice with momentum) there are ``n m (H + 1)``
+    A step takes ``n m^2`` multiply-adds a layer for each of forward, backward and gradient; the gradient is added to
+    the weights a block at a time and never held.  Beside the weights (twice with momentum) there are ``n m (H + 1)``
     numbers, and ``n m H`` more once `deltas` was asked for; the change of the weights is not kept.
     """
 

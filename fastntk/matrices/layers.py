@@ -1,4 +1,7 @@
-"""Gram matrices of the gradients by each layer of a deep network: ``G^(h) = (x^(h-1) . x^(h-1)) (delta^(h) . delta^(h))``."""
+"""Gram matrices of the gradients by each layer of a deep network.
+
+``G^(h)_ij = (x_i^(h-1) . x_j^(h-1)) (delta_i^(h) . delta_j^(h))``, and ``x_i^(H) . x_j^(H)`` of the output.
+"""
 
 from collections.abc import Iterator, Sequence
 

@@ -138,16 +138,16 @@ class DeepReLU:
 
     @classmethod
     def from_torch(cls, module: Any, scale: float = 1.0) -> "DeepReLU":
-        """Network with the outputs of ``torch.nn.Sequential(Linear, ReLU, ..., Linear, ReLU, Linear)`` without biases.
+        """Network with the outputs of ``torch.nn.Sequential(Linear, ReLU, ..., Linear)`` without biases.
 
-        ``W^(1)`` is the first weight, ``W^(h+1)`` and a are the later ones times ``sqrt(m_h) / scale``, because a module
-        has no such factors.
+        ``W^(1)`` is the first weight, ``W^(h+1)`` and a are the later ones times ``sqrt(m_h) / scale``, because a
+        module has no such factors.
 
         Parameters
         ----------
         module : torch.nn.Module
-            Its children are these layers; its ``forward`` is taken to apply them in order.  float32 or float64, on any
-            device.
+            Its children are these layers; its ``forward`` is taken to apply them in order.  float32 or float64, on
+            any device.
         scale : float
             Of the network.
 
