@@ -14,7 +14,7 @@ from fastntk.kernels.cpu import layers
 from fastntk.kernels.scratch import padded_vector
 from fastntk.model.deep import DeepReLU, weights_bytes
 from fastntk.model.initial import InitialLayer
-from fastntk.model.layers import ForwardState, forward_bytes, layer_factor
+from fastntk.model.layers import ForwardState, forward_bytes
 from fastntk.model.patterns import flip_fraction
 from fastntk.optimizers import GradientDescent, Optimizer
 
@@ -61,7 +61,6 @@ class DeepEngine:
         needed = self.bytes_needed(self.n, net.d, net.widths, net.dtype, self.moving, optimizer)
         require_memory(needed, f"training of widths {net.widths} on n={self.n} samples")
         self._initial = initial
-        self._factors = [layer_factor(net.scale, m, net.dtype) for m in net.widths]
         self._state = ForwardState(X, net.widths, net.dtype)
         self._output = SecondLayer(net.a, optimizer)
         self._hidden = [layer - 1 for layer in self.moving if layer <= net.depth]
@@ -168,31 +167,16 @@ class DeepEngine:
         return [top, aligned_zeros(below * columns, self.dtype)]
 
     def _derivatives(self, e: np.ndarray, kept: list[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:
-        """Layers from the last to the lowest that moves, with e times their deltas, in ``kept`` or in the two rooms.
-
-        A layer comes after the derivatives of the one below it were computed, so that its weights may change.
-        """
-        net = self.net
+        """Layers from the last to the lowest that moves, with e times their deltas, in ``kept`` or in the two rooms."""
+        net, columns = self.net, self._state.x[0].shape[1]
 
         def place(h: int) -> np.ndarray:
             if kept:
                 return kept[h]
-            columns = self._state.x[0].shape[1]
             return self._rooms[(net.depth - 1 - h) % 2][: net.widths[h] * columns].reshape(-1, columns)
 
-        if not self._hidden:
-            return
-        h = net.depth - 1
-        delta = place(h)
-        layers.top_delta(net.a, e, self._factors[h], self.masks[h].bits, delta)
-        for below in range(h - 1, self._hidden[0] - 1, -1):
-            next_delta = place(below)
-            layers.backward_layer(
-                net.W[below + 1], delta, self._factors[below], self.masks[below].bits, next_delta
-            )
-            yield below + 1, delta
-            delta = next_delta
-        yield self._hidden[0], delta
+        if self._hidden:
+            yield from self._state.derivatives(net.W, net.a, net.scale, e, self._hidden[0], place)
 
     def _weighed(self, e: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """The same for a step: deltas that were asked for since the last one are not computed again."""

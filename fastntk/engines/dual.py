@@ -25,7 +25,7 @@ from fastntk.kernels.cpu.dual_step import dual_step, tile_coefficients
 from fastntk.kernels.cpu.flips import record_flips
 from fastntk.kernels.cpu.forward import forward
 from fastntk.kernels.scratch import ForwardScratch, column_tiles, padded_rows, padded_vector, table_scratch
-from fastntk.matrices.finite import products
+from fastntk.matrices.inner_products import products
 from fastntk.model.network import TwoLayerReLU
 
 _WEIGHT_BLOCK = 1024  # neurons whose weights are recovered by one BLAS product

@@ -9,20 +9,20 @@ import numpy.typing as npt
 from fastntk.base import checks
 from fastntk.base.packing import PackedMasks
 from fastntk.base.progress import Progress
-from fastntk.compilation.threads import kernel_threads
 from fastntk.device.arrays import on_gpu, together
 from fastntk.device.masks import DevicePackedMasks
 from fastntk.kernels.cpu.coactivation import gram_from_panels
-from fastntk.kernels.cpu.products import products as _products
-from fastntk.kernels.scratch import thread_slots
 from fastntk.matrices.blocks import FiniteGram
+from fastntk.matrices.deep import deep_gram
+from fastntk.matrices.inner_products import products
 from fastntk.matrices.neurons import DrawnNeurons, HeldNeurons, MappedNeurons, Neurons
 from fastntk.matrices.passes import Terms
 from fastntk.matrices.rows import warn_parallel_rows
 from fastntk.matrices.tiled import compute
-from fastntk.model.patterns import Masks, arrays_of, block_pairs, packed, panels
+from fastntk.model.deep import DeepReLU
+from fastntk.model.network import TwoLayerReLU
+from fastntk.model.patterns import Masks, arrays_of, packed, panels
 
-_ROWS = 128  # of a block of products: a few dozen tasks at n = 1000
 _LAYERS = {"first": (True, False), "second": (False, True), "both": (True, True)}
 
 _Pattern = TypeVar("_Pattern", PackedMasks, DevicePackedMasks)
@@ -35,7 +35,8 @@ def gram(
     Z: npt.ArrayLike | None = None,
     *,
     masks: Masks | tuple[Masks, Masks] | None = None,
-    layers: str = "first",
+    net: Any = None,
+    layers: Any = "first",
     width: int | None = None,
     seed: int = 0,
     dtype: npt.DTypeLike = "float64",
@@ -61,7 +62,11 @@ def gram(
         Second set of samples, for the columns of the matrix; X itself by default.
     masks : PackedMasks or boolean ndarray, shape (n, m), optional
         Activation pattern, if it is known already; with ``Z`` a pair, those of X and of Z.  For "first" only.
-    layers : {"first", "second", "both"}
+    net : TwoLayerReLU or DeepReLU, optional
+        Network, in place of ``W`` and ``a``.
+    layers : {"first", "second", "both"}, or of a DeepReLU {"hidden", "output", "all"} or numbers of layers
+        Of a `DeepReLU` the matrix is the sum over these layers of ``(x_i^(h-1) . x_j^(h-1)) (delta_i^(h) .
+        delta_j^(h))``, with ``x_i^(H) . x_j^(H)`` for the output, number H + 1; by default that of the hidden layers.
     width, seed : int, optional
         Use the neurons of ``TwoLayerReLU.init(d, width, seed)``, drawn when they are needed and never stored.
     dtype : {"float64", "float32"}
@@ -116,6 +121,14 @@ def gram(
     array([[0.5 , 0.21],
            [0.21, 0.5 ]])
     """
+    if net is not None:
+        if any(part is not None for part in (W, a, masks, width)):
+            raise ValueError("net must be given alone, got W, a, masks or width beside it")
+        if isinstance(net, DeepReLU):
+            return deep_gram(X, net, "hidden" if layers == "first" else layers, Z, dtype, out)
+        if not isinstance(net, TwoLayerReLU):
+            raise TypeError(f"net must be a TwoLayerReLU or a DeepReLU, got {type(net).__name__}")
+        W, a = net.W, net.a
     if together(X=X, W=W, a=a, Z=Z, **arrays_of(masks)):
         return on_gpu(
             "gram", X, W, a, Z, masks=masks, layers=layers, width=width, seed=seed, dtype=dtype, out=out,
@@ -244,13 +257,3 @@ class GramOfPatterns:
             source = FiniteGram(self._X, self._X, (masks, masks), self._terms, H.dtype)
             source.fill(slice(0, n), slice(0, n), H)
         return H
-
-
-def products(X: np.ndarray) -> npt.NDArray[np.float64]:
-    """``X X^T`` in float64, exactly symmetric."""
-    rows = np.ascontiguousarray(X, dtype=np.float64)
-    n = len(rows)
-    K = np.empty((n, n))
-    with kernel_threads():
-        _products(rows, block_pairs(-(-n // _ROWS)), np.empty((thread_slots(), _ROWS, _ROWS)), K)
-    return K

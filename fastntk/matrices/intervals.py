@@ -10,7 +10,8 @@ from scipy.special import betaincinv
 from fastntk.base import checks
 from fastntk.base.memory import require_memory
 from fastntk.device.arrays import on_gpu, together
-from fastntk.matrices.finite import gram_source, products
+from fastntk.matrices.finite import gram_source
+from fastntk.matrices.inner_products import products
 from fastntk.model.patterns import Masks, arrays_of
 
 

@@ -13,7 +13,7 @@ from fastntk.base.packing import PackedMasks
 from fastntk.kernels.cpu.coactivation import gram_from_panels
 from fastntk.kernels.cpu.layer_gram import SIDE, column_products
 from fastntk.kernels.scratch import thread_slots
-from fastntk.matrices.finite import products
+from fastntk.matrices.inner_products import products
 from fastntk.model.patterns import block_pairs, panels
 
 

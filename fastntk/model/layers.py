@@ -1,7 +1,7 @@
-"""The forward pass through several layers: activations and patterns of all of them, and the outputs."""
+"""Forward and backward through several layers: activations, patterns and derivatives of each, and the outputs."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -39,6 +39,30 @@ class ForwardState:
         layers.output_shares(self.x[-1], a, self._partial, self._shares)
         outputs: np.ndarray = self._shares.sum(axis=0)[: self.n]
         return outputs
+
+    def derivatives(
+        self,
+        W: Sequence[np.ndarray],
+        a: np.ndarray,
+        scale: float,
+        e: np.ndarray,
+        lowest: int,
+        place: Callable[[int], np.ndarray],
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Layers from the last to ``lowest``, counted from 0, with e times ``delta^(h)``, written to ``place(h)``.
+
+        A layer comes after the derivatives of the one below it were computed: then its weights may change.
+        """
+        factors = [layer_factor(scale, len(weights), weights.dtype) for weights in W]
+        h = len(W) - 1
+        delta = place(h)
+        layers.top_delta(a, e, factors[h], self.masks[h].bits, delta)
+        while h > lowest:
+            below = place(h - 1)
+            layers.backward_layer(W[h], delta, factors[h - 1], self.masks[h - 1].bits, below)
+            yield h, delta
+            h, delta = h - 1, below
+        yield h, delta
 
 
 def layer_factor(scale: float, width: int, dtype: np.dtype) -> np.ndarray:

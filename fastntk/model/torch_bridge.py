@@ -51,7 +51,7 @@ def _layers(module: Any, depth: int | None) -> list[Any]:
     form = ("Linear", "ReLU") * hidden + ("Linear",)
     if len(layers) != len(form) or not all(map(_is, layers, form)):
         found = ", ".join(type(layer).__name__ for layer in layers) or "none"
-        wanted = ", ".join(form) if depth == 1 else "Linear, ReLU, ..., Linear, ReLU, Linear"
+        wanted = ", ".join(form) if depth == 1 else "Linear, ReLU, ..., Linear"
         raise ValueError(f"module must have the layers {wanted}, got {found}")
     return layers
 

@@ -12,7 +12,8 @@ from fastntk.compilation.threads import kernel_threads
 from fastntk.device.arrays import require
 from fastntk.kernels.cpu.masked_sums import masked_sums
 from fastntk.kernels.scratch import column_tiles, padded_vector, table_scratch
-from fastntk.matrices.finite import GramOfPatterns, products
+from fastntk.matrices.finite import GramOfPatterns
+from fastntk.matrices.inner_products import products
 from fastntk.model.network import TwoLayerReLU
 from fastntk.model.patterns import forward_pass
 
