@@ -31,7 +31,7 @@ class DeepEngine:
     ----------
     X : ndarray, shape (n, d)
     net : DeepReLU
-        Its weights are changed in place.
+        Its hidden weights are changed in place; a is replaced.
     initial : sequence of InitialLayer
         Where the hidden layers started.
     moving : sequence of int

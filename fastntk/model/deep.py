@@ -74,6 +74,13 @@ class DeepReLU:
         self.scale = checks.positive(scale, "scale")
 
     @classmethod
+    def wrap(cls, W: list[np.ndarray], a: np.ndarray, scale: float) -> "DeepReLU":
+        """A network of these arrays, not copies, which are known to be right."""
+        net = cls.__new__(cls)
+        net.W, net.a, net.scale = W, a, scale
+        return net
+
+    @classmethod
     def init(
         cls,
         d: int,
@@ -129,14 +136,12 @@ class DeepReLU:
         kind = checks.floating_dtype(dtype)
         needed = weights_bytes(d, widths, kind)
         require_memory(needed, f"a network of widths {', '.join(map(str, widths))} on {d} inputs")
-        net = cls.__new__(cls)
-        net.scale = checks.positive(scale, "scale")
-        net.W = []
-        for layer, (columns, rows) in enumerate(zip((d, *widths), widths, strict=False), 1):
-            net.W.append(DrawnLayer(draws, layer, columns, kind).rows(0, rows))
-        signs = checks.choice(output, "output", OUTPUTS) == "signs"
-        net.a = draws.signs(0, widths[-1], kind) if signs else draws.gaussian(widths[-1], kind)
-        return net
+        scale, signs = checks.positive(scale, "scale"), checks.choice(output, "output", OUTPUTS) == "signs"
+        sizes = enumerate(zip((d, *widths), widths, strict=False), 1)
+        W = [DrawnLayer(draws, layer, columns, kind).rows(0, rows) for layer, (columns, rows) in sizes]
+        return cls.wrap(
+            W, draws.signs(0, widths[-1], kind) if signs else draws.gaussian(widths[-1], kind), scale
+        )
 
     @classmethod
     def from_torch(cls, module: Any, scale: float = 1.0) -> "DeepReLU":
@@ -199,6 +204,11 @@ class DeepReLU:
     def widths(self) -> tuple[int, ...]:
         """Neurons of each hidden layer."""
         return tuple(map(len, self.W))
+
+    @property
+    def width(self) -> int:
+        """Neurons of the last hidden layer."""
+        return len(self.W[-1])
 
     @property
     def d(self) -> int:

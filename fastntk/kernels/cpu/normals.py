@@ -1,7 +1,7 @@
 """Normal numbers that depend on a seed and a place alone, for the weights of any neuron.
 
 Formula: counter ``(16 t + l, layer, r mod 2^32, r >> 32)`` of neuron r gives four words by Philox-4x32-10 (Salmon et
-    al., SC 2011); with ``u = (word + 1/2) / 2^32`` of words 0 and 2, v of 1 and 3, ``sqrt(-2 log u) (cos, sin)(2 pi v)``
+    al., SC 2011); with ``u = (word + 1/2) / 2^32`` of words 0 and 2, v of 1, 3, ``sqrt(-2 log u) (cos, sin)(2 pi v)``
     are columns ``64 t + l + 16 (0, 1, 2, 3)`` of w_r (Box and Muller): none exceeds ``sqrt(66 log 2) = 6.77``, which
     cuts off one normal number in 10^11.
 Layout: rows of ``out`` C-contiguous, float32 or float64; a scratch of words and of doubles for one row a thread.
