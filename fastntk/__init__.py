@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from fastntk.training.sweeps import sweep
     from fastntk.training.train import train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "ConvergenceWarning": "base.errors",

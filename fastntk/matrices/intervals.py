@@ -9,7 +9,8 @@ from scipy.special import betaincinv
 
 from fastntk.base import checks
 from fastntk.base.memory import require_memory
-from fastntk.device.arrays import on_gpu, together
+from fastntk.device.arrays import on_host, together
+from fastntk.device.masks import masks_on_host
 from fastntk.matrices.finite import gram_source
 from fastntk.matrices.inner_products import products
 from fastntk.model.patterns import Masks, arrays_of
@@ -22,7 +23,7 @@ class GramInterval:
     Attributes
     ----------
     gram, lower, upper : ndarray of float64, shape (n, k)
-        `fastntk.gram` and the two ends; exactly symmetric if ``gram`` is.  On a GPU if the samples are.
+        `fastntk.gram` and the two ends; exactly symmetric if ``gram`` is.
     level : float
         Confidence level of each interval on its own.
     """
@@ -72,6 +73,8 @@ def gram_interval(
     Entries share their neurons, so they are wrong together; of many intervals about ``1 - level`` miss.  A zero row
     gives [0, 0].
 
+    Arrays on a GPU are copied to the host, which does the work.
+
     Cost: as `fastntk.gram`, and two inverse incomplete beta functions for each distinct count.
     Five matrices of 8 bytes an entry are held.  Clopper and Pearson, "The use of confidence or fiducial limits
     illustrated in the case of the binomial" (1934); the probability is that of Du et al. (arXiv 1810.02054),
@@ -89,7 +92,8 @@ def gram_interval(
     if level >= 1.0:
         raise ValueError(f"level must be below 1, got {level}")
     if together(X=X, W=W, Z=Z, **arrays_of(masks)):
-        return on_gpu("gram_interval", X, W, Z, level, masks=masks, width=width, seed=seed)
+        X, W, Z = map(on_host, (X, W, Z))
+        masks = masks_on_host(masks)
     source = gram_source(X, W, None, Z, masks=masks, width=width, seed=seed)
     n, k = source.shape
     require_memory(5 * 8 * n * k, f"the {n} x {k} Gram matrix with its intervals")

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import scipy.linalg
 
 from fastntk.base import checks
-from fastntk.device.arrays import on_gpu, on_host, together
+from fastntk.device.arrays import on_host
 from fastntk.spectra import Enclosed, Spectrum, lambda_min, spectrum
 from fastntk.spectra.eigenvalue import (
     allowance,
@@ -76,8 +76,7 @@ def label_projections(H: Any, y: npt.ArrayLike, k: int | None = None) -> LabelPr
     >>> found.values.round(6), abs(found.projections).round(6)
     (array([1., 3.]), array([1.414214, 2.828427]))
     """
-    if not is_operator(H) and together(H=H, y=y):
-        return LabelProjections(*on_gpu("spectra.certified.label_projections", H, y, k))
+    H = on_host(H)
     labels = labels_for(on_host(y), _rows(H))
     pairs = spectrum(H, k, "largest")
     return LabelProjections(
@@ -143,11 +142,9 @@ def _rows(H: Any) -> int:
 
 def _inverse_form(H: Any, labels: Any) -> tuple[int, float, float, float]:
     """The number of labels, a number below ``y^T H^{-1} y``, its rounding, and how far above it the form may be."""
-    if not is_operator(H) and together(H=H, y=labels):
-        least, x, y, image, rounding = on_gpu("spectra.certified.proven_solution", H, labels)
-    else:
-        y = checks.vector(on_host(labels), "y", _rows(H), "H", np.float64)
-        least, x, image, rounding = _solution(H, y)
+    H = on_host(H)
+    y = checks.vector(on_host(labels), "y", _rows(H), "H", np.float64)
+    least, x, image, rounding = _solution(H, y)
     residual = y - image
     length, size = float(np.linalg.norm(x)), float(np.linalg.norm(residual))
     slack = rounding * length**2 + (len(y) + 8) * _EPS * length * (float(np.linalg.norm(y)) + size)

@@ -8,6 +8,7 @@ import scipy.linalg
 
 from fastntk.base import checks
 from fastntk.base.arrays import host_array
+from fastntk.device.arrays import on_host
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -52,7 +53,11 @@ class Eigenvalue(float):
 
 
 def square(value: Any, name: str) -> np.ndarray:
-    """`value` as a square float64 matrix; symmetry is not looked at, and `frobenius` is left to find NaN."""
+    """`value` as a square float64 matrix; symmetry is not looked at, and `frobenius` is left to find NaN.
+
+    A matrix on a GPU is copied to the host, where all of this package works.
+    """
+    value = on_host(value)
     array = host_array(value, name, 2)
     ready = array.dtype == np.float64 and array.ndim == 2 and array.size and array.flags.c_contiguous
     if not ready:
@@ -69,6 +74,7 @@ def asymmetry_allowed(single: bool) -> float:
 
 def symmetric(value: Any, name: str) -> np.ndarray:
     """`value` as a finite, exactly symmetric float64 matrix; asymmetry beyond rounding is an error."""
+    value = on_host(value)
     single = getattr(value, "dtype", None) == np.float32
     array = square(checks.matrix(value, name, dtype=np.float64), name)
     asymmetry, largest = 0.0, 0.0

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from fastntk.device.arrays import on_gpu, together
 from fastntk.spectra.eigenvalue import Eigenvalue, frobenius, lower_bound, lowest_with_proof, symmetric
 from fastntk.spectra.norm import SpectralNorm
 from fastntk.spectra.tracking import DENSE, SmallestEigenvalue
@@ -39,7 +38,7 @@ def lambda_min(H: Any) -> Eigenvalue:
     a Cholesky factorisation of ``H - s I`` with s as close below the value as rounding allows (Rump, "Verification
     of positive definiteness", BIT 46, 2006).  Cost O(n^3): 4/3 n^3 + 1/3 n^3 multiply-adds; memory one copy of H.
 
-    Of a matrix on a GPU all this happens there (by cuSOLVER, where it is installed), and ``vector`` is an array there.
+    A matrix on a GPU is copied to the host.
 
     An eigenvalue that is zero in exact arithmetic comes out as a number of either sign within ``residual_bound``.
 
@@ -50,9 +49,6 @@ def lambda_min(H: Any) -> Eigenvalue:
     >>> print(f"{least:.6f}", least.residual_bound < 1e-13)
     1.000000 True
     """
-    if together(H=H):
-        found: Eigenvalue = on_gpu("spectra.certified.lambda_min", H)
-        return found
     H = symmetric(H, "H")
     if len(H) <= DENSE:
         return lowest_with_proof(H, frobenius(H, "H"))
@@ -73,9 +69,7 @@ def lambda_max(H: Any) -> Eigenvalue:
     >>> print(f"{lambda_max([[2.0, 1.0], [1.0, 2.0]]):.6f}")
     3.000000
     """
-    found = (
-        on_gpu("spectra.certified.lambda_min", H, -1.0) if together(H=H) else lambda_min(-symmetric(H, "H"))
-    )
+    found = lambda_min(-symmetric(H, "H"))
     return Eigenvalue(-found.value, found.residual_bound, found.vector, -found.outer_bound)
 
 
@@ -105,8 +99,5 @@ def spectral_norm(A: Any, B: Any = None, rtol: float = 1e-6) -> Eigenvalue:
     >>> print(f"{spectral_norm([[0.0, 1.0], [1.0, 0.0]]):.6f}")
     1.000000
     """
-    if together(A=A, B=B):
-        found: Eigenvalue = on_gpu("spectra.certified.spectral_norm", A, B, rtol)
-        return found
     A = symmetric(A, "A")
     return SpectralNorm(rtol=rtol).update(A, np.zeros_like(A) if B is None else B)

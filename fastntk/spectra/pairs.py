@@ -8,7 +8,6 @@ import numpy as np
 import scipy.linalg
 
 from fastntk.base import checks
-from fastntk.device.arrays import on_gpu, together
 from fastntk.spectra.eigenvalue import allowance, frobenius, lower_bound, symmetric
 from fastntk.spectra.implicit import extreme_vectors, is_operator, operator_allowance, symmetric_operator
 
@@ -89,7 +88,7 @@ def spectrum(H: Any, k: int | None = 6, which: str = "smallest") -> Spectrum:
     largest eigenvalues take some tens of products; the smallest are crowded together, and take about
     ``sqrt(lambda_max / gap)`` times ten of them, hundreds or thousands where lambda_min is far below lambda_max.
     Residuals are then about 1e-9 lambda_max at most.  The allowance for rounding supposes products as accurate as
-    those of a stored matrix in float64.  Of a matrix on a GPU: there, by cuSOLVER where it is installed.
+    those of a stored matrix in float64.
 
     Sources: Kahan, "Inclusion theorems for clusters of eigenvalues of Hermitian matrices" (1967); Rump,
     "Verification of positive definiteness", BIT 46 (2006).
@@ -104,8 +103,6 @@ def spectrum(H: Any, k: int | None = 6, which: str = "smallest") -> Spectrum:
     True
     """
     checks.choice(which, "which", _ENDS)
-    if together(H=H):
-        return Spectrum(*on_gpu("spectra.certified.pairs", H, k, which))
     implicit = is_operator(H)
     matrix: Any = symmetric_operator(H, "H") if implicit else symmetric(H, "H")
     n = matrix.shape[0]

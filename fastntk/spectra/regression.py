@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fastntk.base import checks
 from fastntk.base.errors import ConvergenceWarning
-from fastntk.device.arrays import gpu_of, on_gpu, on_host, together
+from fastntk.device.arrays import on_host
 from fastntk.spectra.eigenvalue import symmetric
 from fastntk.spectra.implicit import finite_product, is_operator, symmetric_operator
 from fastntk.spectra.preconditioning import Product, nystrom
@@ -22,7 +22,7 @@ class KernelRegression:
     Attributes
     ----------
     coefficients : ndarray of float64, shape (n,) or (n, q)
-        The function is ``f(z) = sum_i kernel(z, x_i) coefficients_i``.  An array on the GPU if y is one.
+        The function is ``f(z) = sum_i kernel(z, x_i) coefficients_i``.
     residual_norms : float or ndarray of shape (q,)
         ``|y - (H + ridge I) coefficients|_2``, computed from the coefficients themselves.  They are within
         ``residual_norms / (lambda_min + ridge)`` of the exact ones.
@@ -92,7 +92,7 @@ def kernel_regression(
     Labels are solved for independently, so results for one of them do not depend on the others beyond rounding.  A
     stored matrix of moderate size is solved faster and directly by ``scipy.linalg.solve(..., assume_a="pos")``.
 
-    Of H on a GPU, and then y there too, products are computed there; the vectors go back and forth in each step.
+    Arrays on a GPU are copied to the host.
 
     Sources: Hestenes and Stiefel (1952); Frangella, Tropp and Udell (arXiv 2110.02820) for the preconditioner.
 
@@ -104,11 +104,9 @@ def kernel_regression(
     >>> found.coefficients.round(6), found.converged
     (array([1. , 0.8]), True)
     """
-    if not is_operator(H):
-        together(H=H, y=y)
     multiply, n, diagonal = _products(H)
-    here = on_host(y)
-    labels = labels_for(here, n).reshape(n, -1)
+    y = on_host(y)
+    labels = labels_for(y, n).reshape(n, -1)
     ridge = checks.nonnegative(ridge, "ridge")
     rtol = checks.positive(rtol, "rtol")
     most = checks.integer(maxiter, "maxiter", 1)
@@ -134,10 +132,8 @@ def kernel_regression(
             stacklevel=2,
         )
     solution, norms = np.ldexp(solution, exponents), np.ldexp(norms, exponents)
-    coefficients = solution[:, 0] if np.ndim(here) == 1 else solution
-    if here is not y:
-        coefficients = on_gpu("regression.like", coefficients, y)
-    return KernelRegression(coefficients, float(norms[0]) if np.ndim(here) == 1 else norms, steps, converged)
+    coefficients = solution[:, 0] if np.ndim(y) == 1 else solution
+    return KernelRegression(coefficients, float(norms[0]) if np.ndim(y) == 1 else norms, steps, converged)
 
 
 def labels_for(y: Any, n: int) -> np.ndarray:
@@ -150,9 +146,6 @@ def labels_for(y: Any, n: int) -> np.ndarray:
 
 def _products(H: Any) -> tuple[Product, int, np.ndarray]:
     """Products with H, its size, and its diagonal (ones where an operator does not tell)."""
-    if gpu_of(H) is not None:
-        found: tuple[Product, int, np.ndarray] = on_gpu("regression.products", H)
-        return found
     if is_operator(H):
         symmetric_operator(H, "H")
         n = H.shape[0]

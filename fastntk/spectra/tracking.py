@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from fastntk.device.arrays import guard, on_gpu, together
 from fastntk.spectra.eigenvalue import (
     Eigenvalue,
     allowance,
@@ -56,7 +55,6 @@ class SmallestEigenvalue:
     Cost of a call: about ten products of H with one vector and two with eight; now and then a factorisation
     (n^3 multiply-adds).  Memory: one n x n matrix in single precision (double where H is badly conditioned) and
     O(n).  Symmetry of H is checked in the first call only, because the check would cost as much as the update.
-    Matrices on a GPU are followed there, with as many vectors added between two looks as fit.
 
     Examples
     --------
@@ -72,7 +70,6 @@ class SmallestEigenvalue:
             raise ValueError(f"rtol must be between 0 and 1, got {rtol!r}")
         self.rtol = float(rtol)
         self._rng = np.random.default_rng(seed)
-        self._there: Any = None  # what follows matrices on a GPU
         self._shape: tuple[int, ...] | None = None
         self._block: np.ndarray | None = None
         self._inverse: np.ndarray | None = None
@@ -87,8 +84,6 @@ class SmallestEigenvalue:
 
     def update(self, H: Any) -> Eigenvalue:
         """The smallest eigenvalue of `H` (n, n), with its residual bound and vector."""
-        if together(H=H):
-            return self._update_there(H)
         H = symmetric(H, "H") if self._shape is None else square(H, "H")
         require_shape(H, self._shape, "H")
         self._norm = frobenius(H, "H")
@@ -115,13 +110,6 @@ class SmallestEigenvalue:
         vector = self._block[0].copy()
         value, residual = rayleigh(H @ vector, vector, allowance(n, self._norm))
         return Eigenvalue(value, residual, vector, bound)
-
-    def _update_there(self, H: Any) -> Eigenvalue:
-        if self._there is None:
-            self._there = on_gpu("spectra.certified.Follower", self.rtol, 0)
-        with guard():
-            found: Eigenvalue = self._there.smallest(H)
-        return found
 
     def _tolerance(self, value: float) -> float:
         assert self._shape is not None

@@ -1,21 +1,22 @@
 """What a run logs of its tangent kernel: how far H(k) is from where it started and from its limit, its lambda_min."""
 
-import importlib
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from fastntk.engines import Engine
+from fastntk.engines.tangent import TangentKernel
 from fastntk.spectra import SmallestEigenvalue, SpectralNorm
 from fastntk.training.samples import LimitKernel
-from fastntk.training.tangent import TangentKernel
 
 NAMES = ("gram", "lambda_min")
 
 
 class GramMetrics:
-    """The numbers of each logged step, and of the limit: ``limit`` has its smallest and its largest eigenvalue."""
+    """The numbers of each logged step, and of the limit: ``limit`` has its smallest and its largest eigenvalue.
+
+    All of them are found on the host, whatever engine the state is one of.
+    """
 
     def __init__(self, kernel: TangentKernel, limit: LimitKernel, metrics: tuple[str, ...]) -> None:
         self._kernel, self._metrics = kernel, metrics
@@ -40,10 +41,8 @@ class GramMetrics:
         return found
 
 
-def gram_metrics(kernel: TangentKernel, limit: Callable[[], LimitKernel], metrics: tuple[str, ...]) -> Any:
-    """`GramMetrics`, or its like on the GPU where H is there; None if no metric needs H, nor then its limit."""
-    if not any(name in metrics for name in NAMES):
-        return None
-    if kernel.on_gpu:
-        return importlib.import_module("fastntk.cuda.gram_metrics").GramMetrics(kernel, limit(), metrics)
-    return GramMetrics(kernel, limit(), metrics)
+def gram_metrics(
+    kernel: TangentKernel, limit: Callable[[], LimitKernel], metrics: tuple[str, ...]
+) -> GramMetrics | None:
+    """`GramMetrics`; None if no metric needs H, nor then its limit."""
+    return GramMetrics(kernel, limit(), metrics) if any(name in metrics for name in NAMES) else None

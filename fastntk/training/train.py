@@ -27,7 +27,6 @@ from fastntk.training.outcome import Explosion, Finished, Outcome, Solution, div
 from fastntk.training.pattern_history import PatternHistory
 from fastntk.training.problem import Problem, prepare
 from fastntk.training.settings import Options, Settings
-from fastntk.training.tangent import tangent_kernel
 
 _IN_RESULT = ("times", "snapshots", "diagnostics")  # settings that show in what a run carries
 
@@ -176,7 +175,7 @@ def run(problem: Problem, threads: int | None, progress: Progress) -> Outcome:
     began = time.perf_counter()
     with CompileClock.running() as clock:
         layers = settings.motion.layers
-        kernel = tangent_kernel(X, start, layers, kind.on_gpu)
+        kernel = kind.tangent_kernel(X, start, layers)
         history = PatternHistory(len(X), start.width) if settings.diagnostics else None
         # Dense linear algebra, before BLAS is limited to one thread.
         gram = gram_metrics(kernel, lambda: samples.limit(layers, start.a), settings.metrics)

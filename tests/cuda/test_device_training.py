@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk.device import arrays as device_arrays
-from fastntk.device.arrays import guard
+from fastntk.device import driver
+from fastntk.device.driver import guard
 from fastntk.engines import choose, engine_of
 from fastntk.losses import Squared
 from fastntk.model.network import TwoLayerReLU
@@ -170,7 +170,7 @@ def test_choice(monkeypatch):
     dual, primal = (engine_of(choose(n, 2, 50, engine="cuda")) for n in (10, 11))
     needed = [kind.bytes_needed(1000, 250, 10**6, 4) for kind in (dual, primal)]
     assert needed[0] > needed[1]
-    monkeypatch.setattr(device_arrays, "available_bytes", lambda: float(needed[0] - 1))
+    monkeypatch.setattr(driver, "available_bytes", lambda: float(needed[0] - 1))
     choice = choose(1000, 250, 10**6, engine="cuda")
     assert choice.name == "cuda-primal"
     assert "cuda-dual would be faster" in choice.reason
@@ -179,7 +179,7 @@ def test_choice(monkeypatch):
 @pytest.mark.parametrize("kind", KINDS)
 def test_memory_is_refused_with_its_size(data, kind, monkeypatch):
     X, y = data(kind)
-    monkeypatch.setattr(device_arrays, "available_bytes", lambda: 1000.0)
+    monkeypatch.setattr(driver, "available_bytes", lambda: 1000.0)
     with pytest.raises(
         fastntk.MemoryLimitError, match=rf"^the {kind} engine for n=11 .* needs \d+ bytes .* only 1000 \("
     ):
@@ -188,6 +188,7 @@ def test_memory_is_refused_with_its_size(data, kind, monkeypatch):
 
 def test_nothing_is_kept_after_a_failure(data, monkeypatch):
     """Neither by the engine nor by the frames of the traceback, however long the error lives."""
+    from fastntk.cuda.backend import CudaBackend
     from fastntk.cuda.engines import dual
 
     alive = []
@@ -200,7 +201,7 @@ def test_nothing_is_kept_after_a_failure(data, monkeypatch):
             super()._start()
             alive.append(self)
 
-    monkeypatch.setattr(dual, "CudaDualEngine", Watched)
+    monkeypatch.setattr(CudaBackend, "engines", (Watched, CudaBackend.engines[1]))
     monkeypatch.setattr(dual, "record_flips", fail)
     X, y = data("dual", 5)
     with pytest.raises(RuntimeError, match="in the middle of a step") as caught:

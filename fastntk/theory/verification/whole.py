@@ -16,7 +16,8 @@ import numpy.typing as npt
 from fastntk import datasets
 from fastntk.base import checks
 from fastntk.base.storage import atomic_write, ensure_folder
-from fastntk.device.arrays import engine_for, on_host, require
+from fastntk.device.arrays import engine_for, on_host
+from fastntk.device.driver import require
 from fastntk.engines import CHOICES
 from fastntk.results import provenance
 from fastntk.theory.verification import initial, trajectories

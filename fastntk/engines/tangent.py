@@ -1,21 +1,22 @@
 """The tangent kernel H(k) of the trained layers, from the state of an engine."""
 
-import importlib
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastntk.engines import Engine
 from fastntk.matrices.finite import GramOfPatterns, gram_source
 from fastntk.matrices.tiled import compute
 from fastntk.model.network import TwoLayerReLU
 
+if TYPE_CHECKING:
+    from fastntk.engines.interface import Engine
+
 
 class TangentKernel:
     """H of a run: from the patterns where only the first layer moves, else from the weights."""
-
-    on_gpu = False
 
     def __init__(self, X: np.ndarray, net: TwoLayerReLU, layers: str) -> None:
         self._X, self._net, self._layers = X, net, layers
@@ -35,23 +36,20 @@ class TangentKernel:
             return self._of_pattern(engine.masks, out)
         if self._constant is not None:
             return self._constant
-        if self._weights is None:
-            self._weights = np.empty_like(self._net.W)
-        engine.write_weights(self._weights)
-        H = np.asarray(compute(gram_source(self._X, self._weights, engine.a, layers=self._layers), out))
+        H = self._of_weights(engine, out)
         if self._layers == "second":
             self._constant = H
         return H
+
+    def _of_weights(self, engine: Engine, out: np.ndarray | None) -> np.ndarray:
+        """H of the weights of a state, where both layers tell."""
+        if self._weights is None:
+            self._weights = np.empty_like(self._net.W)
+        engine.write_weights(self._weights)
+        return np.asarray(compute(gram_source(self._X, self._weights, engine.a, layers=self._layers), out))
 
     def initial(self, engine: Engine) -> npt.NDArray[np.float64]:
         """H at the start."""
         if self._layers == "first":
             return self._of_pattern(engine.initial_masks)
         return np.asarray(compute(gram_source(self._X, self._net.W, self._net.a, layers=self._layers)))
-
-
-def tangent_kernel(X: np.ndarray, net: TwoLayerReLU, layers: str, on_gpu: bool) -> TangentKernel:
-    """The tangent kernel of an engine on the host, or on the GPU."""
-    kind = importlib.import_module("fastntk.cuda.tangent").TangentKernel if on_gpu else TangentKernel
-    found: TangentKernel = kind(X, net, layers)
-    return found
