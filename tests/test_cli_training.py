@@ -168,3 +168,44 @@ def test_pairs_of_an_odd_width_are_refused_before_any_run(data, tmp_path):
     assert result.exit_code == 2
     assert "widths must be even with paired=True, got 5" in result.stderr
     assert not list((tmp_path / "out").rglob("*.npz"))
+
+
+def test_several_layers(data, tmp_path):
+    options = ("--depth", 3, "--scale", "1.5", "--layers", "1,4", "--steps", 3, "--metrics", "all")
+    result = run("train", "--data", data, "--width", 8, *options, "--out", tmp_path / "run.npz")
+    assert result.exit_code == 0, result.output
+    found = fastntk.load(tmp_path / "run.npz")
+    settings = {"depth": 3, "scale": 1.5, "layers": (1, 4), "steps": 3, "metrics": "all"}
+    alone = fastntk.train(*fastntk.datasets.load_csv(data), width=8, **settings)
+    for name, values in alone.series.items():
+        assert np.array_equal(getattr(found, name), values, equal_nan=True)
+    assert found.provenance["layers"] == [1, 4]
+    assert found.depth == 3
+    for command in (("sweep", "--figure"), ("reproduce",)):
+        out = tmp_path / command[0]
+        result = run(
+            *command,
+            "--data",
+            data,
+            "--widths",
+            "8,16",
+            "--depth",
+            2,
+            "--steps",
+            2,
+            "--lr",
+            "0.05",
+            "--out",
+            out,
+        )
+        assert result.exit_code == 0, result.output
+        header = (out / "results.csv").read_text().splitlines()[0]
+        assert header.startswith("width,seed,step,loss,flips_1,flips_2,drift_1,drift_2")
+        assert (out / "figure.png").stat().st_size > 1000
+
+
+def test_a_prediction_is_of_one_hidden_layer(data, tmp_path):
+    result = run("train", "--data", data, "--width", 8, "--depth", 2, "--prediction", tmp_path / "p.png")
+    assert result.exit_code == 2
+    assert "--prediction is for full gradient descent" in result.stderr
+    assert "got --depth 2" in " ".join(result.stderr.split())

@@ -75,7 +75,9 @@ def _rows(runs: Sequence[Log], columns: Sequence[str]) -> int:
     count = 0
     for run in runs:
         for name in columns:
-            seen: Any = np.flatnonzero(np.isfinite(run.series[name]).any(axis=0)) if name in run.series else []
+            seen: Any = (
+                np.flatnonzero(np.isfinite(run.series[name]).any(axis=0)) if name in run.series else []
+            )
             count = max(count, *(int(layer) + 1 for layer in seen), 0)
     return count
 
