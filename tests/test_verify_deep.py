@@ -97,6 +97,14 @@ def test_command_and_depth_one(tmp_path):
     assert not [statement for statement in flat.statements if statement.name.startswith("Depth")]
 
 
+def test_data_without_a_smallest_eigenvalue_are_measured_all_the_same():
+    found = fastntk.verify(np.vstack((X, X[:1])), np.append(Y, 0.0), depth=2, deep_widths=[16], **COMMON)
+    for name in NAMES:
+        statement = found[f"Depth 2: {name}"]
+        assert statement.verdict == "does not apply"
+        assert "lambda_min(K^(H)) > 0 is not met" in statement.reason
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

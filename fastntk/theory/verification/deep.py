@@ -44,8 +44,8 @@ class DeepEvidence:
 
     Attributes
     ----------
-    lambda_0 : float
-        ``lambda_min(K^(H))``.
+    lambda_0, proven_above : float
+        ``lambda_min(K^(H))``, and what it is proven to lie above.
     largest : (H,) float64
         ``lambda_max(K^(h))``.
     lr : float
@@ -56,6 +56,7 @@ class DeepEvidence:
     facts: Facts
     depth: int
     lambda_0: float
+    proven_above: float
     largest: NDArray[np.float64]
     lr: float
     runs: list[Trajectory]
@@ -65,20 +66,21 @@ def gather_deep(
     facts: Facts, depth: int, widths: list[int], seeds: list[int], steps: int, report: Callable[[str], object]
 ) -> DeepEvidence:
     """Train at every width and seed, everything logged."""
-    total, largest, smallest = np.zeros((facts.n, facts.n)), [], 0.0
+    total, largest = np.zeros((facts.n, facts.n)), []
     with parallel_rows_expected():
         for layer in range(1, depth + 1):
             K = limit_gram(facts.X, layers=layer, depth=depth, scale=SCALE)
             total += K
             largest.append(float(lambda_max(K)))
-            smallest = float(lambda_min(K))
+        smallest = lambda_min(K)
     lr = _PART * 2.0 / float(lambda_max(total))
     runs = []
     for width in widths:
         for seed in seeds:
             report(f"depth {depth}, width {width}, seed {seed}")
             runs.append(_run(facts, depth, width, seed, steps, lr))
-    return DeepEvidence(facts, depth, smallest, np.array(largest), lr, runs)
+    lowest = float(smallest), float(smallest.outer_bound)
+    return DeepEvidence(facts, depth, *lowest, np.array(largest), lr, runs)
 
 
 def _run(facts: Facts, depth: int, width: int, seed: int, steps: int, lr: float) -> Trajectory:
@@ -109,7 +111,7 @@ def deep_exponents(evidence: DeepEvidence) -> list[Exponent]:
 
 def _statement(evidence: DeepEvidence, name: str, says: str) -> Statement:
     facts, lambda_0 = evidence.facts, evidence.lambda_0
-    positive = Condition("lambda_min(K^(H)) > 0", lambda_0 > 0.0, f"it is {lambda_0:.4g}")
+    positive = Condition("lambda_min(K^(H)) > 0", evidence.proven_above > 0.0, f"it is {lambda_0:.4g}")
     return Statement(f"Depth {evidence.depth}: {name}", says, [facts.unit(), positive], notes=[_ASIDE])
 
 
@@ -133,9 +135,8 @@ def _start(evidence: DeepEvidence) -> Statement:
         "lambda_min(G^(H)(0)) >= 3/4 lambda_min(K^(H)).",
     )
     for run in evidence.runs:
-        found, bound = float(_eigenvalues(evidence, run)[0]), 0.75 * evidence.lambda_0
         statement.measured.append(
-            _row(run, lambda_min=found, bound=bound, held=found >= bound, slack=found / bound)
+            _above(run, float(_eigenvalues(evidence, run)[0]), 0.75 * evidence.lambda_0)
         )
     return _settled(statement, evidence)
 
@@ -148,11 +149,16 @@ def _along(evidence: DeepEvidence) -> Statement:
         "lambda_min(G^(H)(k)) >= lambda_min(K^(H)) / 2.",
     )
     for run in evidence.runs:
-        found, bound = float(_eigenvalues(evidence, run).min()), 0.5 * evidence.lambda_0
         statement.measured.append(
-            _row(run, lambda_min=found, bound=bound, held=found >= bound, slack=found / bound)
+            _above(run, float(_eigenvalues(evidence, run).min()), 0.5 * evidence.lambda_0)
         )
     return _settled(statement, evidence)
+
+
+def _above(run: Trajectory, found: float, bound: float) -> dict[str, Any]:
+    """A row about an eigenvalue that should not be below a bound."""
+    slack = found / bound if bound > 0.0 else 0.0
+    return _row(run, lambda_min=found, bound=bound, held=found >= bound, slack=slack)
 
 
 def _rate(evidence: DeepEvidence) -> Statement:
