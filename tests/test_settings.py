@@ -296,6 +296,7 @@ def test_commands_take_defaults_choices_and_words_from_settings(name):
         ("rates", "dtype"),
         ("rates", "steps"),
         ("verify", "steps"),
+        ("verify", "depth"),
     }
     own |= {("train", "diagnostics"), ("reproduce", "metrics")}
     shared = [part for part in fields(Settings) if part.name in options and (name, part.name) not in own]

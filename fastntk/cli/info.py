@@ -50,7 +50,7 @@ def _compiler() -> tuple[str, str]:
     from numba.core.registry import cpu_target
 
     import fastntk
-    from fastntk.compilation.jit import threading_layer
+    from fastntk.compilation.process import threading_layer
 
     point = np.eye(1)
     fastntk.coactivation_counts(fastntk.activation_masks(point, point))  # the first parallel kernel decides

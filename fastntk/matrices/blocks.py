@@ -55,8 +55,8 @@ class FiniteGram(GramSource):
 
     def fill(self, rows: slice, columns: slice, out: np.ndarray) -> None:
         """Compute one block; equal ranges of a symmetric matrix by halves."""
-        left = _for_products(self.points[rows])
-        right = left if self._same(rows, columns) else _for_products(self.others[columns])
+        left = np.ascontiguousarray(self.points[rows], np.float64)
+        right = left if self._same(rows, columns) else np.ascontiguousarray(self.others[columns], np.float64)
         self._write(rows, columns, left, right, float(self.width), out)
 
     def counts(self, rows: slice, columns: slice) -> np.ndarray:
@@ -179,12 +179,6 @@ class FiniteGram(GramSource):
         left = self.points[rows]
         right = left if same else self.others[columns]
         return sum_over_neurons(self._neurons, left, right, self._terms, tiles)
-
-
-def _for_products(rows: np.ndarray) -> np.ndarray:
-    """The rows in float64, writeable: for Numba a read-only array is another type, and compiling takes seconds."""
-    found = np.ascontiguousarray(rows, dtype=np.float64)
-    return found if found.flags.writeable else found.copy()
 
 
 def _tiles(bottom: int, right: int, symmetric: bool) -> np.ndarray:

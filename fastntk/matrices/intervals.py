@@ -9,6 +9,7 @@ from scipy.special import betaincinv
 
 from fastntk.base import checks
 from fastntk.base.memory import require_memory
+from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import on_host, together
 from fastntk.device.masks import masks_on_host
 from fastntk.matrices.finite import gram_source
@@ -71,7 +72,8 @@ def gram_interval(
     -----
     The neurons must be random and independent of the samples: after training, an interval is of the matrix of nothing.
     Entries share their neurons, so they are wrong together; of many intervals about ``1 - level`` miss.  A zero row
-    gives [0, 0].
+    gives [0, 0].  The interval of the probability covers in exact arithmetic; the ends are rounded, and so is the
+    product ``x_i . x_j`` they are multiplied with, as in `gram`.
 
     Arrays on a GPU are copied to the host, which does the work.
 
@@ -125,6 +127,7 @@ def clopper_pearson(counts: np.ndarray, m: int, level: float) -> tuple[np.ndarra
     return lower, upper
 
 
+@one_blas_thread()
 def _cross_products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """``X Z^T`` in float64."""
     return left.astype(np.float64, copy=False) @ right.astype(np.float64, copy=False).T

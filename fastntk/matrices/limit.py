@@ -116,11 +116,14 @@ def limit_gram(
     Notes
     -----
     Cost: ``2 n k d`` flops of BLAS (half without Z) and, for each pair and layer, one square root and 13 (float64: 35)
-    multiply-adds, in tiles, so that nothing of size n x k is held but the result.  Zero rows give zeros.  Entries are
-    wrong by at most ``1e-14 L`` (float32: ``1e-6 L``) times ``sqrt(H(x, x) H(z, z))``, L the depth.  Pairs nearly
-    parallel or antiparallel (within 0.8 degrees, float32: 2.6) are computed from the difference of the unit vectors,
-    which keeps the relative accuracy of differences like ``|x|^2 - H_ij``: two unit points at distance 1e-4 have
-    ``lambda_min = 1.59e-5`` in either precision.  The result is positive semi-definite up to n times the error of an
+    multiply-adds, in tiles, so that nothing of size n x k is held but the result.  Zero rows give zeros.
+
+    Entries are wrong by less than ``1e-14 L`` (float32: ``1e-6 L``) times ``sqrt(H(x, x) H(z, z))``, L the depth.  This
+    is measured against extended precision, up to d = 400000, and not proven: the rounding of an inner product of d
+    numbers may add up to ``d eps``.  Pairs nearly parallel or antiparallel (within 0.8 degrees, float32: 2.6) are
+    computed from the difference of the unit vectors, which keeps the relative accuracy of differences like
+    ``|x|^2 - H_ij``: two unit points at distance 1e-4 have ``lambda_min = 1.59e-5`` in either precision.  The result is
+    positive semi-definite up to n times the error of an
     entry.
 
     Sources: Du et al. (arXiv 1810.02054), Definition 3.1; Cho and Saul, "Kernel methods for deep learning" (2009),

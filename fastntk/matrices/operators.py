@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.sparse.linalg import LinearOperator
 
 from fastntk.base import checks
-from fastntk.compilation.jit import threading_layer
+from fastntk.compilation.process import threading_layer
 from fastntk.compilation.threads import kernel_threads
 from fastntk.device.arrays import on_host, together
 from fastntk.device.masks import masks_on_host

@@ -34,12 +34,15 @@ SERIES = (
     "drift_a",
     "drift_norm",
     "lambda_min",
-    "lambda_min_bound",
+    "lambda_min_lower",
+    "lambda_min_residual",
     "lambda_min_total",
     "gram_change",
     "gram_limit_distance",
 )
-"""The series a run may carry; "gram" and "lambda_min" give two each, "drift" too where the second layer moves."""
+"""The series a run may carry; some metrics give several."""
+
+_FORMER_NAMES = {"lambda_min_bound": "lambda_min_residual"}  # in files of 0.1
 
 
 @dataclass(eq=False, repr=False)
@@ -47,7 +50,7 @@ class Run:
     """The log of one training run and what is needed to explain or continue it.
 
     Every series has one entry per logged step and is None when its metric was not asked for.  With several hidden
-    layers flips, drift and drift_norm have one column for each of the H layers, lambda_min, its bound and the two
+    layers flips, drift and drift_norm have one column for each of the H layers, lambda_min, its bounds and the two
     distances of G^(h) one for each of the H + 1 layers, the last for the output, NaN where a layer does not move.
 
     Attributes
@@ -66,8 +69,10 @@ class Run:
         ``|W^(h)(k) - W^(h)(0)|_2 / sqrt(m_h)``, of several hidden layers only.
     lambda_min_total : (k,) float64
         Of several hidden layers, the smallest eigenvalue of the sum of the G^(h) of the layers that move.
-    lambda_min, lambda_min_bound : (k,) float64
-        Smallest eigenvalue of H(k), and a bound on its error (the residual norm of the eigenpair).
+    lambda_min, lambda_min_lower : (k,) float64
+        Smallest eigenvalue of H(k), as a Rayleigh quotient, so not below it, and a proven lower bound of it.
+    lambda_min_residual : (k,) float64
+        Residual norm of that Rayleigh quotient: some eigenvalue lies within this distance.
     gram_change, gram_limit_distance : (k,) float64
         Spectral norms ``|H(k) - H(0)|_2`` and ``|H(k) - H_inf|_2``.
     diagnostics : Diagnostics or None
@@ -104,7 +109,8 @@ class Run:
     drift_a: NDArray[np.float64] | None = None
     drift_norm: NDArray[np.float64] | None = None
     lambda_min: NDArray[np.float64] | None = None
-    lambda_min_bound: NDArray[np.float64] | None = None
+    lambda_min_lower: NDArray[np.float64] | None = None
+    lambda_min_residual: NDArray[np.float64] | None = None
     lambda_min_total: NDArray[np.float64] | None = None
     gram_change: NDArray[np.float64] | None = None
     gram_limit_distance: NDArray[np.float64] | None = None
@@ -282,6 +288,7 @@ class Run:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], provenance: dict[str, Any]) -> Run:
         """Inverse of `arrays`."""
+        arrays = {_FORMER_NAMES.get(name, name): array for name, array in arrays.items()}
         net: TwoLayerReLU | DeepReLU | None = None
         if "W" in arrays:
             from fastntk.model.network import TwoLayerReLU

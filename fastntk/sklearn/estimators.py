@@ -9,6 +9,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastntk.base import checks
+from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import require_on_host
 from fastntk.sklearn.dual import dual_coefficients
 from fastntk.sklearn.kernel import NTKKernel
@@ -40,7 +41,8 @@ class _DualModel(BaseEstimator):
     def _fit(self, X: np.ndarray, targets: np.ndarray) -> None:
         alpha = checks.nonnegative(self.alpha, "alpha")
         Y = targets.astype(np.float64).reshape(len(X), -1)
-        self.dual_coef_ = dual_coefficients(self._kernel(X), Y, alpha).reshape(targets.shape)
+        with one_blas_thread():
+            self.dual_coef_ = dual_coefficients(self._kernel(X), Y, alpha).reshape(targets.shape)
         self.X_fit_ = X
 
     def _values(self, X: npt.ArrayLike) -> np.ndarray:
@@ -51,7 +53,9 @@ class _DualModel(BaseEstimator):
         step = max(1, _BLOCK // len(self.X_fit_))
         for first in range(0, len(samples), step):
             rows = slice(first, first + step)
-            values[rows] = self._kernel(samples[rows], self.X_fit_) @ self.dual_coef_
+            K = self._kernel(samples[rows], self.X_fit_)
+            with one_blas_thread():
+                values[rows] = K @ self.dual_coef_
         return values
 
 

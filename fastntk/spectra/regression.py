@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from fastntk.base import checks
 from fastntk.base.errors import ConvergenceWarning
+from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import on_host
 from fastntk.spectra.eigenvalue import symmetric
 from fastntk.spectra.implicit import finite_product, is_operator, symmetric_operator
@@ -24,8 +25,9 @@ class KernelRegression:
     coefficients : ndarray of float64, shape (n,) or (n, q)
         The function is ``f(z) = sum_i kernel(z, x_i) coefficients_i``.
     residual_norms : float or ndarray of shape (q,)
-        ``|y - (H + ridge I) coefficients|_2``, computed from the coefficients themselves.  They are within
-        ``residual_norms / (lambda_min + ridge)`` of the exact ones.
+        ``|y - (H + ridge I) coefficients|_2``, computed from the coefficients themselves, not carried along by the
+        recurrence; exact up to the rounding of that product.  The coefficients are within
+        ``residual_norms / (lambda_min + ridge)`` of the exact ones, up to the same rounding.
     iterations : int
         Steps made, each one product with H.
     converged : bool
@@ -163,6 +165,7 @@ def _by_diagonal(diagonal: np.ndarray) -> Product:
     return lambda residuals: inverse[:, None] * residuals
 
 
+@one_blas_thread()
 def _solve(
     product: Product, labels: np.ndarray, goals: np.ndarray, most: int, precondition: Product
 ) -> tuple[np.ndarray, np.ndarray, int]:

@@ -50,6 +50,8 @@ class LayerMetrics:
             self._total += K
             if "gram" in metrics:
                 self._limits[layer] = K
+        self._halves = {0: float(lambda_min(self._total)) / 2.0}
+        self._halves |= {layer: value / 2.0 for layer, value in zip(moving, lowest, strict=True)}
         self.limit = {
             "lambda_0": float(lambda_min(self._total)),
             "lambda_max": float(lambda_max(self._total)),
@@ -63,7 +65,7 @@ class LayerMetrics:
         if "gram" in self._metrics:
             names += ["gram_change", "gram_limit_distance"]
         if "lambda_min" in self._metrics:
-            names += ["lambda_min", "lambda_min_bound"]
+            names += ["lambda_min", "lambda_min_lower", "lambda_min_residual"]
         found: dict[str, Any] = {name: np.full(self._depth + 1, np.nan) for name in names}
         self._total.fill(0.0)
         for layer, G in layer_grams(engine, kernel):
@@ -75,11 +77,13 @@ class LayerMetrics:
                     G, self._limits[layer]
                 )
             if "lambda_min" in self._metrics:
-                smallest = self._smallest[layer].update(G)
+                # the theory asks whether it keeps half of its limit: the bound says so wherever it is true
+                smallest = self._smallest[layer].update(G, decide=self._halves[layer])
                 found["lambda_min"][layer - 1] = smallest
-                found["lambda_min_bound"][layer - 1] = smallest.residual_bound
+                found["lambda_min_lower"][layer - 1] = smallest.lower_bound
+                found["lambda_min_residual"][layer - 1] = smallest.residual_bound
         if "lambda_min" in self._metrics:
-            found["lambda_min_total"] = float(self._smallest[0].update(self._total))
+            found["lambda_min_total"] = float(self._smallest[0].update(self._total, decide=self._halves[0]))
         return found
 
 

@@ -36,8 +36,10 @@ class GramMetrics:
             found["gram_change"] = float(self._change.update(H, self._H_initial))
             found["gram_limit_distance"] = float(self._distance.update(H, self._H_limit))
         if "lambda_min" in self._metrics:
-            smallest = self._smallest.update(H)
-            found["lambda_min"], found["lambda_min_bound"] = float(smallest), smallest.residual_bound
+            # the theory asks whether H(k) keeps half of lambda_0: the bound says so wherever it is true
+            smallest = self._smallest.update(H, decide=self.limit["lambda_0"] / 2.0)
+            found["lambda_min"], found["lambda_min_lower"] = float(smallest), smallest.lower_bound
+            found["lambda_min_residual"] = smallest.residual_bound
         return found
 
 

@@ -41,7 +41,7 @@ def test_runs_are_those_of_the_cpu(data, kind, dtype, bound, monkeypatch):
     assert expected.flips[-1] > 0
     assert np.array_equal(run.flips, expected.flips)
     assert run.series.keys() == expected.series.keys()
-    for name in run.series.keys() - {"lambda_min_bound"}:
+    for name in run.series.keys() - {"lambda_min_lower", "lambda_min_residual"}:
         assert np.allclose(run.series[name], expected.series[name], rtol=bound, atol=bound), name
     assert isinstance(run.net.W, np.ndarray)
     assert run.net.W.dtype == dtype
@@ -112,7 +112,7 @@ def test_any_second_layer(data):
     net = TwoLayerReLU(np.random.default_rng(5).standard_normal((9, 4)), np.arange(-4.0, 5.0))
     settings = {"net": net, "steps": 0, "metrics": "all"}
     runs = [fastntk.train(X, y, engine=engine, **settings) for engine in ("cuda", "dual")]
-    for name in runs[0].series.keys() - {"lambda_min_bound"}:
+    for name in runs[0].series.keys() - {"lambda_min_lower", "lambda_min_residual"}:
         assert np.allclose(runs[0].series[name], runs[1].series[name], rtol=1e-12, atol=1e-13), name
 
 
@@ -250,7 +250,7 @@ def test_wide_runs(kind):
     X, y = fastntk.datasets.sphere(n, d, seed=3)
     settings = {"width": 20_000, "steps": 10, "lr": 0.5, "metrics": "all"}
     runs = [fastntk.train(X, y, engine=engine, **settings) for engine in ("cuda", kind)]
-    for name in runs[0].series.keys() - {"lambda_min_bound", "flips"}:
+    for name in runs[0].series.keys() - {"lambda_min_lower", "lambda_min_residual", "flips"}:
         assert np.allclose(runs[0].series[name], runs[1].series[name], rtol=1e-4, atol=1e-6), name
     # Rounding may decide a pattern where a pre-activation passes near zero.
     assert np.abs(runs[0].flips - runs[1].flips).max() < 1e-5

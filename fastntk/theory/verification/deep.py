@@ -79,7 +79,7 @@ def gather_deep(
         for seed in seeds:
             report(f"depth {depth}, width {width}, seed {seed}")
             runs.append(_run(facts, depth, width, seed, steps, lr))
-    lowest = float(smallest), float(smallest.outer_bound)
+    lowest = float(smallest), float(smallest.lower_bound)
     return DeepEvidence(facts, depth, *lowest, np.array(largest), lr, runs)
 
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from fastntk import datasets
 from fastntk.base import checks
 from fastntk.base.storage import atomic_write, ensure_folder
+from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import engine_for, on_host
 from fastntk.device.driver import require
 from fastntk.engines import CHOICES
@@ -210,17 +211,16 @@ def verify(
     if engine == "cuda":
         require()  # before the work
     began = time.perf_counter()
-    facts = Facts.of(samples, labels, delta)
     report = _reporter(progress)
-    evidence = gather(facts, all_widths, all_seeds, draws, steps, engine, report)
-    statements, fits, deep = (
-        [statement(evidence) for statement in _STATEMENTS],
-        exponents(evidence.main),
-        None,
-    )
-    if depth > 1:
-        deep = gather_deep(facts, depth, wide, all_seeds, steps, report)
-        statements, fits = statements + deep_statements(deep), fits + deep_exponents(deep)
+    with one_blas_thread():
+        facts = Facts.of(samples, labels, delta)
+    with one_blas_thread():
+        evidence = gather(facts, all_widths, all_seeds, draws, steps, engine, report)
+        statements = [statement(evidence) for statement in _STATEMENTS]
+        fits, deep = exponents(evidence.main), None
+        if depth > 1:
+            deep = gather_deep(facts, depth, wide, all_seeds, steps, report)
+            statements, fits = statements + deep_statements(deep), fits + deep_exponents(deep)
     settings = {"widths": all_widths, "seeds": all_seeds, "draws": draws, "steps": steps, "delta": delta}
     settings |= {"engine": engine, "data": provenance.describe_data(samples, labels)}
     if depth > 1:
