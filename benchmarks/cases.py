@@ -1,6 +1,6 @@
 """The registry: every comparison, in the order of the report."""
 
-from benchmarks import limit_kernels, masks, matrices, steps, variants
+from benchmarks import deep, limit_kernels, masks, matrices, steps, variants
 from benchmarks.case import Case
 
 CASES: tuple[Case, ...] = (
@@ -17,5 +17,7 @@ CASES: tuple[Case, ...] = (
     limit_kernels.OPERATOR,
     steps.DUAL,
     steps.PRIMAL,
+    deep.STEP,
+    deep.KERNELS,
     *variants.VARIANTS,
 )

@@ -71,3 +71,25 @@ class LossOnlyTraining:
         loss.backward()
         self.optimizer.step()
         return float(loss.detach())
+
+
+class DeepLossOnlyTraining:
+    """The same of several hidden layers."""
+
+    def __init__(self, X: np.ndarray, y: np.ndarray, net: Any, lr: float) -> None:
+        torch = _torch()
+        self.X, self.y, self.a = (torch.from_numpy(np.array(v, dtype=net.dtype)) for v in (X, y, net.a))
+        self.W = [torch.from_numpy(W.copy()).requires_grad_() for W in net.W]
+        self.factors = [net.scale / math.sqrt(len(W)) for W in net.W]
+        self.optimizer = torch.optim.SGD(self.W, lr=lr)
+
+    def step(self) -> float:
+        """One step; returns the loss before it."""
+        self.optimizer.zero_grad()
+        x = self.X
+        for W, factor in zip(self.W, self.factors, strict=True):
+            x = factor * (x @ W.T).relu()
+        loss = 0.5 * (x @ self.a - self.y).square().sum()
+        loss.backward()
+        self.optimizer.step()
+        return float(loss.detach())

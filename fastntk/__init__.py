@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fastntk.matrices.limit import limit_gram, limit_profile
     from fastntk.matrices.operators import GramOperator, gram_operator
     from fastntk.matrices.planning import Plan, plan
+    from fastntk.model.deep import DeepReLU
     from fastntk.model.gradient import loss_gradient
     from fastntk.model.network import TwoLayerReLU
     from fastntk.model.patterns import (
@@ -49,6 +50,7 @@ __version__ = "0.2.0"
 
 _HOME = {
     "ConvergenceWarning": "base.errors",
+    "DeepReLU": "model.deep",
     "DeviceError": "base.errors",
     "DevicePackedMasks": "device.masks",
     "Diagnostics": "results",
@@ -99,6 +101,7 @@ _HOME = {
 
 __all__ = [
     "ConvergenceWarning",
+    "DeepReLU",
     "DeviceError",
     "DevicePackedMasks",
     "Diagnostics",

@@ -137,7 +137,14 @@ def test_an_index_without_eigenvectors(tmp_path):
         ("--loss", "hinge", "'squared', 'logistic', 'huber'"),
         ("--loss", "logistic", "y must hold the labels -1 and +1"),
         ("--optimizer", "adam", "'gd', 'heavy_ball', 'nesterov'"),
-        ("--layers", "third", "'first', 'second', 'both'"),
+        (
+            "--layers",
+            "third",
+            "neither one of hidden, output, all, first, second, both nor numbers such as 1,3",
+        ),
+        ("--layers", "1,3", "layers must be numbers from 1 to 2 at depth 1, the last for the output, got 3"),
+        ("--depth", "0", "0 is not in the range x>=1"),
+        ("--depth=2", "--engine=dual", "engine must be 'auto' with depth=2 and scale=1, got 'dual'"),
         ("--batch-size", "13", "batch_size must be at most the number of samples (12), got 13"),
         ("--batch-size", "0", "0 is not in the range x>=1"),
         ("--momentum", "0.5", "--momentum is for --optimizer heavy_ball or nesterov, got --optimizer gd"),
@@ -161,3 +168,44 @@ def test_pairs_of_an_odd_width_are_refused_before_any_run(data, tmp_path):
     assert result.exit_code == 2
     assert "widths must be even with paired=True, got 5" in result.stderr
     assert not list((tmp_path / "out").rglob("*.npz"))
+
+
+def test_several_layers(data, tmp_path):
+    options = ("--depth", 3, "--scale", "1.5", "--layers", "1,4", "--steps", 3, "--metrics", "all")
+    result = run("train", "--data", data, "--width", 8, *options, "--out", tmp_path / "run.npz")
+    assert result.exit_code == 0, result.output
+    found = fastntk.load(tmp_path / "run.npz")
+    settings = {"depth": 3, "scale": 1.5, "layers": (1, 4), "steps": 3, "metrics": "all"}
+    alone = fastntk.train(*fastntk.datasets.load_csv(data), width=8, **settings)
+    for name, values in alone.series.items():
+        assert np.array_equal(getattr(found, name), values, equal_nan=True)
+    assert found.provenance["layers"] == [1, 4]
+    assert found.depth == 3
+    for command in (("sweep", "--figure"), ("reproduce",)):
+        out = tmp_path / command[0]
+        result = run(
+            *command,
+            "--data",
+            data,
+            "--widths",
+            "8,16",
+            "--depth",
+            2,
+            "--steps",
+            2,
+            "--lr",
+            "0.05",
+            "--out",
+            out,
+        )
+        assert result.exit_code == 0, result.output
+        header = (out / "results.csv").read_text().splitlines()[0]
+        assert header.startswith("width,seed,step,loss,flips_1,flips_2,drift_1,drift_2")
+        assert (out / "figure.png").stat().st_size > 1000
+
+
+def test_a_prediction_is_of_one_hidden_layer(data, tmp_path):
+    result = run("train", "--data", data, "--width", 8, "--depth", 2, "--prediction", tmp_path / "p.png")
+    assert result.exit_code == 2
+    assert "--prediction is for full gradient descent" in result.stderr
+    assert "got --depth 2" in " ".join(result.stderr.split())

@@ -47,7 +47,7 @@ def bad_values(part):
     if check.choices:
         return ["nonsense", "", 3, np.array(["x", "y"])]
     if check.least is not None:
-        wrong = [check.least - 1, 1.5, "1", True, [1]]
+        wrong = [check.least - 1, 1.5, "1", True, [check.least - 1] if part.name == "width" else [1]]
         return wrong if check.optional else [*wrong, None]
     wrong = [0.0, -1.0, np.nan, np.inf, "0.1", True]
     return wrong if check.optional else [*wrong, None]
@@ -137,6 +137,8 @@ def test_the_record_of_descent():
         "batch_size": 2,
         "every": 2,
         "snapshots": [0, 7],
+        "depth": 1,
+        "scale": 1.0,
         "layers": "both",
         "loss": {"name": "huber", "delta": 0.5},
         "metrics": ["loss", "drift"],
@@ -176,6 +178,8 @@ def test_the_defaults():
         "batch_size": None,
         "every": 1,
         "snapshots": [],
+        "depth": 1,
+        "scale": 1.0,
         "layers": "first",
         "loss": {"name": "squared"},
         "metrics": ["loss", "flips", "drift"],
@@ -244,10 +248,10 @@ def test_signatures_show_the_options_and_their_defaults(function):
             assert shown[part.name].default == part.default, part.name
 
 
-def test_train_has_25_arguments_and_help_shows_them():
+def test_train_has_27_arguments_and_help_shows_them():
     own = {"X", "y", "net", "threads", "progress"}
     shown = inspect.signature(fastntk.train).parameters
-    assert len(shown) == 25
+    assert len(shown) == 27
     assert set(shown) == own | {part.name for part in fields(Settings)}
     text = inspect.getdoc(fastntk.train)
     documented = {
@@ -292,15 +296,17 @@ def test_commands_take_defaults_choices_and_words_from_settings(name):
         ("rates", "dtype"),
         ("rates", "steps"),
         ("verify", "steps"),
+        ("verify", "depth"),
     }
     own |= {("train", "diagnostics"), ("reproduce", "metrics")}
     shared = [part for part in fields(Settings) if part.name in options and (name, part.name) not in own]
-    assert {"train": 17, "sweep": 17, "reproduce": 4, "rates": 2, "verify": 1}[name] == len(shared)
+    assert {"train": 19, "sweep": 19, "reproduce": 6, "rates": 2, "verify": 1}[name] == len(shared)
     for part in shared:
         option, check = options[part.name], part.metadata["check"]
         assert option.help == part.metadata["words"]
         if check.choices and not check.many:
-            assert option.type.choices == check.choices
+            words = option.type.words if part.name == "layers" else option.type.choices
+            assert words == check.choices
         given = parsed[part.name]
         assert (tuple(given) if check.many else given) == part.default, part.name
 

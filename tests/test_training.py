@@ -256,7 +256,11 @@ SPHERE = fastntk.datasets.sphere(6, 4)
         ({"lr": None}, TypeError, "lr must be a number, got None"),
         ({"seed": -1}, ValueError, "seed must be at least 0, got -1"),
         ({"dtype": "float16"}, ValueError, "dtype must be 'float32' or 'float64', got 'float16'"),
-        ({"layers": "third"}, ValueError, "layers must be one of 'first', 'second', 'both', got 'third'"),
+        (
+            {"layers": "third"},
+            ValueError,
+            "layers must be one of 'hidden', .*, 'second', 'both', got 'third'",
+        ),
         (
             {"engine": "fast"},
             ValueError,

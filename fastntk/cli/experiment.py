@@ -30,7 +30,7 @@ __all__ = ["reproduce", "sweep"]
 
 @click.command(
     cls=SettingsCommand,
-    settings=("steps", "lr", "metrics", "every", "engine"),
+    settings=("steps", "lr", "depth", "scale", "metrics", "every", "engine"),
     defaults={"metrics": "all"},
     epilog="Exit status: 2 bad input, 3 training diverged (its log is in DIR/diverged.csv), 130 interrupted.",
     short_help="The published experiment: table, figure, CSV, provenance.",
@@ -73,6 +73,8 @@ def reproduce(data: DataFile | None, out: Path, progress: bool, **settings: Any)
     settings=(
         "steps",
         "lr",
+        "depth",
+        "scale",
         "layers",
         "loss",
         "optimizer",

@@ -32,7 +32,7 @@ class Names(click.ParamType):
             return value
         names = tuple(part.strip() for part in str(value).split(","))
         if names == ("all",):
-            return self.known
+            return names
         for name in names:
             if name not in self.known:
                 expected = f"expected all or some of {', '.join(self.known)}"
@@ -108,7 +108,28 @@ def _option(name: str, default: Any, check: Check, words: str) -> click.Option:
     )
 
 
+class Layers(click.ParamType):
+    """One of the words, or comma-separated numbers."""
+
+    name = "layers"
+
+    def __init__(self, words: tuple[str, ...]) -> None:
+        self.words = words
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse ``hidden`` or ``1,3``."""
+        if isinstance(value, tuple) or value in self.words:
+            return value
+        try:
+            return tuple(int(part) for part in str(value).split(","))
+        except ValueError:
+            words = ", ".join(self.words)
+            self.fail(f"{value!r} is neither one of {words} nor numbers such as 1,3", param, ctx)
+
+
 def _type(check: Check) -> click.ParamType:
+    if check.choices and check.least is not None:
+        return Layers(check.choices)
     if check.many:
         return Names(check.choices) if check.least is None else IntList(check.least)
     if check.choices:

@@ -25,6 +25,8 @@ __all__ = ["train"]
         "steps",
         "lr",
         "seed",
+        "depth",
+        "scale",
         "layers",
         "loss",
         "optimizer",
@@ -126,6 +128,8 @@ def _check_prediction(path: Path, settings: dict[str, Any]) -> None:
 
     figure_suffix(path, "--prediction")
     for name, expected in PREDICTED.items():
+        if name == "layers" and settings[name] == "hidden":
+            continue
         if settings[name] != expected:
             option = f"--{name.replace('_', '-')}"
             raise ValueError(

@@ -34,6 +34,16 @@ __all__ = ["verify"]
     help="Seeds for Lemma 3.1, which needs no training.",
 )
 @click.option("--steps", type=click.IntRange(min=1), default=100, show_default=True)
+@click.option(
+    "--depth",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Above 1, also what is said of that many hidden layers.",
+)
+@click.option(
+    "--deep-widths", type=IntList(1), default="256,512,1024,2048", show_default=True, help="Their widths."
+)
 @click.option("--delta", type=float, default=0.1, show_default=True, help="Failure probability.")
 @click.option(
     "--out",

@@ -14,12 +14,15 @@ from fastntk.device.dispatch import backend
 from fastntk.device.masks import masks_on_host
 from fastntk.kernels.cpu.coactivation import gram_from_panels
 from fastntk.matrices.blocks import FiniteGram
+from fastntk.matrices.deep import deep_gram
 from fastntk.matrices.inner_products import products
 from fastntk.matrices.neurons import DrawnNeurons, HeldNeurons, MappedNeurons, Neurons
 from fastntk.matrices.on_gpu import compute_on_gpu, is_host_target
 from fastntk.matrices.passes import Terms
 from fastntk.matrices.rows import warn_parallel_rows
 from fastntk.matrices.tiled import compute
+from fastntk.model.deep import DeepReLU
+from fastntk.model.network import TwoLayerReLU
 from fastntk.model.patterns import Masks, arrays_of, packed, panels
 
 _LAYERS = {"first": (True, False), "second": (False, True), "both": (True, True)}
@@ -32,7 +35,8 @@ def gram(
     Z: npt.ArrayLike | None = None,
     *,
     masks: Masks | tuple[Masks, Masks] | None = None,
-    layers: str = "first",
+    net: Any = None,
+    layers: Any = "first",
     width: int | None = None,
     seed: int = 0,
     dtype: npt.DTypeLike = "float64",
@@ -58,7 +62,11 @@ def gram(
         Second set of samples, for the columns of the matrix; X itself by default.
     masks : PackedMasks or boolean ndarray, shape (n, m), optional
         Activation pattern, if it is known already; with ``Z`` a pair, those of X and of Z.  For "first" only.
-    layers : {"first", "second", "both"}
+    net : TwoLayerReLU or DeepReLU, optional
+        Network, in place of ``W`` and ``a``.
+    layers : {"first", "second", "both"}, or of a DeepReLU {"hidden", "output", "all"} or numbers of layers
+        Of a `DeepReLU` the matrix is the sum over these layers of ``(x_i^(h-1) . x_j^(h-1)) (delta_i^(h) .
+        delta_j^(h))``, with ``x_i^(H) . x_j^(H)`` for the output, number H + 1; by default that of the hidden layers.
     width, seed : int, optional
         Use the neurons of ``TwoLayerReLU.init(d, width, seed)``, drawn when they are needed and never stored.
     dtype : {"float64", "float32"}
@@ -114,6 +122,14 @@ def gram(
     array([[0.5 , 0.21],
            [0.21, 0.5 ]])
     """
+    if net is not None:
+        if any(part is not None for part in (W, a, masks, width)):
+            raise ValueError("net must be given alone, got W, a, masks or width beside it")
+        if isinstance(net, DeepReLU):
+            return deep_gram(X, net, "hidden" if layers == "first" else layers, Z, dtype, out)
+        if not isinstance(net, TwoLayerReLU):
+            raise TypeError(f"net must be a TwoLayerReLU or a DeepReLU, got {type(net).__name__}")
+        W, a = net.W, net.a
     there = on_one_gpu(X=X, W=W, a=a, Z=Z, **arrays_of(masks))
     if there and (width is not None or is_host_target(out)):  # what the host draws or writes it also computes
         X, W, a, Z = map(on_host, (X, W, a, Z))

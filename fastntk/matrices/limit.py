@@ -31,6 +31,7 @@ from fastntk.kernels.cpu.limit import (
     NEAR,
     SECOND,
     SUMS,
+    TERM,
     Points,
     limit_tiles,
     through_layers,
@@ -41,6 +42,8 @@ from fastntk.matrices.on_gpu import compute_on_gpu, is_host_target
 from fastntk.matrices.tiled import GramSource, compute
 
 _LAYERS = {"first": FIRST, "second": SECOND, "both": BOTH}
+
+Layers = str | int
 _SAFE = {
     "f": 40,
     "d": 400,
@@ -50,7 +53,7 @@ _SAFE = {
 def limit_gram(
     X: npt.ArrayLike,
     Z: npt.ArrayLike | None = None,
-    layers: str = "first",
+    layers: Layers = "first",
     depth: int = 1,
     scale: float = 1.0,
     dtype: npt.DTypeLike = "float64",
@@ -74,8 +77,9 @@ def limit_gram(
         Points, of any length.
     Z : array_like, shape (k, d), optional
         Second set of points; X itself by default.
-    layers : {"first", "second", "both"}
-        "first" exists at depth 1 only.
+    layers : {"first", "second", "both"} or int
+        "first" exists at depth 1 only.  A number h from 1 to L is the part of "both" that comes from the gradient of
+        hidden layer h, ``|x||z| c^L r_{h-1} kappa_0(r_{h-1}) ... kappa_0(r_{L-1})``; L + 1 is "second".
     depth : int
         Number of hidden layers.
     scale : float
@@ -136,8 +140,12 @@ def limit_gram(
     array([[0.159155]])
     >>> fastntk.limit_gram([[1.0, 0.0]], layers="both", depth=3, scale=2**0.5).round(12)
     array([[4.]])
+    >>> fastntk.limit_gram([[1.0, 0.0]], [[0.6, 0.8]], layers=2, depth=3, scale=2**0.5).round(6)
+    array([[0.380526]])
     """
     there = on_one_gpu(X=X, Z=Z)
+    if there:
+        _require_word(layers)
     if there and is_host_target(out):
         X, Z, there = on_host(X), on_host(Z), False
     points, others, found, kind, options = _checked(X, Z, layers, depth, scale, dtype)
@@ -153,7 +161,7 @@ def limit_gram(
         )  # fmt: skip
 
 
-def limit_profile(rho: npt.ArrayLike, layers: str = "first", depth: int = 1, scale: float = 1.0) -> Any:
+def limit_profile(rho: npt.ArrayLike, layers: Layers = "first", depth: int = 1, scale: float = 1.0) -> Any:
     """The limit kernel of unit vectors as a function of their cosine, ``rho (pi - arccos rho) / (2 pi)`` for "first".
 
     Parameters
@@ -185,6 +193,7 @@ def limit_profile(rho: npt.ArrayLike, layers: str = "first", depth: int = 1, sca
     """
     kind, depth, factor = options_of(layers, depth, scale)
     if gpu_of(rho) is not None:
+        _require_word(layers)
         profile = _profile_on_gpu(rho, kind, depth, factor)
         if profile is not None:
             return give_back(profile, library_of(rho))
@@ -208,7 +217,7 @@ def _profile_on_gpu(rho: Any, layers: int, depth: int, factor: float) -> DeviceA
 def limit_source(
     X: npt.ArrayLike,
     Z: npt.ArrayLike | None = None,
-    layers: str = "first",
+    layers: Layers = "first",
     depth: int = 1,
     scale: float = 1.0,
     dtype: npt.DTypeLike = "float64",
@@ -219,7 +228,7 @@ def limit_source(
 
 
 def _checked(
-    X: Any, Z: Any, layers: str, depth: int, scale: float, dtype: npt.DTypeLike, name: str = "Z"
+    X: Any, Z: Any, layers: Layers, depth: int, scale: float, dtype: npt.DTypeLike, name: str = "Z"
 ) -> tuple[Points, Points, rows.Lengths, np.dtype, tuple[int, int, float]]:
     """Both sets of points, which are one without Z, the lengths of the first, precision and options."""
     options = options_of(layers, depth, scale)
@@ -299,10 +308,23 @@ class LimitGram(GramSource):
             )
 
 
-def options_of(layers: str, depth: int, scale: float) -> tuple[int, int, float]:
+def _require_word(layers: Layers) -> None:
+    """ValueError for the number of a layer, which is not computed on a GPU."""
+    if not isinstance(layers, str):
+        raise ValueError(f"layers must be a word for arrays on a GPU, got {layers!r}: copy them to the host")
+
+
+def options_of(layers: Layers, depth: int, scale: float) -> tuple[int, int, float]:
     """The checked options: which layers, how many, and the factor ``(scale^2 / 2)^depth``."""
-    kind = _LAYERS[checks.choice(layers, "layers", tuple(_LAYERS))]
     depth = checks.integer(depth, "depth", 1)
+    if isinstance(layers, str):
+        kind = _LAYERS[checks.choice(layers, "layers", tuple(_LAYERS))]
+    else:
+        number = checks.integer(layers, "layers", 1)
+        if number > depth + 1:
+            raise ValueError(f"layers must be at most {depth + 1} for depth {depth}, got {number}")
+        ends = {depth + 1: SECOND, depth: FIRST if depth == 1 else TERM + depth}
+        kind = ends.get(number, TERM + number)
     if kind == FIRST and depth > 1:
         raise ValueError(f"depth must be 1 for layers='first' (deeper: 'second' or 'both'), got {depth}")
     try:

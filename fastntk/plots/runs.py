@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastntk.plots.curves import draw_curve, name_widths, widths_of
+from fastntk.plots.layers import draw_layers
 from fastntk.plots.protocols import Log
-from fastntk.plots.style import LINES, MARKERS, width_color, write_figure
+from fastntk.plots.style import write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +88,7 @@ def draw_runs(runs: Sequence[Log], limit: dict[str, Any] | None = None) -> Figur
     Returns
     -------
     matplotlib.figure.Figure
-        One panel per series present.
+        One panel per series present; of several hidden layers a row of panels for each (`fastntk.plots.layers`).
 
     Raises
     ------
@@ -109,6 +111,8 @@ def draw_runs(runs: Sequence[Log], limit: dict[str, Any] | None = None) -> Figur
     """
     from matplotlib.figure import Figure
 
+    if any(values.ndim > 1 for run in runs for values in run.series.values()):
+        return draw_layers(runs, limit)
     panels = [name for name in PANELS if any(name in run.series for run in runs)]
     if not panels:
         raise ValueError(f"runs: none of them carries a series to draw ({', '.join(PANELS)})")
@@ -118,17 +122,18 @@ def draw_runs(runs: Sequence[Log], limit: dict[str, Any] | None = None) -> Figur
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[len(panels) :]:
         axes.remove()
-    widths = sorted({run.width for run in runs})
+    widths = widths_of(runs)
     for letter, name, axes in zip("abcd", panels, grid.flat, strict=False):
         _frame(axes, name, letter, flow=runs[0].times is not None)
         for index, width in enumerate(widths):
             group = [run for run in runs if run.width == width and name in run.series]
             if group:
-                _curve(axes, group, name, index, len(widths))
+                values = np.array([run.series[name] for run in group]) * PANELS[name][2]
+                draw_curve(axes, group[0].places, values, str(width), index, len(widths))
         if limit:
             _reference(axes, name, runs, limit)
     figure.align_ylabels()
-    _legend(figure, grid.flat[0], widths, runs)
+    name_widths(figure, grid.flat[0], runs)
     return figure
 
 
@@ -146,29 +151,6 @@ def _frame(axes: Axes, name: str, letter: str, flow: bool) -> None:
     if name == "loss":
         axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=not flow, steps=[1, 2, 5, 10]))
-
-
-def _curve(axes: Axes, group: list[Log], name: str, index: int, count: int) -> None:
-    """Draw one width: its only seed, or the median of its seeds and their range."""
-    steps = group[0].places
-    values = np.array([run.series[name] for run in group]) * PANELS[name][2]
-    color = width_color(index, count)
-    gap = max(1, len(steps) // 8)
-    axes.plot(
-        steps,
-        np.median(values, axis=0),
-        color=color,
-        linestyle=LINES[index % len(LINES)],
-        linewidth=1.2,
-        marker=MARKERS[index % len(MARKERS)],
-        markersize=3.4,
-        markerfacecolor="white",
-        markeredgewidth=0.9,
-        markevery=(index * gap // max(count, 1), gap),
-        label=f"{group[0].width}",
-    )
-    if len(group) > 1:
-        axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=color, alpha=0.22, linewidth=0)
 
 
 def _reference(axes: Axes, name: str, runs: Sequence[Log], limit: dict[str, Any]) -> None:
@@ -223,20 +205,3 @@ def _limit_lines(axes: Axes, lambda_0: float) -> None:
     lowest, highest = min(lowest, lines[-1][0]), max(highest, lambda_0)
     span = max(highest - lowest, 0.02 * highest)
     axes.set_ylim(lowest - 0.06 * span, highest + 0.16 * span)  # headroom for the label
-
-
-def _legend(figure: Figure, axes: Axes, widths: list[int], runs: Sequence[Log]) -> None:
-    """Name the widths once, above the panels."""
-    handles, labels = axes.get_legend_handles_labels()
-    seeds = len({run.seed for run in runs})
-    figure.legend(
-        handles,
-        labels,
-        title="width $m$" + (f" (median and range of {seeds} seeds)" if seeds > 1 else ""),
-        loc="outside upper center",
-        ncols=min(len(widths), 8),
-        frameon=False,
-        handlelength=3.2,
-        columnspacing=1.6,
-        title_fontsize=8,
-    )

@@ -8,7 +8,15 @@ Where the plain form is not the fastest NumPy can do, a second function named ``
 returns the same numbers and is the baseline that a fast kernel has to beat.
 """
 
-from fastntk.reference.draws import drawn_signs, drawn_weights
+from fastntk.reference.deep import (
+    deep_deltas,
+    deep_forward,
+    deep_gradients,
+    deep_grams,
+    deep_limits,
+    deep_train,
+)
+from fastntk.reference.draws import drawn_gaussians, drawn_signs, drawn_weights
 from fastntk.reference.finite import cross_gram
 from fastntk.reference.flips import flip_history, flip_marginals
 from fastntk.reference.flow import flow
@@ -46,6 +54,13 @@ __all__ = [
     "activation_masks",
     "coactivation_counts",
     "cross_gram",
+    "deep_deltas",
+    "deep_forward",
+    "deep_gradients",
+    "deep_grams",
+    "deep_limits",
+    "deep_train",
+    "drawn_gaussians",
     "drawn_signs",
     "drawn_weights",
     "drift",

@@ -41,12 +41,14 @@ def _words(layer: int, number: NDArray[np.uint64], counters: int, seed: int) -> 
     return philox(np.stack(parts, axis=-1), (key0, key1))
 
 
-def drawn_weights(seed: int, first: int, count: int, d: int) -> NDArray[np.float64]:
-    """First-layer weights ``w_r ~ N(0, I)`` of the neurons ``first`` to ``first + count - 1``.
+def drawn_weights(seed: int, first: int, count: int, d: int, layer: int = 1) -> NDArray[np.float64]:
+    """Weights ``w_r ~ N(0, I)`` of the neurons ``first`` to ``first + count - 1`` of a layer with d inputs.
 
     Parameters
     ----------
     seed, first, count, d : int
+    layer : int
+        From 1.
 
     Returns
     -------
@@ -54,6 +56,7 @@ def drawn_weights(seed: int, first: int, count: int, d: int) -> NDArray[np.float
 
     Notes
     -----
+    The counters of the first layer have the number 0, those of a later one its own (1 is that of signs).
     Four words of a counter make four numbers, which stand 16 columns apart in a group of 64: counter ``16 t + l`` makes
     the columns ``64 t + l + 16 (0, 1, 2, 3)``.
 
@@ -63,7 +66,8 @@ def drawn_weights(seed: int, first: int, count: int, d: int) -> NDArray[np.float
     True
     """
     tiles = -(-d // 64)
-    words = _words(0, np.arange(first, first + count, dtype=np.uint64), 16 * tiles, seed)
+    neurons = np.arange(first, first + count, dtype=np.uint64)
+    words = _words(0 if layer == 1 else layer, neurons, 16 * tiles, seed)
     unit = (words + 0.5) / 2.0**32
     radius, angle = np.sqrt(-2.0 * np.log(unit[..., ::2])), 2.0 * np.pi * unit[..., 1::2]
     numbers = np.stack(
@@ -71,6 +75,25 @@ def drawn_weights(seed: int, first: int, count: int, d: int) -> NDArray[np.float
     )  # (count, 16 t + l, pair, 2)
     columns = numbers.reshape(count, tiles, 16, 4).swapaxes(2, 3)
     return columns.reshape(count, 64 * tiles)[:, :d]
+
+
+def drawn_gaussians(seed: int, count: int) -> NDArray[np.float64]:
+    """Weights of the output ``a_r ~ N(0, 1)`` of the first ``count`` neurons: one neuron of a layer 2^32 - 1.
+
+    Parameters
+    ----------
+    seed, count : int
+
+    Returns
+    -------
+    array, shape (count,)
+
+    Examples
+    --------
+    >>> bool((drawn_gaussians(0, 70)[:5] == drawn_gaussians(0, 5)).all())
+    True
+    """
+    return drawn_weights(seed, 0, 1, count, 2**32 - 1)[0]
 
 
 def drawn_signs(seed: int, first: int, count: int) -> NDArray[np.float64]:

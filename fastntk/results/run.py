@@ -16,21 +16,27 @@ from fastntk.results.archive import write_archive, write_csv
 from fastntk.results.diagnostics import Diagnostics
 
 if TYPE_CHECKING:
+    from fastntk.model.deep import DeepReLU
     from fastntk.model.network import TwoLayerReLU
 
-__all__ = ["METRICS", "SERIES", "Run"]
+__all__ = ["FLAT_METRICS", "METRICS", "SERIES", "Run"]
 
-METRICS = ("loss", "flips", "drift", "gram", "lambda_min")
-"""What `metrics=` may name, in the order of the log's columns."""
+FLAT_METRICS = ("loss", "flips", "drift", "gram", "lambda_min")
+"""What `metrics=` may name for one hidden layer, in the order of the log's columns."""
+
+METRICS = ("loss", "flips", "drift", "drift_norm", "gram", "lambda_min")
+"""The same for several."""
 
 SERIES = (
     "loss",
     "flips",
     "drift",
     "drift_a",
+    "drift_norm",
     "lambda_min",
     "lambda_min_lower",
     "lambda_min_residual",
+    "lambda_min_total",
     "gram_change",
     "gram_limit_distance",
 )
@@ -43,7 +49,9 @@ _FORMER_NAMES = {"lambda_min_bound": "lambda_min_residual"}  # in files of 0.1
 class Run:
     """The log of one training run and what is needed to explain or continue it.
 
-    Every series has one entry per logged step and is None when its metric was not asked for.
+    Every series has one entry per logged step and is None when its metric was not asked for.  With several hidden
+    layers flips, drift and drift_norm have one column for each of the H layers, lambda_min, its bounds and the two
+    distances of G^(h) one for each of the H + 1 layers, the last for the output, NaN where a layer does not move.
 
     Attributes
     ----------
@@ -57,6 +65,10 @@ class Run:
         ``max_r |w_r(k) - w_r(0)|_2``.
     drift_a : (k,) float64
         ``max_r |a_r(k) - a_r(0)|``, where the second layer moves.
+    drift_norm : (k, H) float64
+        ``|W^(h)(k) - W^(h)(0)|_2 / sqrt(m_h)``, of several hidden layers only.
+    lambda_min_total : (k,) float64
+        Of several hidden layers, the smallest eigenvalue of the sum of the G^(h) of the layers that move.
     lambda_min, lambda_min_lower : (k,) float64
         Smallest eigenvalue of H(k), as a Rayleigh quotient, so not below it, and a proven lower bound of it.
     lambda_min_residual : (k,) float64
@@ -67,7 +79,7 @@ class Run:
         Which patterns flipped, when and how often, and quantiles of the drift.
     snapshots : dict of int to (n, n) float64
         H at the steps that were asked for.
-    net : TwoLayerReLU or None
+    net : TwoLayerReLU, DeepReLU or None
         The trained network; runs inside a `Sweep` keep none.
     X, y : arrays or None
         The data trained on; runs inside a `Sweep` keep none.
@@ -95,14 +107,16 @@ class Run:
     flips: NDArray[np.float64] | None = None
     drift: NDArray[np.float64] | None = None
     drift_a: NDArray[np.float64] | None = None
+    drift_norm: NDArray[np.float64] | None = None
     lambda_min: NDArray[np.float64] | None = None
     lambda_min_lower: NDArray[np.float64] | None = None
     lambda_min_residual: NDArray[np.float64] | None = None
+    lambda_min_total: NDArray[np.float64] | None = None
     gram_change: NDArray[np.float64] | None = None
     gram_limit_distance: NDArray[np.float64] | None = None
     diagnostics: Diagnostics | None = None
     snapshots: dict[int, NDArray[np.float64]] = field(default_factory=dict)
-    net: TwoLayerReLU | None = None
+    net: TwoLayerReLU | DeepReLU | None = None
     X: NDArray[Any] | None = None
     y: NDArray[Any] | None = None
     times: NDArray[np.float64] | None = None
@@ -117,7 +131,7 @@ class Run:
             if value is None:
                 continue
             value = np.asarray(value, dtype=np.float64)
-            if value.shape != self.steps.shape:
+            if value.ndim > 2 or value.shape[:1] != self.steps.shape:
                 raise ValueError(
                     f"{name}: got shape {value.shape}, expected one entry per logged step, {self.steps.shape}"
                 )
@@ -137,6 +151,11 @@ class Run:
     def width(self) -> int:
         """Number of hidden neurons."""
         return int(self.provenance["width"])
+
+    @property
+    def depth(self) -> int:
+        """Number of hidden layers."""
+        return int(self.provenance.get("depth", 1))
 
     @property
     def lr(self) -> float | None:
@@ -189,8 +208,7 @@ class Run:
             raise ValueError("gram: this run keeps no network and data (runs of a sweep do not); use train()")
         from fastntk.matrices.finite import gram
 
-        layers = self.provenance.get("layers", "first")
-        return gram(self.X, self.net.W, a=self.net.a, layers=layers)
+        return gram(self.X, net=self.net, layers=self.provenance.get("layers", "first"))
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the log as tidy rows, one dict per logged step: width, seed, step, time and every series present.
@@ -198,9 +216,14 @@ class Run:
         Returns
         -------
         list of dict
-            Plain int and float values; ``time`` for gradient flow only.
+            Plain int and float values; ``time`` for gradient flow only.  A series with a column for each of several
+            layers becomes ``flips_1``, ``flips_2`` and so on.
         """
-        series = self.series if self.times is None else {"time": self.times, **self.series}
+        series = {} if self.times is None else {"time": self.times}
+        for name, value in self.series.items():
+            series |= (
+                {name: value} if value.ndim == 1 else {f"{name}_{h}": c for h, c in enumerate(value.T, 1)}
+            )
         head = {"width": self.provenance.get("width"), "seed": self.seed}
         return [
             {**head, "step": int(step), **{name: float(value[i]) for name, value in series.items()}}
@@ -251,7 +274,10 @@ class Run:
             found |= {f"diagnostics/{name}": array for name, array in self.diagnostics.arrays().items()}
         found |= {f"snapshots/{step}": H for step, H in self.snapshots.items()}
         if self.net is not None:
-            found |= {"W": on_host(self.net.W), "a": on_host(self.net.a)}
+            weights = self.net.W
+            several = {f"W/{h}": W for h, W in enumerate(weights, 1)} if isinstance(weights, list) else {}
+            found |= several or {"W": on_host(weights)}
+            found["a"] = on_host(self.net.a)
         found |= {
             name: np.asarray(on_host(value))
             for name in ("X", "y", "times")
@@ -263,11 +289,16 @@ class Run:
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], provenance: dict[str, Any]) -> Run:
         """Inverse of `arrays`."""
         arrays = {_FORMER_NAMES.get(name, name): array for name, array in arrays.items()}
-        net = None
+        net: TwoLayerReLU | DeepReLU | None = None
         if "W" in arrays:
             from fastntk.model.network import TwoLayerReLU
 
             net = TwoLayerReLU(arrays["W"], arrays["a"])
+        elif several := _inside("W", arrays):
+            from fastntk.model.deep import DeepReLU
+
+            W = [several[h] for h in sorted(several, key=int)]
+            net = DeepReLU(W, arrays["a"], provenance.get("scale", 1.0))
         kept = {name: arrays[name] for name in ("steps", *SERIES, "X", "y", "times") if name in arrays}
         seen = _inside("diagnostics", arrays)
         return cls(

@@ -67,8 +67,9 @@ class Sweep:
         Returns
         -------
         list of dict
-            width, seed; final_loss and loss_ratio (final over first); flips and drift at the last step;
-            lambda_min (the smallest over the run); seconds; engine. A metric that was not logged is left out.
+            width, seed; final_loss and loss_ratio (final over first); flips and drift at the last step, of several
+            layers the largest; lambda_min (the smallest over the run, of several layers that of the sum); seconds;
+            engine. A metric that was not logged is left out.
         """
         rows = []
         for run in self.runs:
@@ -76,9 +77,12 @@ class Sweep:
             if run.loss is not None:
                 first, last = float(run.loss[0]), float(run.loss[-1])
                 row |= {"final_loss": last, "loss_ratio": last / first if first else float("nan")}
-            row |= {name: float(run.series[name][-1]) for name in ("flips", "drift") if name in run.series}
-            if run.lambda_min is not None:
-                row["lambda_min"] = float(run.lambda_min.min())
+            row |= {
+                name: float(run.series[name][-1].max()) for name in ("flips", "drift") if name in run.series
+            }
+            lowest = run.lambda_min if run.lambda_min_total is None else run.lambda_min_total
+            if lowest is not None:
+                row["lambda_min"] = float(lowest.min())
             engine = run.provenance.get("engine")
             row["seconds"] = run.seconds
             row["engine"] = engine.get("name") if isinstance(engine, dict) else engine

@@ -24,7 +24,9 @@ from fastntk.training.settings import Settings
 __all__ = ["PREDICTED", "Prediction", "predict"]
 
 SERIES = ("loss", "drift", "flips")
-PREDICTED = {name: getattr(Settings, name) for name in ("layers", "loss", "optimizer", "batch_size")}
+PREDICTED = {"layers": Settings().layers} | {
+    name: getattr(Settings, name) for name in ("loss", "optimizer", "batch_size", "depth", "scale")
+}
 """What training is predicted, which is that by default: its settings, the names of loss and optimizer."""
 
 

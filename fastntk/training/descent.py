@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from fastntk.engines import Engine
 from fastntk.losses import explosion
 from fastntk.training.batches import Batches
+from fastntk.training.deep_metrics import DeepRecorder
 from fastntk.training.metrics import Recorder
 from fastntk.training.outcome import Explosion, Finished
 from fastntk.training.settings import Settings
@@ -18,13 +20,13 @@ __all__ = ["descend", "descend_on_host"]
 
 
 def descend_on_host(
-    moving: Engine,
+    moving: Any,
     labels: np.ndarray,
     settings: Settings,
-    recorder: Recorder,
+    recorder: Recorder | DeepRecorder,
     report: Callable[[int], object],
 ) -> Finished | Explosion:
-    """Take all steps, with losses, batches and metrics that the host asks of the engine."""
+    """Take all steps, with losses, batches and metrics that the host asks of the engine, which the recorder knows."""
     objective, batches = settings.loss, Batches(moving.n, settings.batch_size, settings.seed)
     ceiling = np.inf
     with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss

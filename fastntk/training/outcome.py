@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fastntk.base.errors import DivergenceError
+from fastntk.model.deep import DeepReLU
 from fastntk.model.network import TwoLayerReLU
 from fastntk.results import Run
 from fastntk.training.settings import Settings
@@ -76,7 +77,7 @@ class Outcome:
     Attributes
     ----------
     end : Finished, Explosion or Solution
-    net : TwoLayerReLU or None
+    net : TwoLayerReLU, DeepReLU or None
         Where it ended; none after an explosion.
     series : dict
         The log, as the fields of a `Run`.
@@ -90,9 +91,9 @@ class Outcome:
     """
 
     end: Finished | Explosion | Solution
-    net: TwoLayerReLU | None
+    net: TwoLayerReLU | DeepReLU | None
     series: dict[str, Any]
-    limit: dict[str, float] | None
+    limit: dict[str, Any] | None
     largest: float | None
     threads: int
     seconds: float

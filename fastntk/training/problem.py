@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy.typing as npt
 
+from fastntk.base import checks
 from fastntk.device.arrays import engine_for, on_host, on_one_gpu
-from fastntk.engines import Choice, choose
+from fastntk.engines import Choice, DeepEngine, choose
+from fastntk.model.deep import DeepReLU
 from fastntk.model.network import TwoLayerReLU, initial_network
 from fastntk.training.samples import Samples
 from fastntk.training.settings import Settings
@@ -23,7 +25,7 @@ class Problem:
     ----------
     samples : Samples
     settings : Settings
-    start : TwoLayerReLU
+    start : TwoLayerReLU or DeepReLU
         In host memory.
     drawn : bool
         Whether the start was drawn for this run, whose weights may then take its place.
@@ -33,23 +35,29 @@ class Problem:
 
     samples: Samples
     settings: Settings
-    start: TwoLayerReLU
+    start: TwoLayerReLU | DeepReLU
     drawn: bool
     choice: Choice
 
 
-def prepare(X: npt.ArrayLike, y: npt.ArrayLike, net: TwoLayerReLU | None, settings: Settings) -> Problem:
+def prepare(
+    X: npt.ArrayLike, y: npt.ArrayLike, net: TwoLayerReLU | DeepReLU | None, settings: Settings
+) -> Problem:
     """A run on data, and from a network if one is given, that live on the host or together on a GPU."""
-    if on_one_gpu(**{"X": X, "y": y, "net.W": getattr(net, "W", None)}):
+    weights = net.W[0] if isinstance(net, DeepReLU) else getattr(net, "W", None)
+    if on_one_gpu(**{"X": X, "y": y, "net.W": weights}):
         settings = replace(settings, engine=engine_for(settings.engine, X=X))
         if isinstance(net, TwoLayerReLU):
             net = TwoLayerReLU(on_host(net.W), on_host(net.a))
     return on_samples(Samples.of(X, y), net, settings)
 
 
-def on_samples(samples: Samples, net: TwoLayerReLU | None, settings: Settings) -> Problem:
+def on_samples(samples: Samples, net: TwoLayerReLU | DeepReLU | None, settings: Settings) -> Problem:
     """The same on samples that are checked, which runs may share."""
     require_suitable(settings, samples)
+    if settings.deep or isinstance(net, DeepReLU):
+        return _deep(samples, net, settings)
+    assert not isinstance(settings.width, tuple)
     start, drawn = initial_network(
         samples.X, settings.width, net, settings.seed, settings.dtype, settings.kappa, settings.paired
     )
@@ -57,6 +65,32 @@ def on_samples(samples: Samples, net: TwoLayerReLU | None, settings: Settings) -
     n, d = samples.X.shape
     choice = choose(n, d, start.width, start.W.dtype, settings.engine, settings.motion)
     return Problem(samples, settings, start, drawn, choice)
+
+
+def _deep(samples: Samples, net: TwoLayerReLU | DeepReLU | None, settings: Settings) -> Problem:
+    """The same for several hidden layers, which have one engine."""
+    d, width = samples.X.shape[1], settings.width
+    if (net is None) == (width is None):
+        got = "neither" if net is None else "both"
+        raise ValueError(f"exactly one of width and net must be given, got {got}")
+    if width is not None:
+        found = DeepReLU.init(d, width, settings.depth, settings.seed, settings.dtype, settings.scale)
+    elif isinstance(net, DeepReLU):
+        found = net
+        checks.same_columns(samples.X, "X", net.W[0], "net.W[0]")
+    else:
+        raise TypeError(
+            f"net must be a DeepReLU with depth={settings.depth} and scale={settings.scale:g}, "
+            f"got {type(net).__name__}"
+        )
+    for name in ("depth", "scale"):
+        if getattr(settings, name) != getattr(found, name):
+            raise ValueError(
+                f"{name} must be that of net, {getattr(found, name)}, got {getattr(settings, name)}"
+            )
+    samples.require_range(found.dtype)
+    choice = Choice(DeepEngine.name, f"{found.depth} hidden layers: products of BLAS on the weights")
+    return Problem(samples, settings, found, net is None, choice)
 
 
 def require_suitable(settings: Settings, samples: Samples) -> None:

@@ -13,8 +13,9 @@ from fastntk import losses, optimizers
 from fastntk.base import checks
 from fastntk.engines import CHOICES, Motion
 from fastntk.losses import LOSSES, Loss
+from fastntk.model.deep import FLAT, checked_widths, layer_numbers
 from fastntk.optimizers import OPTIMIZERS, Optimizer
-from fastntk.results import METRICS
+from fastntk.results import FLAT_METRICS, METRICS
 from fastntk.training.options import (
     Check,
     apply_checks,
@@ -30,14 +31,15 @@ from fastntk.training.options import (
 
 __all__ = ["LAYERS", "Options", "Settings", "SharedOptions", "completed"]
 
-LAYERS = ("first", "second", "both")
+LAYERS = ("hidden", "output", "all", *FLAT)
+_FLAT_ONLY = ("engine", "dynamics", "diagnostics", "kappa", "paired")  # what engines of two layers offer
 _INTERVALS = 100  # between the logged times of a flow
 
 
 def _metrics(metrics: str | Iterable[str], name: str) -> tuple[str, ...]:
-    """Names in the order of `METRICS`; "all" takes all."""
-    if isinstance(metrics, str) and metrics == "all":
-        return METRICS
+    """Names in the order of `METRICS`; "all" takes all that there are at the depth, which is not known here."""
+    if metrics in ("all", ("all",)):
+        return ("all",)
     if not isinstance(metrics, Iterable):
         raise TypeError(f"{name} must be 'all' or names of metrics, got {metrics!r}")
     names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
@@ -46,6 +48,20 @@ def _metrics(metrics: str | Iterable[str], name: str) -> tuple[str, ...]:
             known = ", ".join(map(repr, METRICS))
             raise ValueError(f"{name} must be 'all' or some of {known}, got {metric!r}")
     return tuple(metric for metric in METRICS if metric in names)
+
+
+def _layers(layers: str | int | Iterable[int], name: str) -> str | tuple[int, ...]:
+    """A word, or numbers of layers, of which the depth says how many there are."""
+    if isinstance(layers, str):
+        return checks.choice(layers, name, LAYERS)
+    return tuple(checks.distinct_integers(layers if isinstance(layers, Iterable) else (layers,), name, 1))
+
+
+def _width(width: int | Iterable[int], name: str) -> int | tuple[int, ...]:
+    """One width for all hidden layers, or one for each."""
+    if isinstance(width, Iterable) and not isinstance(width, (str, bytes)):
+        return tuple(checks.integer(value, name, 1) for value in width)
+    return checks.integer(width, name, 1)
 
 
 def _steps(steps: Iterable[int], name: str) -> tuple[int, ...]:
@@ -63,7 +79,9 @@ def _times(times: npt.ArrayLike, name: str) -> tuple[float, ...]:
 class SharedOptions(TypedDict, total=False):
     """What all runs of a sweep have in common, as it may be given."""
 
-    layers: str
+    depth: int
+    scale: float
+    layers: str | int | Iterable[int]
     loss: str | Loss
     optimizer: str | Optimizer
     batch_size: int | None
@@ -84,7 +102,7 @@ class SharedOptions(TypedDict, total=False):
 class Options(SharedOptions, total=False):
     """The options of one run."""
 
-    width: int | None
+    width: int | Iterable[int] | None
     steps: int
     lr: float
     seed: int
@@ -103,11 +121,19 @@ class Settings:
     (['drift'], 0.1)
     """
 
-    width: int | None = option(None, optional(at_least(1)), "Number of hidden neurons.")
+    width: int | tuple[int, ...] | None = option(
+        None, optional(Check(_width, least=1)), "Number of neurons of a hidden layer."
+    )
+    depth: int = option(1, at_least(1), "Number of hidden layers.")
+    scale: float = option(1.0, positive, "Of the activation; sqrt(2) keeps its length from layer to layer.")
     steps: int = option(100, at_least(0), "Gradient steps.", only="descent")
     lr: float = option(0.1, positive, "Step size.", only="descent")
     seed: int = option(0, at_least(0), "Of the initial network and the batches.")
-    layers: str = option("first", one_of(LAYERS), "Layers that are trained.")
+    layers: str | tuple[int, ...] = option(
+        "hidden",
+        Check(_layers, LAYERS, least=1),
+        "Layers that are trained: a word, or numbers such as 1,3, of which depth + 1 is the output.",
+    )
     loss: Loss = option(
         "squared",
         named(losses.resolve, LOSSES),
@@ -160,6 +186,7 @@ class Settings:
     def __post_init__(self) -> None:
         apply_checks(self)
         self._require_own_dynamics()
+        self._settle_layers()
         if self.snapshots and self.snapshots[-1] > self.steps:
             raise ValueError(
                 f"snapshots must be at most the number of steps ({self.steps}), got {self.snapshots[-1]}"
@@ -184,6 +211,33 @@ class Settings:
                 f"{part.name} is for dynamics={only!r}, got {got} with dynamics={self.dynamics!r}"
             )
 
+    @property
+    def deep(self) -> bool:
+        """Whether the network is more than the two layers that most settings are for."""
+        return self.depth > 1 or self.scale != 1.0
+
+    def _settle_layers(self) -> None:
+        """Name the layers and the metrics as the depth has them; ValueError for a setting that it does not have."""
+        numbers = layer_numbers(self.layers, self.depth)
+        hidden, output = tuple(range(1, self.depth + 1)), (self.depth + 1,)
+        words = ("hidden", "output", "all") if self.deep else tuple(FLAT)
+        names = dict(zip((hidden, output, hidden + output), words, strict=True))
+        object.__setattr__(self, "layers", names.get(numbers, numbers))
+        if self.metrics == ("all",):
+            object.__setattr__(self, "metrics", METRICS if self.deep else FLAT_METRICS)
+        if isinstance(self.width, tuple):
+            widths = checked_widths(self.width, self.depth)
+            object.__setattr__(self, "width", widths if len(set(widths)) > 1 else widths[0])
+        if not self.deep:
+            if "drift_norm" in self.metrics:
+                raise ValueError("metrics may name 'drift_norm' at a depth above 1 only, got it at depth 1")
+            return
+        for name in _FLAT_ONLY:
+            value, default = getattr(self, name), getattr(type(self), name)
+            if value != default:
+                where = f"depth={self.depth} and scale={self.scale:g}"
+                raise ValueError(f"{name} must be {default!r} with {where}, got {value!r}")
+
     def _logged_times(self) -> tuple[float, ...]:
         """When a flow is logged, from 0 to its end."""
         if self.t_final is None:
@@ -202,7 +256,8 @@ class Settings:
 
     @property
     def motion(self) -> Motion:
-        """What an engine has to move, and how."""
+        """What an engine of two layers has to move, and how."""
+        assert isinstance(self.layers, str)
         return Motion(self.layers, self.optimizer, self.dynamics == "flow")
 
     @property

@@ -13,9 +13,11 @@ from fastntk.compilation.jit import CompileClock
 from fastntk.compilation.threads import kernel_threads
 from fastntk.device.arrays import give_back, upload
 from fastntk.engines import Engine, engine_of
+from fastntk.model.deep import DeepReLU
 from fastntk.model.network import TwoLayerReLU
 from fastntk.results import Run, provenance
 from fastntk.spectra import lambda_max
+from fastntk.training.deep import run_deep
 from fastntk.training.descent import descend
 from fastntk.training.flow import integrate
 from fastntk.training.gram_metrics import gram_metrics
@@ -34,7 +36,7 @@ def train(
     X: npt.ArrayLike,
     y: npt.ArrayLike,
     *,
-    net: TwoLayerReLU | None = None,
+    net: TwoLayerReLU | DeepReLU | None = None,
     threads: int | None = None,
     progress: Progress = False,
     **options: Unpack[Options],
@@ -51,8 +53,13 @@ def train(
         Samples.  The theory assumes unit rows, the code does not.
     y : array_like, shape (n,)
         Labels.
-    width : int, optional
-        Number of neurons m; not given with ``net``.
+    width : int or several, optional
+        Number of neurons m of each hidden layer, or one for each; not given with ``net``.
+    depth : int
+        Number H of hidden layers.  The ``f = a . x^(H)`` of `DeepReLU` takes the place of two layers where it is above
+        1 or the scale is not 1; such networks know descent, on the host, and neither diagnostics nor kappa and pairs.
+    scale : float
+        ``x^(h) = (scale / sqrt(m_h)) relu(W^(h) x^(h-1))``; sqrt(2) keeps the length of the activations.
     steps : int
         Number of gradient steps, at least 0.
     lr : float
@@ -61,10 +68,12 @@ def train(
         may fall again; only a loss that explodes is an error.
     seed : int
         Seed of the initial network (see `TwoLayerReLU.init`) and of the batches; with ``net`` of the batches only.
-    net : TwoLayerReLU, optional
+    net : TwoLayerReLU or DeepReLU, optional
         Network to start from; it is not changed, nor does that of the run share its memory.
-    layers : {"first", "second", "both"}
-        Which layers move; "second" is a linear model of random features.  "drift" then also logs ``drift_a``.
+    layers : {"hidden", "output", "all"} or numbers
+        Which layers move: the hidden ones, the output's weights a, all, or some of the numbers from 1 to ``depth + 1``,
+        which is a.  With one hidden layer also "first", "second" and "both"; "output" then is a linear model of random
+        features.  "drift" also logs ``drift_a`` where a moves.
     loss : {"squared", "logistic", "huber"} or Loss
         ``(u - y)^2 / 2``; ``log(1 + exp(-y u))`` for labels -1 and +1; quadratic up to ``|u - y| = 1`` and linear
         beyond, or from another threshold with ``fastntk.losses.Huber(delta=...)``.
@@ -84,9 +93,10 @@ def train(
     tolerance : float
         Of the flow: the estimated error of the outputs in a step, ``|.|_2``, is at most this part of ``|e|_2``, or
         of a few roundings of the outputs where that is more.
-    metrics : "all" or iterable of {"loss", "flips", "drift", "gram", "lambda_min"}
+    metrics : "all" or iterable of {"loss", "flips", "drift", "drift_norm", "gram", "lambda_min"}
         What is logged.  "gram" is ``|H(k) - H(0)|_2`` and ``|H(k) - H_inf|_2``; "lambda_min" is that of ``H(k)``,
-        the tangent kernel of the layers that move.  The loss is always logged.
+        the tangent kernel of the layers that move.  With several hidden layers all are those of every layer, and
+        "drift_norm" is ``|W^(h)(k) - W^(h)(0)|_2 / sqrt(m_h)``.  The loss is always logged.
     every : int
         Log every so many steps; the first and the last step are always logged.
     diagnostics : bool
@@ -146,6 +156,9 @@ def train(
     >>> bool(run.loss[-1] < 0.1 * run.loss[0])
     True
     """
+    if isinstance(net, DeepReLU):
+        own: Options = {"depth": net.depth, "scale": net.scale}
+        options = own | options
     problem = prepare(X, y, net, Settings.of(train, options))
     return record(problem, run(problem, threads, progress))
 
@@ -153,16 +166,19 @@ def train(
 def run(problem: Problem, threads: int | None, progress: Progress) -> Outcome:
     """Move the network to where it ends; how it ends is part of the answer."""
     samples, settings, start = problem.samples, problem.settings, problem.start
+    if isinstance(start, DeepReLU):
+        return run_deep(problem, threads, progress)
     X, y, kind = samples.X, samples.y, engine_of(problem.choice)
     follow: Callable[..., Finished | Explosion | Solution] = descend
     if settings.dynamics == "flow":
         follow = integrate
     began = time.perf_counter()
     with CompileClock.running() as clock:
-        kernel = kind.tangent_kernel(X, start, settings.layers)
+        layers = settings.motion.layers
+        kernel = kind.tangent_kernel(X, start, layers)
         history = PatternHistory(len(X), start.width) if settings.diagnostics else None
         # Dense linear algebra, before BLAS is limited to one thread.
-        gram = gram_metrics(kernel, lambda: samples.limit(settings.layers, start.a), settings.metrics)
+        gram = gram_metrics(kernel, lambda: samples.limit(layers, start.a), settings.metrics)
         recorder = Recorder(kernel, len(X), settings.metrics, gram, history, settings.snapshots)
         with (
             kernel_threads(threads) as used,
@@ -171,7 +187,7 @@ def run(problem: Problem, threads: int | None, progress: Progress) -> Outcome:
             moving = kind(X, start, settings.motion)
             with moving.working():
                 end = follow(moving, y, settings, recorder, report)
-            net = None if isinstance(end, Explosion) else _network(problem, moving)
+            net = None if isinstance(end, Explosion) else _network(problem, start, moving)
     seconds = time.perf_counter() - began - clock.seconds
     largest = float(lambda_max(kernel.initial(moving))) if isinstance(end, Explosion) else None
     return Outcome(end, net, recorder.arrays(), recorder.limit, largest, used, seconds, clock.seconds)
@@ -182,12 +198,14 @@ def record(problem: Problem, outcome: Outcome) -> Run:
     samples, settings, start, end = problem.samples, problem.settings, problem.start, outcome.end
     asked = {name: value for name, value in settings.record().items() if name not in _IN_RESULT}
     made = {"width": start.width, "seed": settings.seed, "dynamics": settings.dynamics, "lr": None, **asked}
+    if isinstance(start, DeepReLU):
+        made["widths"] = list(start.widths)
     if not problem.drawn:
         made |= {"kappa": None, "paired": None}
         if settings.batch_size is None:
             made["seed"] = None
     made |= {
-        "dtype": start.W.dtype.name,
+        "dtype": start.a.dtype.name,
         "engine": {"name": problem.choice.name, "reason": problem.choice.reason},
         "limit": outcome.limit, "threads": outcome.threads,
         "seconds": outcome.seconds, "compile_seconds": outcome.compile_seconds, "data": samples.description,
@@ -208,9 +226,9 @@ def record(problem: Problem, outcome: Outcome) -> Run:
     return found
 
 
-def _network(problem: Problem, moving: Engine) -> TwoLayerReLU:
+def _network(problem: Problem, start: TwoLayerReLU, moving: Engine) -> TwoLayerReLU:
     """The trained network, in memory of its own, on the GPU if the data came from there."""
-    W, a = problem.start.W if problem.drawn else np.empty_like(problem.start.W), np.array(moving.a)
+    W, a = start.W if problem.drawn else np.empty_like(start.W), np.array(moving.a)
     moving.write_weights(W)
     library = problem.samples.library
     if library is None:

@@ -34,7 +34,7 @@ NEAR = {"f": 1e-3, "d": 1e-4}  # t below which a pair is recomputed from its row
 # square: |exact|^2 times the factor of all layers; size: its root. All but exact and length: precision of the result.
 Points = namedtuple("Points", "rows exact inverse length size square")
 
-FIRST, SECOND, BOTH = 0, 1, 2
+FIRST, SECOND, BOTH, TERM = 0, 1, 2, 2  # the gradient of hidden layer h alone is TERM + h
 SUMS = 16  # interleaved sums of a squared distance
 
 
@@ -123,14 +123,32 @@ def both_row(row, t, depth):
 
 
 @kernel
+def term_row(row, t, layer, depth):
+    """Hidden layer `layer` of `depth`: the cosine before it times kappa_0 from there on, in place of the cosines."""
+    one = t.dtype.type(1)
+    zero = t.dtype.type(0)
+    if layer > 1:
+        second_row(row, t, layer - 1)
+    for below in range(layer - 1, depth):
+        for j in range(row.size):
+            root = math.sqrt(t[j])
+            angle = root * angle_series(t[j])
+            acute = below > 0 or row[j] >= zero
+            t[j] = (t[j] if acute else one) - t[j] * root * moment_series(t[j])
+            row[j] *= one - angle if acute else angle
+
+
+@kernel
 def through_layers(row, t, layers, depth):
     """The kernel of unit vectors, in place of their cosines; t = 1 - |cos| is used up."""
     if layers == FIRST:
         first_row(row, t)
     elif layers == SECOND:
         second_row(row, t, depth)
-    else:
+    elif layers == BOTH:
         both_row(row, t, depth)
+    else:
+        term_row(row, t, layers - TERM, depth)
 
 
 @kernel

@@ -1,7 +1,7 @@
 """Normal numbers that depend on a seed and a place alone, for the weights of any neuron.
 
-Formula: counter ``(16 t + l, 0, r mod 2^32, r >> 32)`` of neuron r gives four words by Philox-4x32-10 (Salmon et al.,
-    SC 2011); with ``u = (word + 1/2) / 2^32`` of words 0 and 2 and v of 1 and 3, ``sqrt(-2 log u) (cos, sin)(2 pi v)``
+Formula: counter ``(16 t + l, layer, r mod 2^32, r >> 32)`` of neuron r gives four words by Philox-4x32-10 (Salmon et
+    al., SC 2011); with ``u = (word + 1/2) / 2^32`` of words 0 and 2, v of 1, 3, ``sqrt(-2 log u) (cos, sin)(2 pi v)``
     are columns ``64 t + l + 16 (0, 1, 2, 3)`` of w_r (Box and Muller): none exceeds ``sqrt(66 log 2) = 6.77``, which
     cuts off one normal number in 10^11.
 Layout: rows of ``out`` C-contiguous, float32 or float64; a scratch of words and of doubles for one row a thread.
@@ -148,29 +148,35 @@ def pairs(count, x, y, first, second):
         second[i] = radius * sign * s
 
 
+@kernel
+def normal_row(layer, neuron, key0, key1, kappa, row, word, value):
+    """Write ``kappa`` times the weights of one neuron."""
+    d = row.size
+    tiles = (d + TILE - 1) // TILE
+    count = LANES * tiles
+    words(count, np.uint64(layer), np.uint64(neuron), key0, key1, word)
+    pairs(count, word[0], word[1], value[0], value[1])
+    pairs(count, word[2], word[3], value[2], value[3])
+    for part in range(4):
+        numbers = value[part]
+        for tile in range(tiles):
+            column = TILE * tile + LANES * part
+            for lane in range(min(LANES, max(d - column, 0))):
+                row[column + lane] = kappa * numbers[LANES * tile + lane]
+
+
 @kernel(parallel=True)
-def normals(first, pairing, key0, key1, kappa, out, x, values):
+def normals(layer, first, pairing, key0, key1, kappa, out, x, values):
     """Write ``kappa`` times the weights of the neurons from ``first`` on to the rows of ``out``.
 
     With ``pairing`` 1 neurons 2j and 2j + 1 have the weights of j, with 0 each has its own.
     """
-    m, d = out.shape
-    tiles = (d + TILE - 1) // TILE
-    count = LANES * tiles
+    m = out.shape[0]
     for task in numba.prange((m + ROWS - 1) // ROWS):
         slot = numba.get_thread_id()
-        word, value = x[slot], values[slot]
         for r in range(task * ROWS, min(m, (task + 1) * ROWS)):
-            words(count, np.uint64(0), np.uint64((first + r) >> pairing), key0, key1, word)
-            pairs(count, word[0], word[1], value[0], value[1])
-            pairs(count, word[2], word[3], value[2], value[3])
-            row = out[r]
-            for part in range(4):
-                numbers = value[part]
-                for tile in range(tiles):
-                    column = TILE * tile + LANES * part
-                    for lane in range(min(LANES, max(d - column, 0))):
-                        row[column + lane] = kappa * numbers[LANES * tile + lane]
+            neuron = (first + r) >> pairing
+            normal_row(layer, neuron, key0, key1, kappa, out[r], x[slot], values[slot])
 
 
 @kernel(parallel=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -41,7 +42,7 @@ class Exponent:
         return asdict(self)
 
 
-def exponents(runs: list[Trajectory]) -> list[Exponent]:
+def exponents(runs: list[Trajectory], names: Iterable[str] = tuple(SCALED)) -> list[Exponent]:
     """One fit for each quantity that is positive at the last step of all runs, if there are two widths.
 
     Least squares for each seed by itself; the mean of the slopes with its t-interval.  Widths share their neurons
@@ -50,7 +51,7 @@ def exponents(runs: list[Trajectory]) -> list[Exponent]:
     widths = sorted({run.width for run in runs})
     seeds = sorted({run.seed for run in runs})
     found = []
-    for name in SCALED:
+    for name in names:
         table = final_values(runs, name)
         if len(widths) < 2 or not (table > 0.0).all():
             continue

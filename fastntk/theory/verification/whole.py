@@ -22,8 +22,9 @@ from fastntk.device.driver import require
 from fastntk.engines import CHOICES
 from fastntk.results import provenance
 from fastntk.theory.verification import initial, trajectories
+from fastntk.theory.verification.deep import DeepEvidence, deep_exponents, deep_statements, gather_deep
 from fastntk.theory.verification.evidence import Evidence, gather
-from fastntk.theory.verification.exponents import Exponent, exponents
+from fastntk.theory.verification.exponents import SCALED, Exponent, exponents
 from fastntk.theory.verification.facts import Facts
 from fastntk.theory.verification.report import page, plain
 from fastntk.theory.verification.statement import Statement
@@ -56,6 +57,8 @@ class Verification:
         Fitted power laws in the width.
     evidence : Evidence
         All measurements.
+    deep : DeepEvidence or None
+        The runs with several hidden layers; their fits are the last of the exponents.
     settings, seconds
         What was asked for, and how long it took.
     """
@@ -65,6 +68,7 @@ class Verification:
     evidence: Evidence
     settings: dict[str, Any]
     seconds: float
+    deep: DeepEvidence | None = None
 
     def __getitem__(self, name: str) -> Statement:
         """The statement of that name, as in ``result["Lemma 3.1"]``."""
@@ -82,6 +86,8 @@ class Verification:
         runs = {f"{part:g} of the largest step": group for part, group in self.evidence.descent.items()}
         runs |= {"theory's step": self.evidence.theory, "gradient flow": self.evidence.flow}
         runs |= {"gradient flow of both layers": self.evidence.joint}
+        if self.deep is not None:
+            runs[f"depth {self.deep.depth}"] = self.deep.runs
         found = plain(
             {
                 "settings": self.settings,
@@ -106,7 +112,7 @@ class Verification:
         from fastntk.theory.verification.figures import figures
 
         target, record = ensure_folder(folder), self.record()
-        drawn = figures(self.evidence, self.exponents)
+        drawn = figures(self.evidence, [fit for fit in self.exponents if fit.quantity in SCALED])
         images = {name: (caption, rendered(draw, "png", 160)) for name, (caption, draw) in drawn.items()}
         texts = {
             "report.html": page(record, images),
@@ -127,6 +133,8 @@ def verify(
     draws: int = 20,
     steps: int = Settings.steps,
     delta: float = 0.1,
+    depth: int = 1,
+    deep_widths: Iterable[int] = (256, 512, 1024, 2048),
     engine: str = Settings.engine,
     progress: bool | Callable[[str], object] = False,
 ) -> Verification:
@@ -147,8 +155,13 @@ def verify(
         Gradient steps of a run, at least 1; the times of gradient flow are in proportion.
     delta : float
         Failure probability of the statements, between 0 and 1.
+    depth : int
+        Above 1 the statements about that many hidden layers are added, see `fastntk.theory.verification.deep`.
+    deep_widths : iterable of int
+        Their widths, since a step costs ``n m^2``.
     engine : {"auto", "dual", "primal", "cuda"}
-        Of the runs, as in `train`; for data on a GPU "auto" is "cuda".  All else is computed on the host.
+        Of the runs with one hidden layer, as in `train`; for data on a GPU "auto" is "cuda".  All else is computed on
+        the host.
     progress : bool or callable
         True prints what is being measured on a terminal; a callable is called with it.
 
@@ -191,20 +204,28 @@ def verify(
     all_widths = checks.distinct_integers(widths, "widths", 1)
     all_seeds = checks.distinct_integers(seeds, "seeds", 0)
     draws, steps = checks.integer(draws, "draws", 0), checks.integer(steps, "steps", 1)
+    depth, wide = checks.integer(depth, "depth", 1), checks.distinct_integers(deep_widths, "deep_widths", 1)
     delta = checks.positive(delta, "delta")
     if delta >= 1.0:
         raise ValueError(f"delta must be below 1, got {delta:g}")
     if engine == "cuda":
         require()  # before the work
     began = time.perf_counter()
+    report = _reporter(progress)
     with one_blas_thread():
         facts = Facts.of(samples, labels, delta)
     with one_blas_thread():
-        evidence = gather(facts, all_widths, all_seeds, draws, steps, engine, _reporter(progress))
+        evidence = gather(facts, all_widths, all_seeds, draws, steps, engine, report)
         statements = [statement(evidence) for statement in _STATEMENTS]
+        fits, deep = exponents(evidence.main), None
+        if depth > 1:
+            deep = gather_deep(facts, depth, wide, all_seeds, steps, report)
+            statements, fits = statements + deep_statements(deep), fits + deep_exponents(deep)
     settings = {"widths": all_widths, "seeds": all_seeds, "draws": draws, "steps": steps, "delta": delta}
     settings |= {"engine": engine, "data": provenance.describe_data(samples, labels)}
-    return Verification(statements, exponents(evidence.main), evidence, settings, time.perf_counter() - began)
+    if depth > 1:
+        settings |= {"depth": depth, "deep_widths": wide}
+    return Verification(statements, fits, evidence, settings, time.perf_counter() - began, deep)
 
 
 def _reporter(progress: bool | Callable[[str], object]) -> Callable[[str], object]:

@@ -1,0 +1,213 @@
+"""Training of several hidden layers: against the twin, saved and loaded, in sweeps, and what is refused."""
+
+import numpy as np
+import pytest
+
+import fastntk
+from fastntk import DeepReLU, TwoLayerReLU, reference
+from fastntk.losses import Huber
+from fastntk.optimizers import HeavyBall
+from fastntk.training.batches import Batches
+
+WITHIN = {
+    "steps": 0.0, "loss": 1e-11, "flips": 0.0, "drift": 1e-11, "drift_norm": 1e-6, "lambda_min": 1e-10,
+    "lambda_min_total": 1e-10, "gram_change": 1e-10, "gram_limit_distance": 1e-10,
+}  # fmt: skip
+
+
+def data(n=20, d=6):
+    X, y = fastntk.datasets.sphere(n, d, seed=1)
+    return X, np.sign(y)
+
+
+def agree(run, wanted):
+    for name, slack in WITHIN.items():
+        found, expected = getattr(run, name), wanted[name]
+        assert found.shape == expected.shape, name
+        assert np.array_equal(np.isnan(found), np.isnan(expected)), name
+        assert np.nanmax(np.abs(found - expected)) <= slack * max(1.0, np.nanmax(np.abs(expected))), name
+    for left, right in zip([*run.net.W, run.net.a], [*wanted["W"], wanted["a"]], strict=True):
+        assert np.abs(left - right).max() <= 1e-11
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"depth": 2},
+        {"depth": 3, "layers": "all", "optimizer": "nesterov"},
+        {"depth": 5, "layers": (2, 5), "optimizer": "heavy_ball", "scale": 2**0.5, "every": 2},
+        {"depth": 2, "layers": "output", "loss": "logistic"},
+        {"depth": 2, "layers": 1, "loss": "huber"},
+        {"depth": 1, "scale": 1.5},
+    ],
+)
+def test_runs_are_those_of_the_twin(change):
+    X, y = data()
+    net = DeepReLU.init(6, 80, change["depth"], seed=7, dtype="float64")
+    common = {"steps": 5, "lr": 0.05}
+    run = fastntk.train(X, y, width=80, seed=7, metrics="all", dtype="float64", **common, **change)
+    options = {name: value for name, value in change.items() if name != "depth"}
+    if options.get("layers") == 1:
+        options["layers"] = (1,)
+    agree(run, reference.deep_train(X, y, net.W, net.a, **common, **options))
+    assert run.depth == change["depth"]
+    assert run.provenance["engine"]["name"] == "deep"
+
+
+def test_batches_are_those_of_two_layers():
+    X, y = data()
+    net = DeepReLU.init(6, (50, 30), 2, seed=2, dtype="float64")
+    run = fastntk.train(X, y, net=net, steps=7, batch_size=6, seed=3, metrics="all")
+    batches = Batches(20, 6, 3)
+    factors = np.array([batches(np.ones(20)) for _ in range(7)])
+    agree(run, reference.deep_train(X, y, net.W, net.a, 7, 0.1, batches=factors))
+    assert run.provenance["widths"] == [50, 30]
+
+
+def test_a_given_network_is_not_changed():
+    X, y = data()
+    net = DeepReLU.init(6, 40, 2, seed=5, output="gaussian", dtype="float64")
+    before = [part.copy() for part in (*net.W, net.a)]
+    run = fastntk.train(X, y, net=net, steps=3, layers="all", metrics="all")
+    agree(run, _with_limit_of(net, reference.deep_train(X, y, net.W, net.a, 3, 0.1, layers="all"), X, run))
+    assert all(map(np.array_equal, before, (*net.W, net.a)))
+    assert not any(np.shares_memory(left, right) for left, right in zip(net.W, run.net.W, strict=True))
+
+
+def _with_limit_of(net, wanted, X, run):
+    """The distance to the limit is one to that for these weights a, whose mean square is not 1."""
+    wanted["gram_limit_distance"] = wanted["gram_limit_distance"].copy()
+    limits = reference.deep_limits(X, 2)
+    for row, (W, a) in ((0, (net.W, net.a)), (-1, (run.net.W, run.net.a))):
+        for h, (G, K) in enumerate(zip(reference.deep_grams(X, W, a), limits, strict=True)):
+            K = K * (np.mean(net.a**2) if h < 2 else 1.0)
+            wanted["gram_limit_distance"][row, h] = np.linalg.norm(G - K, 2)
+    run.gram_limit_distance[1:-1] = wanted["gram_limit_distance"][1:-1]  # of a(0) and of both ends only
+    return wanted
+
+
+def test_depth_one_is_the_run_of_two_layers():
+    X, y = data()
+    for deep, flat in (
+        ("hidden", "first"),
+        ("output", "second"),
+        ("all", "both"),
+        ((1,), "first"),
+        (2, "second"),
+    ):
+        one = fastntk.train(X, y, width=64, steps=4, layers=deep, depth=1, metrics="all")
+        two = fastntk.train(X, y, width=64, steps=4, layers=flat, metrics="all")
+        assert isinstance(one.net, TwoLayerReLU)
+        assert np.array_equal(one.net.W, two.net.W)
+        assert one.provenance["layers"] == two.provenance["layers"] == flat
+        assert one.series.keys() == two.series.keys()
+        assert all(np.array_equal(one.series[name], two.series[name]) for name in one.series)
+
+
+def test_snapshots_and_gram_are_the_sum_of_the_layers_that_move():
+    X, y = data()
+    run = fastntk.train(X, y, width=60, depth=3, steps=4, layers=(1, 3), snapshots=[0, 4], dtype="float64")
+    start = DeepReLU.init(6, 60, 3, dtype="float64")
+    for net, H in ((start, run.snapshots[0]), (run.net, run.snapshots[4])):
+        wanted = reference.deep_grams(X, net.W, net.a)
+        assert np.abs(H - wanted[0] - wanted[2]).max() < 1e-13
+    assert np.array_equal(run.gram(), run.snapshots[4])
+    assert run.lambda_min is None
+
+
+def test_save_and_load(tmp_path):
+    X, y = data()
+    run = fastntk.train(X, y, width=(30, 40), depth=2, scale=1.3, steps=2, metrics="all", snapshots=[1])
+    again = fastntk.load(run.save(tmp_path / "run.npz"))
+    assert again.series.keys() == run.series.keys()
+    for name, values in run.series.items():
+        assert np.array_equal(getattr(again, name), values, equal_nan=True)
+    assert np.array_equal(again.net(X), run.net(X))
+    assert again.net.scale == 1.3
+    assert np.array_equal(again.snapshots[1], run.snapshots[1])
+    assert list(run.rows()[0])[:7] == ["width", "seed", "step", "loss", "flips_1", "flips_2", "drift_1"]
+
+
+def test_sweep(tmp_path):
+    X, y = data()
+    options = {"widths": [20, 40], "seeds": [0, 1], "steps": 3, "depth": 2, "metrics": "all", "out": tmp_path}
+    sweep = fastntk.sweep(X, y, **options)
+    alone = fastntk.train(X, y, width=40, depth=2, seed=1, steps=3, metrics="all")
+    for name, values in alone.series.items():
+        assert np.array_equal(sweep.runs[-1].series[name], values, equal_nan=True)
+    assert [row["lambda_min"] for row in sweep.summary()] == [
+        run.lambda_min_total.min() for run in sweep.runs
+    ]
+    assert fastntk.sweep(X, y, **options).runs[0].provenance == sweep.runs[0].provenance
+    with pytest.raises(ValueError, match="depth=2, but this sweep has depth=3"):
+        fastntk.sweep(X, y, **{**options, "depth": 3})
+
+
+@pytest.mark.parametrize("layers", ["hidden", "all", "output"])
+@pytest.mark.parametrize("drawn", [True, False])
+def test_divergence_names_the_largest_stable_step_of_the_start(layers, drawn):
+    X, y = data()
+    net = DeepReLU.init(6, 50, 2, seed=0)
+    start = {"width": 50, "depth": 2} if drawn else {"net": net}
+    with pytest.raises(fastntk.DivergenceError) as caught:
+        fastntk.train(X, y, steps=100, lr=80.0, layers=layers, metrics="all", **start)
+    H = fastntk.gram(X, net=net, layers=layers)
+    assert abs(caught.value.largest_stable_step - 2 / np.linalg.eigvalsh(H)[-1]) < 1e-6
+    assert np.isnan(caught.value.run.drift[-1]).all()
+    assert caught.value.run.drift.shape == (len(caught.value.run.steps), 2)
+
+
+def test_objects_as_options():
+    X, y = data()
+    run = fastntk.train(
+        X, y, width=20, depth=2, steps=2, loss=Huber(0.5), optimizer=HeavyBall(0.5), progress=print
+    )
+    assert run.provenance["optimizer"] == {"name": "heavy_ball", "momentum": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"depth": 0}, "depth must be at least 1, got 0"),
+        ({"depth": 1.5}, "depth must be an integer, got 1.5"),
+        ({"scale": -1.0}, "scale must be finite and above 0, got -1.0"),
+        ({"width": 0}, "width must be at least 1, got 0"),
+        ({"width": (4, 0)}, "width must be at least 1, got 0"),
+        ({"width": (4, 4, 4)}, "width must be an integer or one for each of the 2 hidden layers, got 3"),
+        ({"layers": "first"}, "layers at depth 2 must be one of 'hidden', 'output', 'all', got 'first'"),
+        ({"layers": (1, 4)}, "layers must be numbers from 1 to 3 at depth 2, the last for the output, got 4"),
+        ({"layers": 0}, "layers must be at least 1, got 0"),
+        ({"layers": ()}, "layers must hold at least one integer, got none"),
+        (
+            {"layers": "hiden"},
+            "layers must be one of 'hidden', 'output', 'all', 'first', 'second', 'both', got",
+        ),
+        ({"engine": "dual"}, "engine must be 'auto' with depth=2 and scale=1, got 'dual'"),
+        ({"engine": "cuda"}, "engine must be 'auto' with depth=2 and scale=1, got 'cuda'"),
+        ({"kappa": 0.5}, "kappa must be 1.0 with depth=2"),
+        ({"paired": True}, "paired must be False with depth=2"),
+        ({"diagnostics": True}, "diagnostics must be False with depth=2"),
+        ({"dynamics": "flow", "t_final": 1.0, "steps": 100}, "dynamics must be 'descent' with depth=2"),
+        ({"net": DeepReLU.init(6, 4, 2)}, "exactly one of width and net must be given, got both"),
+        ({"width": None}, "exactly one of width and net must be given, got neither"),
+        (
+            {"width": None, "net": TwoLayerReLU.init(6, 4)},
+            "net must be a DeepReLU with depth=2 and scale=1, got Two",
+        ),
+        ({"width": None, "net": DeepReLU.init(6, 4, 3)}, "depth must be that of net, 3, got 2"),
+        (
+            {"width": None, "scale": 2.0, "net": DeepReLU.init(6, 4, 2)},
+            "scale must be that of net, 1.0, got 2.0",
+        ),
+        (
+            {"width": None, "net": DeepReLU.init(5, 4, 2)},
+            r"X and net.W\[0\] must have the same number of columns",
+        ),
+        ({"width": 10**8}, "a network of widths 100000000, 100000000 on 6 inputs needs"),
+        ({"depth": 1, "metrics": "drift_norm"}, "metrics may name 'drift_norm' at a depth above 1 only"),
+    ],
+)
+def test_bad_arguments(change, words):
+    X, y = data()
+    with pytest.raises((ValueError, TypeError, MemoryError), match=words):
+        fastntk.train(X, y, **{"width": 10, "depth": 2, "steps": 1, **change})
