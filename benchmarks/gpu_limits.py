@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastntk.compilation.jit_cuda import package, simulated
-from fastntk.device import arrays as device_arrays
+from fastntk.device import driver
 
 POPCOUNTS, FLOPS = (
     16 * 32,
@@ -28,7 +28,7 @@ class Device:
 
 def device() -> Device:
     """The device in use."""
-    cuda = device_arrays.require()
+    cuda = driver.require()
     current = cuda.get_current_device()
     capability = ".".join(map(str, current.compute_capability))
     if simulated():
@@ -36,7 +36,7 @@ def device() -> Device:
     total = int(cuda.current_context().get_memory_info().total)
     clocks = 1e3 * current.CLOCK_RATE, 1e3 * current.MEMORY_CLOCK_RATE
     return Device(
-        device_arrays.device_name(), capability, total, int(current.MULTIPROCESSOR_COUNT), *clocks,
+        driver.device_name(), capability, total, int(current.MULTIPROCESSOR_COUNT), *clocks,
         int(current.GLOBAL_MEMORY_BUS_WIDTH), package(),
     )  # fmt: skip
 

@@ -6,6 +6,8 @@ Public names are loaded on first use, so that ``import fastntk`` is quick and co
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from fastntk.compilation.process import prepare as _prepare_process
+
 if TYPE_CHECKING:
     from fastntk import datasets, losses, optimizers, reference
     from fastntk.base.errors import (
@@ -148,6 +150,7 @@ __all__ = [
     "train",
     "verify",
 ]
+_prepare_process()
 _SUBMODULES = ("datasets", "losses", "optimizers", "reference")
 
 

@@ -9,7 +9,7 @@ import scipy.sparse
 import fastntk
 from fastntk.base import checks
 from fastntk.compilation import jit_cuda
-from fastntk.device import arrays as device_arrays
+from fastntk.device import driver
 
 
 class OnlyDLPack:
@@ -109,7 +109,7 @@ def test_read_only_arrays_give_the_same_numbers(problem):
 def test_arrays_on_a_device_that_cannot_be_used(monkeypatch, problem):
     """What has no kernels there is refused; what has some needs a device; other accelerators are none."""
     monkeypatch.setattr(jit_cuda, "problem", lambda: "no NVIDIA driver was found")
-    device_arrays.require.cache_clear()
+    driver.require.cache_clear()
     p = problem(5, 3, 7)
     there = OnlyDLPack(p.X, device=(2, 0))
     with pytest.raises(

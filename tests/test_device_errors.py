@@ -12,7 +12,7 @@ from click.testing import CliRunner
 import fastntk
 from fastntk.cli import main
 from fastntk.compilation import jit_cuda
-from fastntk.device import arrays as device_arrays
+from fastntk.device import driver
 
 STATUS = SimpleNamespace(
     CUDA_SUCCESS=SimpleNamespace(name="CUDA_SUCCESS"),
@@ -24,13 +24,13 @@ STATUS = SimpleNamespace(
 @pytest.fixture(autouse=True)
 def forgotten():
     """What was found out about this machine's GPU does not count."""
-    device_arrays.require.cache_clear()
+    driver.require.cache_clear()
     yield
-    device_arrays.require.cache_clear()
+    driver.require.cache_clear()
 
 
 @pytest.fixture
-def driver(monkeypatch):
+def machine(monkeypatch):
     """A machine with numba-cuda for CUDA 13 and the given driver."""
 
     def make(status="CUDA_SUCCESS", version=13020, error=None):
@@ -76,17 +76,17 @@ def test_no_package(monkeypatch):
         ),
     ],
 )
-def test_no_driver_or_device(driver, found, message):
-    driver(**found)
+def test_no_driver_or_device(machine, found, message):
+    machine(**found)
     with pytest.raises(fastntk.DeviceError, match=f"^CUDA cannot be used: {message}"):
         fastntk.train(np.eye(2), np.ones(2), width=2, engine="cuda")
     with pytest.raises(fastntk.DeviceError, match=f"^CUDA cannot be used: {message}"):
         fastntk.engines.choose(2, 2, 2, engine="cuda")
-    assert device_arrays.state().startswith("not usable: ")
+    assert driver.state().startswith("not usable: ")
 
 
-def test_a_driver_that_works(driver):
-    driver()
+def test_a_driver_that_works(machine):
+    machine()
     assert jit_cuda.problem() is None
     assert jit_cuda.package() == "numba-cuda 0.30.4"
 

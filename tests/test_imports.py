@@ -80,6 +80,22 @@ def test_one_place_calls_numba_njit():
         assert settings or not names & {"njit", "jit", "vectorize", "guvectorize"}, path
 
 
+def test_one_place_asks_for_the_gpu():
+    """Nothing but `device.dispatch` loads `fastntk.cuda`; what runs at its load, or in a function, counts alike."""
+    folder = Path(fastntk.__file__).parent
+    asking = set()
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.Call):
+                names = [str(part.value) for part in node.args if isinstance(part, ast.Constant)]
+            if any(f"{name}.".startswith("fastntk.cuda.") for name in names):
+                asking.add(path.relative_to(folder))
+    assert {path for path in asking if path.parts[0] != "cuda"} == {Path("device", "dispatch.py")}
+
+
 COMPILE = """
 import json
 import numpy as np, fastntk

@@ -43,7 +43,8 @@ def test_trajectory_is_that_of_the_reference(n, d, m, layers, name, problem, rng
     expected = reference.train(p.X, p.y, p.W, a, limit=limit, **options)
     assert np.array_equal(run.flips, expected["flips"])
     assert list(run.series) == [
-        "loss", "flips", "drift", "drift_a", "lambda_min", "lambda_min_bound", "gram_change", "gram_limit_distance"
+        "loss", "flips", "drift", "drift_a", "lambda_min", "lambda_min_lower", "lambda_min_residual",
+        "gram_change", "gram_limit_distance",
     ]  # fmt: skip
     for series in ("loss", "drift", "drift_a"):
         np.testing.assert_allclose(

@@ -230,3 +230,13 @@ def test_the_environment_is_json_and_names_no_place_or_person():
     assert {"numpy", "numba"} <= set(record["versions"])
     assert platform.node() not in text.split('"')
     assert getpass.getuser() not in text.split('"')
+
+
+def test_a_run_saved_under_the_former_names_of_series() -> None:
+    """0.1 called the residual of the smallest eigenvalue its bound, and had no proven bound."""
+    run = Run(steps=[0, 1], loss=[8.0, 2.0], lambda_min=[0.3, 0.2], lambda_min_residual=[1e-9, 2e-9])
+    arrays = run.arrays()
+    arrays["lambda_min_bound"] = arrays.pop("lambda_min_residual")
+    read = Run.from_arrays(arrays, {})
+    assert np.array_equal(read.lambda_min_residual, run.lambda_min_residual)
+    assert read.lambda_min_lower is None

@@ -294,7 +294,7 @@ def test_bad_weights(estimator, weights, error, message):
 def test_an_overflow_is_named():
     X, y = np.array([[0.0], [0.0], [1e25], [1e25]]), np.array([0.0, 0.0, 0.0, 1e300])
     with pytest.raises(ValueError, match="must keep the coefficients within float64, got an overflow"):
-        NTKRegressor(bias=1.0).fit(X, y)
+        NTKRegressor(bias=1.0, alpha=1e40).fit(X, y)
     with pytest.raises(ValueError, match="X must keep the values within float64, got an overflow"):
         NTKRegressor().fit([[1.0], [2.0]], [1e300, 0.0]).predict([[1e140]])
 

@@ -25,7 +25,7 @@ def importable(layer):
 
 LAYERS = [layer for layer in ("tbb", "omp", "workqueue") if layer == "workqueue" or importable(layer)]
 
-SERIES = ("loss", "flips", "drift", "gram_change", "gram_limit_distance", "lambda_min", "lambda_min_bound")
+SERIES = ("loss", "flips", "drift", "gram_change", "gram_limit_distance", "lambda_min", "lambda_min_lower")
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -124,7 +124,7 @@ def test_two_python_threads_at_once(problem):
 CONCURRENT = """
 import concurrent.futures, hashlib, json
 import numpy as np, fastntk
-from fastntk.compilation import jit
+from fastntk.compilation import process
 rng = np.random.default_rng(0)
 dense = [rng.integers(0, 2, (50, 3000)).astype(bool) for _ in range(2)]
 def work(k):
@@ -133,7 +133,7 @@ with concurrent.futures.ThreadPoolExecutor(2) as pool:  # also the first launch 
     together = list(pool.map(work, [0, 1] * 30))
 same = all((a == b[0]).all() and f == b[1] for b, (a, f) in zip(together, [work(0), work(1)] * 30))
 digest = hashlib.sha256(together[0][0].tobytes()).hexdigest()
-print(json.dumps({"layer": jit.threading_layer(), "same": bool(same), "digest": digest}))
+print(json.dumps({"layer": process.threading_layer(), "same": bool(same), "digest": digest}))
 """
 
 
@@ -149,7 +149,6 @@ def test_concurrent_calls_on_every_layer(layer, python):
 FORK = """
 import json, multiprocessing, sys, warnings
 import numpy as np, fastntk
-from fastntk.compilation import jit
 dense = np.random.default_rng(0).integers(0, 2, (50, 3000)).astype(bool)
 def work(_):
     try:

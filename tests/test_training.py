@@ -9,6 +9,7 @@ from fastntk.base import memory
 from fastntk.engines import ENGINES
 
 SERIES = ("loss", "flips", "drift", "gram_change", "gram_limit_distance", "lambda_min")
+BOUNDS = ("lambda_min_lower", "lambda_min_residual")
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -26,7 +27,8 @@ def test_trajectory_is_that_of_the_reference(n, d, m, name, problem):
         scale = np.abs(wanted).max() + (1.0 if series.startswith(("gram", "lambda")) else 0.0)
         slack = 1e-5 if series.startswith(("gram", "lambda")) else 1e-10  # iterative eigenvalues
         np.testing.assert_allclose(found, wanted, rtol=0, atol=slack * scale, err_msg=series)
-    assert (np.abs(run.lambda_min - expected["lambda_min"]) <= run.lambda_min_bound + 1e-12).all()
+    assert (run.lambda_min_lower <= expected["lambda_min"] + 1e-12).all()
+    assert (np.abs(run.lambda_min - expected["lambda_min"]) <= run.lambda_min_residual + 1e-12).all()
     np.testing.assert_allclose(run.net.W, expected["W"], rtol=0, atol=1e-11)
     np.testing.assert_allclose(
         run.gram(), reference.gram(p.X, reference.activation_masks(p.X, expected["W"]))
@@ -147,14 +149,14 @@ def test_every(steps, every, expected, name):
         ((), {"loss"}),
         (["flips", "flips"], {"loss", "flips"}),
         (("gram",), {"loss", "gram_change", "gram_limit_distance"}),
-        ({"lambda_min"}, {"loss", "lambda_min", "lambda_min_bound"}),
-        ("all", {*SERIES, "lambda_min_bound"}),
+        ({"lambda_min"}, {"loss", "lambda_min", *BOUNDS}),
+        ("all", {*SERIES, *BOUNDS}),
     ],
 )
 def test_metrics(metrics, logged):
     X, y = fastntk.datasets.sphere(10, 5)
     run = fastntk.train(X, y, width=30, steps=2, metrics=metrics)
-    present = {name for name in (*SERIES, "lambda_min_bound") if getattr(run, name) is not None}
+    present = {name for name in (*SERIES, *BOUNDS) if getattr(run, name) is not None}
     assert present == logged
     assert all(getattr(run, name).shape == (3,) for name in logged)
 

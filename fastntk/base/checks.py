@@ -29,12 +29,7 @@ def array(value: Any, name: str, ndim: int, dtype: npt.DTypeLike | None = None) 
     float32 and float64 are kept unless ``dtype`` asks for one of them; integers and booleans become float64.
     """
     found = host_array(value, name, ndim)
-    if found.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must be real numbers, got dtype {found.dtype}")
-    if found.ndim != ndim:
-        raise ValueError(f"{name} must have {ndim} dimension(s), got shape {found.shape}")
-    if found.size == 0:
-        raise ValueError(f"{name} must not be empty, got shape {found.shape}")
+    require_real(found, name, ndim)
     if dtype is None:
         dtype = found.dtype if found.dtype in (np.float32, np.float64) else np.float64
     with np.errstate(all="ignore"):
@@ -51,6 +46,16 @@ def array(value: Any, name: str, ndim: int, dtype: npt.DTypeLike | None = None) 
     return converted
 
 
+def require_real(found: Any, name: str, ndim: int) -> None:
+    """Raise unless an array, of any memory, holds real numbers in ``ndim`` dimensions and is not empty."""
+    if found.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must be real numbers, got dtype {found.dtype}")
+    if found.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} dimension(s), got shape {tuple(found.shape)}")
+    if found.size == 0:
+        raise ValueError(f"{name} must not be empty, got shape {tuple(found.shape)}")
+
+
 def matrix(value: Any, name: str, dtype: npt.DTypeLike | None = None, ndim: int = 2) -> np.ndarray:
     """A non-empty, finite, C-contiguous float matrix."""
     return array(value, name, ndim, dtype)
@@ -63,9 +68,14 @@ def vector(value: Any, name: str, size: int, of: str, dtype: npt.DTypeLike | Non
         why = "several outputs are not supported" if found.shape[1] > 1 else "pass its one column"
         raise ValueError(f"{name} must have 1 dimension(s), got shape {found.shape}: {why}")
     found = array(found, name, 1, dtype)
+    require_size(found, name, size, of)
+    return found
+
+
+def require_size(found: Any, name: str, size: int, of: str) -> None:
+    """Raise unless a vector, of any memory, has one entry for each of the ``size`` rows of ``of``."""
     if found.size != size:
         raise ValueError(f"{name} must have one entry for each row of {of} ({size}), got {found.size}")
-    return found
 
 
 def representable(values: np.ndarray, name: str, dtype: npt.DTypeLike) -> None:
@@ -76,8 +86,8 @@ def representable(values: np.ndarray, name: str, dtype: npt.DTypeLike) -> None:
         raise ValueError(f"{name} must be within the range of {kind.name}, got {largest:.3g}")
 
 
-def same_columns(left: np.ndarray, left_name: str, right: np.ndarray, right_name: str) -> None:
-    """Raise unless both matrices have the same number of columns."""
+def same_columns(left: Any, left_name: str, right: Any, right_name: str) -> None:
+    """Raise unless both matrices, of any memory, have the same number of columns."""
     if left.shape[1] != right.shape[1]:
         raise ValueError(
             f"{left_name} and {right_name} must have the same number of columns, "

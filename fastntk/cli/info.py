@@ -17,7 +17,7 @@ _VECTOR_FEATURES = ("avx2", "fma", "avx512f", "avx512bw", "avx512vpopcntdq", "ne
 def info(n: int, d: int, width: int, dtype: str) -> None:
     """Print what decides speed here, and the engine that engine="auto" takes for n, d and width."""
     from fastntk import engines
-    from fastntk.device import arrays as device_arrays
+    from fastntk.device import driver
     from fastntk.results import provenance
 
     # The engines import every kernel module, so the libraries below are loaded when they are asked.
@@ -35,7 +35,7 @@ def info(n: int, d: int, width: int, dtype: str) -> None:
         "threads": f"{machine['threads']}, threading layer {layer}",
         "memory": f"{memory / 2**30:.1f} GiB" if memory else "unknown",
     }
-    lines["cuda"] = device_arrays.state()
+    lines["cuda"] = driver.state()
     for number, pool in enumerate(machine["blas"], start=1):
         kind = f"{pool['internal_api']} {pool['version']} ({pool['architecture']})"
         lines[f"blas {number}"] = f"{kind}, {pool['num_threads']} threads"
@@ -50,7 +50,7 @@ def _compiler() -> tuple[str, str]:
     from numba.core.registry import cpu_target
 
     import fastntk
-    from fastntk.compilation.jit import threading_layer
+    from fastntk.compilation.process import threading_layer
 
     point = np.eye(1)
     fastntk.coactivation_counts(fastntk.activation_masks(point, point))  # the first parallel kernel decides

@@ -22,6 +22,8 @@ from fastntk.compilation.kernel_cache import secure
 
 INSTALL = 'pip install "fastntk[cuda]"'
 
+# What a kernel may take device functions and constants from.
+_SOURCES = ("base/*.py", "compilation/*.py", "kernels/**/*.py")
 _SMALL_GRID = "Grid size .* will likely result in GPU under-utilization"
 
 # Package, module that says it is there, module with the CUDA names.
@@ -118,7 +120,7 @@ def kernel(function: Callable[..., Any] | None = None, *, threads: int | None = 
     if not simulated() and module.__name__ == "numba.cuda":
         with contextlib.suppress(RuntimeError):  # no writable place
             found = module.jit(cache=True, **options)(function)
-            if secure(found):
+            if secure(found, *_SOURCES):
                 return found
     return module.jit(**options)(function)
 

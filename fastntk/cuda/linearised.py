@@ -5,17 +5,16 @@ pre-activations are computed once and moved by all coefficients.
 Cost of each row of coefficients: a step of `fastntk.cuda.engines.dual`. Two numbers a row and block come to the host.
 """
 
-import warnings
 from typing import Any
 
 import numpy as np
 
-from fastntk.base.errors import SingularGramWarning
 from fastntk.base.packing import TILE, byte_rows, padded_width, tiles_of
+from fastntk.cuda.copies import in_precision
 from fastntk.cuda.forward import Forward
-from fastntk.cuda.operations import sample_products
-from fastntk.cuda.rows import in_precision
-from fastntk.device.arrays import empty, guard, on_host, require_memory, upload, zeros
+from fastntk.cuda.matrices.finite import gram, sample_products
+from fastntk.device.arrays import empty, upload, zeros
+from fastntk.device.driver import guard, require_memory
 from fastntk.device.masks import DevicePackedMasks
 from fastntk.engines.interface import MAX_RANGES
 from fastntk.kernels.cuda.activation import activation
@@ -25,37 +24,40 @@ from fastntk.kernels.cuda.flips import flip_count
 from fastntk.kernels.cuda.forward import NEURONS
 from fastntk.kernels.cuda.plans import MaskedSums, Products
 from fastntk.kernels.cuda.reductions import column_sums, largest_root
-from fastntk.matrices.finite import gram
+from fastntk.matrices.finite import terms_of
 from fastntk.model.network import TwoLayerReLU
+from fastntk.theory.linearised import Linearised
 
 _BLOCK_BYTES = 2**30  # of pre-activations and their change
 
 
-class Linearised:
-    """As `fastntk.theory.linearised.Linearised`; takes and gives arrays of the host."""
+class LinearisedThere(Linearised):
+    """As its base; takes and gives arrays of the host."""
 
     def __init__(self, X: np.ndarray, net: TwoLayerReLU) -> None:
-        self._X, self._net = X, net
+        self._X, self._net = X, net  # what the base computes from them is computed on the GPU
         (n, _), m, dtype = X.shape, net.width, net.W.dtype
         bits = byte_rows(n) * padded_width(m)
         with guard():
             require_memory(bits + net.W.nbytes, f"the prediction for n={n} samples and m={m} neurons")
             self._samples = upload(X.astype(dtype, copy=False))
-            self._masks = DevicePackedMasks(empty((byte_rows(n), padded_width(m)), np.uint8), (n, m), "numba")
+            self._pattern = DevicePackedMasks(
+                empty((byte_rows(n), padded_width(m)), np.uint8), (n, m), "numba"
+            )
             u = empty(n, np.float64)
-            Forward(n, m, dtype)(self._samples, upload(net.W), upload(net.a), self._masks.bits, u)
+            Forward(n, m, dtype)(self._samples, upload(net.W), upload(net.a), self._pattern.bits, u)
             self.u = u.copy_to_host()
 
     def gram(self) -> np.ndarray:
         """H(0)."""
-        with warnings.catch_warnings():  # a singular kernel is no mistake here
-            warnings.simplefilter("ignore", SingularGramWarning)
-            H = gram(upload(self._X), a=upload(self._net.a), masks=self._masks)
-        return np.asarray(on_host(H))
+        with guard():
+            points, both = upload(self._X), (self._pattern, self._pattern)
+            H = gram(points, points, both, terms_of("first", self._net.a), np.dtype(np.float64), None)
+            return H.copy_to_host()
 
     def moved(self, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `fastntk.theory.linearised.Linearised.moved`."""
-        (n, m), net = self._masks.shape, self._net
+        (n, m), net = self._pattern.shape, self._net
         block = _neurons_of_block(n, m, net.W.dtype)
         padded = np.zeros((len(coefficients), TILE * tiles_of(n)), dtype=net.W.dtype)
         with np.errstate(over="ignore"):  # shows in the result

@@ -149,12 +149,14 @@ def _labels(samples: NDArray[Any], kind: str, index: int, seed: int) -> NDArray[
         return np.asarray(drawn, dtype=np.float64)
     from scipy.linalg import eigh
 
+    from fastntk.compilation.threads import one_blas_thread
     from fastntk.matrices.limit import limit_gram
 
     index = checks.integer(index, "index", -n)
     if index >= n:
         raise ValueError(f"index must be below the number of samples ({n}), got {index}")
     place = index % n
-    vector = eigh(limit_gram(samples), subset_by_index=[place, place])[1][:, 0]
+    with one_blas_thread():
+        vector = eigh(limit_gram(samples), subset_by_index=[place, place])[1][:, 0]
     first = int(np.argmax(np.abs(vector) > 1e-6))
     return np.asarray(math.sqrt(n) * np.copysign(1.0, vector[first]) * vector, dtype=np.float64)

@@ -4,22 +4,48 @@ An array lives on a GPU if Numba made it, or if its owner says so: by DLPack, or
 Nothing here imports a CUDA package before such an array is seen.
 """
 
-import contextlib
-import functools
 import importlib
-import traceback
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from fastntk.base.errors import DeviceError, MemoryLimitError
 from fastntk.compilation import jit_cuda
+from fastntk.device.dispatch import backend
+from fastntk.device.driver import require
 
 _CUDA = (2, 13)  # DLPack device types: CUDA, CUDA managed
 _UNKNOWN = -1  # a GPU, but its owner does not say which
 _LEGACY_STREAM = 1  # what DLPack calls the default stream, on which the kernels run
+
+
+class DeviceArray(Protocol):
+    """What this package uses of an array of the CUDA module."""
+
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    ndim: int
+    size: int
+    nbytes: int
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, where: Any) -> "DeviceArray": ...
+
+    def copy_to_host(self, ary: np.ndarray | None = None) -> np.ndarray:
+        """A copy in host memory, in `ary` if given."""
+
+    def copy_to_device(self, values: Any) -> None:
+        """Take the entries of an array of either memory."""
+
+    def is_c_contiguous(self) -> bool:
+        """Whether entries lie without gaps, row by row."""
+
+    def reshape(self, *shape: int) -> "DeviceArray":
+        """The same memory in another shape."""
+
+    def view(self, dtype: npt.DTypeLike) -> "DeviceArray":
+        """The same memory as numbers of another type."""
 
 
 def gpu_of(value: Any) -> int | None:
@@ -35,7 +61,7 @@ def gpu_of(value: Any) -> int | None:
 
 
 def together(**arguments: Any) -> bool:
-    """Whether all arguments (None is none) live on one GPU; TypeError if some do and some do not."""
+    """Whether all arguments but those that are None live on one GPU; TypeError if some do and some do not."""
     found = [(name, gpu_of(value)) for name, value in arguments.items() if value is not None]
     known = [(name, gpu) for name, gpu in found if gpu != _UNKNOWN]
     first, gpu = found[0] if found else ("", None)
@@ -46,15 +72,6 @@ def together(**arguments: Any) -> bool:
         if other != known[0][1]:
             raise _apart(*known[0], name, other)
     return gpu is not None
-
-
-@functools.cache
-def require() -> Any:
-    """The CUDA module; DeviceError, which says what is missing, where it cannot be used."""
-    problem = jit_cuda.problem()
-    if problem is not None:
-        raise DeviceError(f"CUDA cannot be used: {problem}")
-    return jit_cuda.cuda
 
 
 def _apart(first: str, gpu: int | None, second: str, other: int | None) -> TypeError:
@@ -83,7 +100,7 @@ class _Memory:
             self.__array_interface__ = interface
 
 
-def view(value: Any, name: str) -> Any:
+def view(value: Any, name: str) -> DeviceArray:
     """`value` as an array of the CUDA module on the same memory, ready on the default stream."""
     cuda = require()
     if getattr(value, "requires_grad", False) is True:
@@ -132,7 +149,10 @@ def give_back(array: Any, library: str) -> Any:
 
 def on_host(value: Any) -> Any:
     """`value`, or a copy in host memory if it lives on a GPU."""
-    return value if gpu_of(value) is None else on_gpu("host_copy", value)
+    if gpu_of(value) is None:
+        return value
+    with backend() as gpu:
+        return gpu.host_copy(view(value, "value"))
 
 
 def engine_for(engine: str, **data: Any) -> str:
@@ -154,98 +174,32 @@ def require_on_host(**arguments: Any) -> None:
             )
 
 
-def empty(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> Any:
+def empty(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> DeviceArray:
     """Uninitialised memory on the GPU."""
-    return require().device_array(shape, dtype)
+    found: DeviceArray = require().device_array(shape, dtype)
+    return found
 
 
-def zeros(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> Any:
+def zeros(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> DeviceArray:
     """Zeros on the GPU."""
+    from fastntk.kernels.cuda.conversion import zero  # which needs a CUDA package
+
     values = empty(shape, dtype)
-    importlib.import_module("fastntk.kernels.cuda.conversion").zero(values)
+    zero(values)
     return values
 
 
-def upload(values: np.ndarray) -> Any:
+def upload(values: np.ndarray) -> DeviceArray:
     """A copy on the GPU."""
-    return require().to_device(np.ascontiguousarray(values))
+    found: DeviceArray = require().to_device(np.ascontiguousarray(values))
+    return found
 
 
-def available_bytes() -> float:
-    """Memory of the GPU that is free."""
-    return float(require().current_context().get_memory_info().free)
-
-
-def device_name() -> str:
-    """Name of the GPU in use."""
-    if jit_cuda.simulated():
-        return "simulator"
-    name = require().get_current_device().name
-    return name.decode() if isinstance(name, bytes) else str(name)
-
-
-def state() -> str:
-    """What there is to compute on, or what is missing, in one line."""
-    problem = jit_cuda.problem()
-    if problem is not None:
-        return f"not usable: {problem}"
-    version = ".".join(map(str, require().get_current_device().compute_capability))
-    free = "" if jit_cuda.simulated() else f", {available_bytes() / 2**30:.1f} GiB free"
-    return f"{device_name()}, compute capability {version}{free}, {jit_cuda.package()}"
-
-
-def require_memory(needed: int, what: str) -> None:
-    """Raise `MemoryLimitError` naming both sizes if ``needed`` bytes of the GPU are not free for ``what``."""
-    available = available_bytes()
-    if needed > available:
-        raise MemoryLimitError(
-            f"{what} needs {needed} bytes ({needed / 2**30:.3g} GiB) of the GPU's memory, but only "
-            f"{available:.0f} ({available / 2**30:.3g} GiB) are available"
-        )
-
-
-def on_gpu(operation: str, *arguments: Any, **options: Any) -> Any:
-    """Call that function of `fastntk.cuda.operations`, or of another module of its package that is named before a dot.
-
-    They are loaded for arrays on a GPU only.
-    """
-    require()
-    module, _, name = operation.rpartition(".")
-    with guard():
-        found = importlib.import_module(f"fastntk.cuda.{module or 'operations'}")
-        return getattr(found, name)(*arguments, **options)
-
-
-@contextlib.contextmanager
-def guard() -> Iterator[None]:
-    """Around work on the GPU: waits for it, turns its errors into typed ones, frees what failed work had allocated."""
-    try:
-        yield
-        require().synchronize()
-    except BaseException as error:
-        # What the frames of the failed work hold would live as long as the error does.
-        traceback.clear_frames(error.__traceback__)
-        _free_pending()
-        typed = _typed(error)
-        if typed is None:
-            raise
-        raise typed from error
-
-
-def _free_pending() -> None:
-    """Numba frees memory some time after its last use; other libraries may want it now."""
-    if require.cache_info().currsize:
-        pending = getattr(require().current_context(), "deallocations", None)
-        if pending is not None:
-            pending.clear()
-
-
-def _typed(error: BaseException) -> Exception | None:
-    """An error of the driver or the compiler as one of this package, None for all others."""
-    library = type(error).__module__.partition(".")[0]
-    if library not in ("numba", "numba_cuda", "numba_cuda_mlir", "cuda"):
-        return None
-    text = " ".join(str(error).split())
-    if "OUT_OF_MEMORY" in text.upper().replace(" ", "_"):
-        return MemoryLimitError(f"the GPU is out of memory: {text}")
-    return DeviceError(f"the GPU failed: {text}")
+def in_precision(values: Any, dtype: np.dtype) -> Any:
+    """The values of a checked array in that precision, where they are: itself if it has it."""
+    if values.dtype == dtype:
+        return values
+    if gpu_of(values) is None:
+        return values.astype(dtype)
+    with backend() as gpu:
+        return gpu.converted(values, dtype)[0]

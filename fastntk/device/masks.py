@@ -3,7 +3,9 @@
 from typing import Any
 
 from fastntk.base.packing import PackedMasks
-from fastntk.device import arrays as device_arrays
+from fastntk.device.arrays import DeviceArray, empty, give_back, on_host, upload
+from fastntk.device.dispatch import backend
+from fastntk.device.driver import require_memory
 
 
 class DevicePackedMasks:
@@ -21,13 +23,13 @@ class DevicePackedMasks:
 
     __slots__ = ("bits", "library", "shape")
 
-    def __init__(self, bits: Any, shape: tuple[int, int], library: str) -> None:
+    def __init__(self, bits: DeviceArray, shape: tuple[int, int], library: str) -> None:
         self.bits, self.shape, self.library = bits, shape, library
 
     @classmethod
     def from_host(cls, masks: PackedMasks, library: str = "numba") -> "DevicePackedMasks":
         """A copy on the GPU."""
-        return cls(device_arrays.upload(masks.bits), masks.shape, library)
+        return cls(upload(masks.bits), masks.shape, library)
 
     def to_host(self) -> PackedMasks:
         """A copy in host memory."""
@@ -35,10 +37,8 @@ class DevicePackedMasks:
 
     def copy(self) -> "DevicePackedMasks":
         """An independent copy on the GPU."""
-        device_arrays.require_memory(self.nbytes, f"another pattern of n={self.shape[0]} samples")
-        copied = DevicePackedMasks(
-            device_arrays.empty(self.bits.shape, self.bits.dtype), self.shape, self.library
-        )
+        require_memory(self.nbytes, f"another pattern of n={self.shape[0]} samples")
+        copied = DevicePackedMasks(empty(self.bits.shape, self.bits.dtype), self.shape, self.library)
         copied.overwrite(self)
         return copied
 
@@ -53,9 +53,16 @@ class DevicePackedMasks:
 
     def to_dense(self) -> Any:
         """The pattern as a boolean (n, m) array on the GPU."""
-        from fastntk.cuda import operations
-
-        return operations.to_dense(self)
+        with backend() as gpu:
+            dense = gpu.to_dense(self)
+        return give_back(dense, self.library)
 
     def __repr__(self) -> str:
         return f"DevicePackedMasks(n={self.shape[0]}, m={self.shape[1]}, {self.nbytes} bytes)"
+
+
+def masks_on_host(masks: Any) -> Any:
+    """A pattern, a pair of them or None, with a copy in host memory of each that lives on a GPU."""
+    if isinstance(masks, tuple):
+        return tuple(map(masks_on_host, masks))
+    return masks.to_host() if isinstance(masks, DevicePackedMasks) else on_host(masks)

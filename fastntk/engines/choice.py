@@ -9,14 +9,14 @@ The faster one is taken unless only the other one fits in memory.
 """
 
 import dataclasses
-import importlib
 
 import numpy as np
 import numpy.typing as npt
 
 from fastntk.base import checks
 from fastntk.base.memory import available_bytes
-from fastntk.device import arrays as device_arrays
+from fastntk.device import driver
+from fastntk.device.dispatch import backend
 from fastntk.engines.dual import DualEngine
 from fastntk.engines.interface import PLAIN, Engine, Motion
 from fastntk.engines.primal import PrimalEngine
@@ -80,7 +80,7 @@ def choose(
     available, place = float(available_bytes()), ""
     if name == "cuda":
         kinds = gpu_engines()
-        available, place = device_arrays.available_bytes(), f"on {device_arrays.device_name()}: "
+        available, place = driver.available_bytes(), f"on {driver.device_name()}: "
     itemsize = np.dtype(dtype).itemsize
     ratio = n / (d * (1.0 + TABLES_PER_BLAS))
     dual, primal = kinds
@@ -98,10 +98,8 @@ def choose(
 
 def gpu_engines() -> tuple[type[Engine], type[Engine]]:
     """The dual and the primal engine of the GPU, loaded when they are wanted; DeviceError where it cannot be used."""
-    device_arrays.require()
-    dual = importlib.import_module("fastntk.cuda.engines.dual").CudaDualEngine
-    primal = importlib.import_module("fastntk.cuda.engines.primal").CudaPrimalEngine
-    return dual, primal
+    with backend() as gpu:
+        return gpu.engines
 
 
 def engine_of(choice: Choice) -> type[Engine]:

@@ -10,6 +10,7 @@ from fastntk.base.memory import aligned_zeros
 from fastntk.base.packing import PackedMasks, padded_width
 from fastntk.device.masks import DevicePackedMasks
 from fastntk.engines.second_layer import SecondLayer
+from fastntk.engines.tangent import TangentKernel
 from fastntk.model.network import TwoLayerReLU
 from fastntk.model.patterns import flip_fraction
 from fastntk.optimizers import GradientDescent, Optimizer
@@ -59,8 +60,8 @@ class Engine(abc.ABC):
     """
 
     name: str
-    on_gpu = False
     second_layer: type = SecondLayer  # what keeps the weights of a second layer that moves
+    tangent_kernel: type[TangentKernel] = TangentKernel  # what finds H(k) from the state
     u: np.ndarray
     masks: PackedMasks | DevicePackedMasks
     initial_masks: PackedMasks | DevicePackedMasks

@@ -1,7 +1,6 @@
 """Gram matrix of the gradients at finite width, of the first layer, the second or both."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,23 +8,21 @@ import numpy.typing as npt
 from fastntk.base import checks
 from fastntk.base.packing import PackedMasks
 from fastntk.base.progress import Progress
-from fastntk.compilation.threads import kernel_threads
-from fastntk.device.arrays import on_gpu, together
-from fastntk.device.masks import DevicePackedMasks
+from fastntk.device import checks as device_checks
+from fastntk.device.arrays import on_host, together
+from fastntk.device.dispatch import backend
+from fastntk.device.masks import masks_on_host
 from fastntk.kernels.cpu.coactivation import gram_from_panels
-from fastntk.kernels.cpu.products import products as _products
-from fastntk.kernels.scratch import thread_slots
 from fastntk.matrices.blocks import FiniteGram
+from fastntk.matrices.inner_products import products
 from fastntk.matrices.neurons import DrawnNeurons, HeldNeurons, MappedNeurons, Neurons
 from fastntk.matrices.passes import Terms
 from fastntk.matrices.rows import warn_parallel_rows
+from fastntk.matrices.there import compute_there, is_host_target
 from fastntk.matrices.tiled import compute
-from fastntk.model.patterns import Masks, arrays_of, block_pairs, packed, panels
+from fastntk.model.patterns import Masks, arrays_of, packed, panels
 
-_ROWS = 128  # of a block of products: a few dozen tasks at n = 1000
 _LAYERS = {"first": (True, False), "second": (False, True), "both": (True, True)}
-
-_Pattern = TypeVar("_Pattern", PackedMasks, DevicePackedMasks)
 
 
 def gram(
@@ -75,7 +72,8 @@ def gram(
     -------
     ndarray of `dtype`, shape (n, k), or `out`
         Without Z exactly symmetric and, up to rounding, positive semi-definite.  Of arrays on a GPU, with masks there
-        (`DevicePackedMasks`, or booleans), an array there; `out` may be one too, or in host memory or a file.
+        (`DevicePackedMasks`, or booleans), an array there; `out` may be one too.  With `width`, or another `out`, the
+        host does the work.
 
     Raises
     ------
@@ -116,15 +114,20 @@ def gram(
     array([[0.5 , 0.21],
            [0.21, 0.5 ]])
     """
-    if together(X=X, W=W, a=a, Z=Z, **arrays_of(masks)):
-        return on_gpu(
-            "gram", X, W, a, Z, masks=masks, layers=layers, width=width, seed=seed, dtype=dtype, out=out,
-            progress=progress,
+    there = together(X=X, W=W, a=a, Z=Z, **arrays_of(masks))
+    if there and (width is not None or is_host_target(out)):  # what the host draws or writes it also computes
+        X, W, a, Z = map(on_host, (X, W, a, Z))
+        masks, there = masks_on_host(masks), False
+    points, others, network, terms, kind = _checked(X, W, a, Z, masks, layers, width, seed, dtype)
+    if others is points and not (isinstance(network, tuple) and network[0] is not network[1]):
+        warn_parallel_rows(points, "X", opposite=False)
+    if not there:
+        return compute(_host_source(points, others, network, terms, kind), out, progress=progress)
+    with backend() as gpu:
+        return compute_there(
+            (len(points), len(others)), kind, X, out, progress,
+            lambda target: gpu.gram(points, others, network, terms, kind, target),
         )  # fmt: skip
-    source = gram_source(X, W, a, Z, masks=masks, layers=layers, width=width, seed=seed, dtype=dtype)
-    if source.symmetric:
-        warn_parallel_rows(source.points, "X", opposite=False)
-    return compute(source, out, progress=progress)
 
 
 def gram_source(
@@ -139,37 +142,60 @@ def gram_source(
     seed: int = 0,
     dtype: npt.DTypeLike = "float64",
 ) -> FiniteGram:
-    """The checked arguments of `gram`, ready to compute any block."""
-    first, second = checked_layers(layers, masks)
+    """The checked arguments of `gram`, of the host, ready to compute any block."""
+    return _host_source(*_checked(X, W, a, Z, masks, layers, width, seed, dtype))
+
+
+def _host_source(
+    points: np.ndarray, others: np.ndarray, network: Any, terms: Terms, kind: np.dtype
+) -> FiniteGram:
+    """The source, of numbers known not to overflow in the products of the samples."""
+    if terms.first:
+        for samples, name in ((points, "X"), (others, "Z")):
+            with np.errstate(over="ignore"):
+                squares = np.einsum("ij,ij->i", samples, samples, dtype=np.float64) * terms.largest
+            checks.representable(squares, f"the diagonal, from the rows of {name} and a,", kind)
+    return FiniteGram(points, others, network, terms, kind)
+
+
+def _checked(
+    X: Any,
+    W: Any,
+    a: Any,
+    Z: Any,
+    masks: Any,
+    layers: str,
+    width: int | None,
+    seed: int,
+    dtype: npt.DTypeLike,
+) -> tuple[Any, Any, Any, Terms, np.dtype]:
+    """Both sets of points, which are one without Z; neurons or two patterns; what is summed; precision.
+
+    Neurons in host memory are `Neurons`, those on a GPU their weights.
+    """
+    second = _LAYERS[checks.choice(layers, "layers", tuple(_LAYERS))][1]
+    if second and masks is not None:
+        raise ValueError(f"layers={layers!r} needs W or width, got masks: they do not tell the outputs")
     kind = checks.floating_dtype(dtype)
-    points = checks.matrix(X, "X")
-    others = points
+    points = others = device_checks.matrix(X, "X")
     if Z is not None:
-        others = checks.matrix(Z, "Z")
+        others = device_checks.matrix(Z, "Z")
         checks.same_columns(points, "X", others, "Z")
-    given = one_source(W=W, masks=masks, width=width)
-    found: Neurons | tuple[PackedMasks, PackedMasks]
+    given = _one_source(W=W, masks=masks, width=width)
+    found: Any
     if masks is not None:
-        found = checked_pair(masks, len(points), None if Z is None else len(others), packed)
+        found = _checked_pair(masks, len(points), None if Z is None else len(others))
         m = found[0].shape[1]
     else:
         found = _neurons(W, width, seed, points)
         for samples, name in ((points, "X"), (others, "Z")):
-            checks.representable(samples, name, found.dtype)
-        m = found.count
-    weights = np.ones(1) if a is None else checks.vector(a, "a", m, given, np.float64)
-    return FiniteGram(points, others, found, terms_of(first, second, weights), kind)
+            device_checks.representable(samples, name, found.dtype)
+        m = found.count if isinstance(found, Neurons) else len(found)
+    weights = np.ones(1) if a is None else on_host(device_checks.vector(a, "a", m, given, np.float64))
+    return points, others, found, terms_of(layers, weights), kind
 
 
-def checked_layers(layers: str, masks: Any) -> tuple[bool, bool]:
-    """Whether the sum has the term of the first layer, and that of the second, which masks do not tell."""
-    first, second = _LAYERS[checks.choice(layers, "layers", tuple(_LAYERS))]
-    if second and masks is not None:
-        raise ValueError(f"layers={layers!r} needs W or width, got masks: they do not tell the outputs")
-    return first, second
-
-
-def one_source(**sources: Any) -> str:
+def _one_source(**sources: Any) -> str:
     """The name of the only source of neurons that is given."""
     given = [name for name, value in sources.items() if value is not None]
     if len(given) != 1:
@@ -178,22 +204,20 @@ def one_source(**sources: Any) -> str:
     return given[0]
 
 
-def _neurons(W: Any, width: int | None, seed: int, points: np.ndarray) -> Neurons:
-    """The source of the neurons, known to have as many columns as the samples."""
+def _neurons(W: Any, width: int | None, seed: int, points: Any) -> Any:
+    """The source of the neurons, known to have as many columns as the samples; weights on a GPU."""
     if width is not None:
         return DrawnNeurons(points.shape[1], width, seed)
     if isinstance(W, np.memmap):
         neurons = MappedNeurons(W)
         checks.same_columns(points, "X", W, "W")
         return neurons
-    weights = checks.matrix(W, "W")
+    weights = device_checks.matrix(W, "W")
     checks.same_columns(points, "X", weights, "W")
-    return HeldNeurons(weights)
+    return HeldNeurons(weights) if isinstance(weights, np.ndarray) else weights
 
 
-def checked_pair(
-    masks: Any, n: int, k: int | None, packed: Callable[[Any, str], _Pattern]
-) -> tuple[_Pattern, _Pattern]:
+def _checked_pair(masks: Any, n: int, k: int | None) -> tuple[Any, Any]:
     """Patterns of rows and columns: the same object if there is no second set of samples."""
     if k is None:
         if isinstance(masks, tuple):
@@ -213,9 +237,11 @@ def checked_pair(
     return left, right
 
 
-def terms_of(first: bool, second: bool, a: np.ndarray) -> Terms:
-    """What the weights of the second layer mean for the sums."""
-    squares = np.square(a, dtype=np.float64)
+def terms_of(layers: str, a: np.ndarray) -> Terms:
+    """What is summed for these layers with the weights of the second one, which are one number if all are alike."""
+    first, second = _LAYERS[layers]
+    with np.errstate(over="ignore"):
+        squares = np.square(a, dtype=np.float64)
     if (squares == squares[0]).all():
         return Terms(first, second, scale=float(squares[0]))
     return Terms(first, second, weights=np.abs(a, dtype=np.float64))
@@ -225,7 +251,7 @@ class GramOfPatterns:
     """``masks -> H`` for fixed samples and second layer: what need not be computed again for each pattern."""
 
     def __init__(self, X: np.ndarray, a: np.ndarray) -> None:
-        self._terms = terms_of(True, False, a)
+        self._terms = terms_of("first", a)
         self._X = X
         if self._terms.counts:
             self._products = products(X)
@@ -244,13 +270,3 @@ class GramOfPatterns:
             source = FiniteGram(self._X, self._X, (masks, masks), self._terms, H.dtype)
             source.fill(slice(0, n), slice(0, n), H)
         return H
-
-
-def products(X: np.ndarray) -> npt.NDArray[np.float64]:
-    """``X X^T`` in float64, exactly symmetric."""
-    rows = np.ascontiguousarray(X, dtype=np.float64)
-    n = len(rows)
-    K = np.empty((n, n))
-    with kernel_threads():
-        _products(rows, block_pairs(-(-n // _ROWS)), np.empty((thread_slots(), _ROWS, _ROWS)), K)
-    return K

@@ -9,8 +9,11 @@ from scipy.special import betaincinv
 
 from fastntk.base import checks
 from fastntk.base.memory import require_memory
-from fastntk.device.arrays import on_gpu, together
-from fastntk.matrices.finite import gram_source, products
+from fastntk.compilation.threads import one_blas_thread
+from fastntk.device.arrays import on_host, together
+from fastntk.device.masks import masks_on_host
+from fastntk.matrices.finite import gram_source
+from fastntk.matrices.inner_products import products
 from fastntk.model.patterns import Masks, arrays_of
 
 
@@ -21,7 +24,7 @@ class GramInterval:
     Attributes
     ----------
     gram, lower, upper : ndarray of float64, shape (n, k)
-        `fastntk.gram` and the two ends; exactly symmetric if ``gram`` is.  On a GPU if the samples are.
+        `fastntk.gram` and the two ends; exactly symmetric if ``gram`` is.
     level : float
         Confidence level of each interval on its own.
     """
@@ -69,7 +72,10 @@ def gram_interval(
     -----
     The neurons must be random and independent of the samples: after training, an interval is of the matrix of nothing.
     Entries share their neurons, so they are wrong together; of many intervals about ``1 - level`` miss.  A zero row
-    gives [0, 0].
+    gives [0, 0].  The interval of the probability covers in exact arithmetic; the ends are rounded, and so is the
+    product ``x_i . x_j`` they are multiplied with, as in `gram`.
+
+    Arrays on a GPU are copied to the host, which does the work.
 
     Cost: as `fastntk.gram`, and two inverse incomplete beta functions for each distinct count.
     Five matrices of 8 bytes an entry are held.  Clopper and Pearson, "The use of confidence or fiducial limits
@@ -88,7 +94,8 @@ def gram_interval(
     if level >= 1.0:
         raise ValueError(f"level must be below 1, got {level}")
     if together(X=X, W=W, Z=Z, **arrays_of(masks)):
-        return on_gpu("gram_interval", X, W, Z, level, masks=masks, width=width, seed=seed)
+        X, W, Z = map(on_host, (X, W, Z))
+        masks = masks_on_host(masks)
     source = gram_source(X, W, None, Z, masks=masks, width=width, seed=seed)
     n, k = source.shape
     require_memory(5 * 8 * n * k, f"the {n} x {k} Gram matrix with its intervals")
@@ -120,6 +127,7 @@ def clopper_pearson(counts: np.ndarray, m: int, level: float) -> tuple[np.ndarra
     return lower, upper
 
 
+@one_blas_thread()
 def _cross_products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """``X Z^T`` in float64."""
     return left.astype(np.float64, copy=False) @ right.astype(np.float64, copy=False).T

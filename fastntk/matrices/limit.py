@@ -11,7 +11,19 @@ from fastntk.base import checks
 from fastntk.base.arrays import host_array
 from fastntk.base.progress import Progress
 from fastntk.compilation.threads import kernel_threads
-from fastntk.device.arrays import gpu_of, on_gpu, together
+from fastntk.device import checks as device_checks
+from fastntk.device.arrays import (
+    DeviceArray,
+    give_back,
+    gpu_of,
+    in_precision,
+    library_of,
+    on_host,
+    together,
+    upload,
+    view,
+)
+from fastntk.device.dispatch import backend
 from fastntk.kernels.cpu.limit import (
     BOTH,
     EDGES,
@@ -25,6 +37,7 @@ from fastntk.kernels.cpu.limit import (
 )
 from fastntk.kernels.scratch import thread_slots
 from fastntk.matrices import rows
+from fastntk.matrices.there import compute_there, is_host_target
 from fastntk.matrices.tiled import GramSource, compute
 
 _LAYERS = {"first": FIRST, "second": SECOND, "both": BOTH}
@@ -80,8 +93,9 @@ def limit_gram(
     -------
     ndarray, shape (n, k)
         `out` if given (for a file name ending in .npy the file mapped for reading, for others the path); else on a GPU
-        if the points are there, which also take an `out` there.  Without Z exactly symmetric, with an exact diagonal:
-        ``c^L |x_i|^2`` for "first" and "second" (by default ``|x_i|^2 / 2``), ``(L + 1) c^L |x_i|^2`` for "both".
+        if the points are there, which also take an `out` there (of any other one the host does the work).  Without Z
+        exactly symmetric, with an exact diagonal: ``c^L |x_i|^2`` for "first" and "second" (by default
+        ``|x_i|^2 / 2``), ``(L + 1) c^L |x_i|^2`` for "both".
 
     Raises
     ------
@@ -98,11 +112,14 @@ def limit_gram(
     Notes
     -----
     Cost: ``2 n k d`` flops of BLAS (half without Z) and, for each pair and layer, one square root and 13 (float64: 35)
-    multiply-adds, in tiles, so that nothing of size n x k is held but the result.  Zero rows give zeros.  Entries are
-    wrong by at most ``1e-14 L`` (float32: ``1e-6 L``) times ``sqrt(H(x, x) H(z, z))``, L the depth.  Pairs nearly
-    parallel or antiparallel (within 0.8 degrees, float32: 2.6) are computed from the difference of the unit vectors,
-    which keeps the relative accuracy of differences like ``|x|^2 - H_ij``: two unit points at distance 1e-4 have
-    ``lambda_min = 1.59e-5`` in either precision.  The result is positive semi-definite up to n times the error of an
+    multiply-adds, in tiles, so that nothing of size n x k is held but the result.  Zero rows give zeros.
+
+    Entries are wrong by less than ``1e-14 L`` (float32: ``1e-6 L``) times ``sqrt(H(x, x) H(z, z))``, L the depth.  This
+    is measured against extended precision, up to d = 400000, and not proven: the rounding of an inner product of d
+    numbers may add up to ``d eps``.  Pairs nearly parallel or antiparallel (within 0.8 degrees, float32: 2.6) are
+    computed from the difference of the unit vectors, which keeps the relative accuracy of differences like
+    ``|x|^2 - H_ij``: two unit points at distance 1e-4 have ``lambda_min = 1.59e-5`` in either precision.  The result is
+    positive semi-definite up to n times the error of an
     entry.
 
     Sources: Du et al. (arXiv 1810.02054), Definition 3.1; Cho and Saul, "Kernel methods for deep learning" (2009),
@@ -120,11 +137,20 @@ def limit_gram(
     >>> fastntk.limit_gram([[1.0, 0.0]], layers="both", depth=3, scale=2**0.5).round(12)
     array([[4.]])
     """
-    if together(X=X, Z=Z):
-        return on_gpu("limit_gram", X, Z, layers, depth, scale, dtype, out, progress)
-    source = limit_source(X, Z, layers, depth, scale, dtype)
-    source.warn_if_singular()
-    return compute(source, out, progress=progress)
+    there = together(X=X, Z=Z)
+    if there and is_host_target(out):
+        X, Z, there = on_host(X), on_host(Z), False
+    points, others, found, kind, options = _checked(X, Z, layers, depth, scale, dtype)
+    if others is points:
+        rows.warn_parallel_rows(points.exact, "X", found, opposite=depth == 1)
+    if not there:
+        return compute(LimitGram(points, others, found, kind, options), out, progress=progress)
+    shape = len(points.rows), len(others.rows)
+    with backend() as gpu:
+        return compute_there(
+            shape, kind, X, out, progress,
+            lambda target: gpu.limit_gram(points, others, *options[:2], kind, target),
+        )  # fmt: skip
 
 
 def limit_profile(rho: npt.ArrayLike, layers: str = "first", depth: int = 1, scale: float = 1.0) -> Any:
@@ -159,13 +185,24 @@ def limit_profile(rho: npt.ArrayLike, layers: str = "first", depth: int = 1, sca
     """
     kind, depth, factor = options_of(layers, depth, scale)
     if gpu_of(rho) is not None:
-        return on_gpu("limit_profile", rho, kind, depth, factor)
-    found = host_array(rho, "rho", 1)
+        profile = _profile_there(rho, kind, depth, factor)
+        if profile is not None:
+            return give_back(profile, library_of(rho))
+    found = host_array(on_host(rho), "rho", 1)
     cosines = checks.array(found.reshape(-1), "rho", 1, np.float64).copy()
     if np.abs(cosines).max() > 1.0:
         raise ValueError(f"rho must be between -1 and 1, got {cosines[np.argmax(np.abs(cosines))]}")
     through_layers(cosines, 1.0 - np.abs(cosines), kind, depth)
     return (factor * cosines + 0.0).reshape(found.shape)  # no negative zero
+
+
+def _profile_there(rho: Any, layers: int, depth: int, factor: float) -> DeviceArray | None:
+    """The profile of an array on a GPU; None if that is none of numbers between -1 and 1."""
+    found = view(rho, "rho")
+    if found.dtype.kind not in "biuf" or found.size == 0:
+        return None
+    with backend() as gpu:
+        return gpu.limit_profile(found, layers, depth, factor)
 
 
 def limit_source(
@@ -177,18 +214,32 @@ def limit_source(
     dtype: npt.DTypeLike = "float64",
     name: str = "Z",
 ) -> "LimitGram":
-    """The checked arguments of `limit_gram`, ready to compute any block; `name` is that of Z in errors."""
+    """The checked arguments of `limit_gram`, of the host, ready to compute any block; `name` is that of Z in errors."""
+    return LimitGram(*_checked(X, Z, layers, depth, scale, dtype, name))
+
+
+def _checked(
+    X: Any, Z: Any, layers: str, depth: int, scale: float, dtype: npt.DTypeLike, name: str = "Z"
+) -> tuple[Points, Points, rows.Lengths, np.dtype, tuple[int, int, float]]:
+    """Both sets of points, which are one without Z, the lengths of the first, precision and options."""
     options = options_of(layers, depth, scale)
     kind = checks.floating_dtype(dtype)
-    samples = checks.matrix(X, "X")
+    samples = device_checks.matrix(X, "X")
     found = rows.measure(samples, "X")
     points = _points(samples, found, "X", kind, *options)
     if Z is None:
-        return LimitGram(points, points, found, kind, options)
-    second = checks.matrix(Z, name)
+        return points, points, found, kind, options
+    second = device_checks.matrix(Z, name)
     others = _points(second, rows.measure(second, name), name, kind, *options)
     checks.same_columns(samples, "X", second, name)
-    return LimitGram(points, others, found, kind, options)
+    return points, others, found, kind, options
+
+
+def limit_bytes(shape: tuple[int, int], symmetric: bool, d: int, dtype: np.dtype) -> int:
+    """Memory of a `LimitGram` while it fills blocks, beside float64 points and the result."""
+    samples, edge = shape[0] + (0 if symmetric else shape[1]), _edge(shape, EDGES[dtype.char])
+    copy = 0 if dtype == np.float64 else samples * d * dtype.itemsize
+    return copy + 5 * 8 * samples + thread_slots() * (edge * edge + edge) * dtype.itemsize
 
 
 class LimitGram(GramSource):
@@ -266,14 +317,15 @@ def options_of(layers: str, depth: int, scale: float) -> tuple[int, int, float]:
 
 
 def _points(
-    exact: np.ndarray, found: rows.Lengths, name: str, kind: np.dtype, layers: int, depth: int, factor: float
+    exact: Any, found: rows.Lengths, name: str, kind: np.dtype, layers: int, depth: int, factor: float
 ) -> Points:
-    """Points in the precision of the result."""
+    """Points in the precision of the result, where they are; what is known of their lengths is the host's."""
     exponents, *vectors = lengths_for(found, name, kind, layers, depth, factor)
     unit = exact
     if exponents is not None:
-        unit = np.ldexp(exact.astype(np.float64), -exponents[:, np.newaxis])
-    return Points(unit.astype(kind, copy=False), exact, *vectors)
+        unit = np.ldexp(on_host(exact).astype(np.float64), -exponents[:, np.newaxis])
+        unit = unit if isinstance(exact, np.ndarray) else upload(unit)
+    return Points(in_precision(unit, kind), exact, *vectors)
 
 
 def lengths_for(

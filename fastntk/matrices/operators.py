@@ -12,9 +12,10 @@ from scipy.sparse.linalg import LinearOperator
 
 from fastntk.base import checks
 from fastntk.base.arrays import host_array
-from fastntk.compilation.jit import threading_layer
+from fastntk.compilation.process import threading_layer
 from fastntk.compilation.threads import kernel_threads
-from fastntk.device.arrays import on_gpu, together
+from fastntk.device.arrays import on_host, together
+from fastntk.device.masks import masks_on_host
 from fastntk.matrices.finite import gram_source
 from fastntk.matrices.limit import limit_source
 from fastntk.matrices.tiled.source import GramSource
@@ -145,7 +146,7 @@ def gram_operator(
     -------
     GramOperator
         Of shape (n, k), with ``@``, ``matvec``, ``matmat``, their transposes, and ``diagonal()``.  Points on a GPU are
-        multiplied there, by vectors of the GPU (products and diagonal stay there) or of the host (which come back).
+        copied to the host, where the products are computed.
 
     Raises
     ------
@@ -179,12 +180,12 @@ def gram_operator(
     >>> H.diagonal()
     array([0.5, 2. , 9. ])
     """
-    there = together(X=X, Z=Z, W=W, a=a, **arrays_of(masks))
+    if together(X=X, Z=Z, W=W, a=a, **arrays_of(masks)):
+        X, Z, W, a = map(on_host, (X, Z, W, a))
+        masks = masks_on_host(masks)
     if W is None and masks is None and width is None:
         if a is not None:
             raise ValueError("a belongs to a network: give one of W, masks and width with it")
-        if there:
-            return on_gpu("limit_operator", X, Z, layers, depth, scale, dtype)
         source = limit_source(X, Z, layers, depth, scale, dtype)
         source.warn_if_singular()
         return GramOperator(source)
@@ -192,10 +193,9 @@ def gram_operator(
         raise ValueError(
             f"depth and scale belong to the limit: with W, masks or width they must be 1, got {depth} and {scale}"
         )
-    options = {"masks": masks, "layers": layers, "width": width, "seed": seed, "dtype": dtype}
-    if there:
-        return on_gpu("finite_operator", X, W, a, Z, **options)
-    return GramOperator(gram_source(X, W, a, Z, **options))  # type: ignore[arg-type]
+    return GramOperator(
+        gram_source(X, W, a, Z, masks=masks, layers=layers, width=width, seed=seed, dtype=dtype)
+    )
 
 
 def _factor(V: Any) -> np.ndarray:

@@ -7,6 +7,8 @@ import numpy as np
 
 from fastntk.base.errors import SingularGramWarning
 from fastntk.compilation.threads import kernel_threads
+from fastntk.device.arrays import on_host
+from fastntk.device.dispatch import backend
 from fastntk.kernels.cpu.rows import LANES, row_lengths
 from fastntk.kernels.scratch import thread_slots
 
@@ -22,27 +24,22 @@ class Lengths(NamedTuple):
     projections: np.ndarray
 
 
-def measure(X: np.ndarray, name: str) -> Lengths:
-    """Lengths of the rows of a checked matrix; a square beyond float64 is an error."""
-    found = Lengths(np.empty(len(X)), np.empty(len(X)), np.empty(len(X)))
-    with kernel_threads():
-        row_lengths(X, direction(X.shape[1]), np.empty((thread_slots(), 2, LANES)), *found)
-    require_finite_squares(found, name)
-    return found
-
-
-def direction(d: int) -> np.ndarray:
-    """The fixed random direction."""
-    return np.random.default_rng(0).standard_normal(d)
-
-
-def require_finite_squares(found: Lengths, name: str) -> None:
-    """Raise if a squared length is beyond float64."""
+def measure(X: Any, name: str) -> Lengths:
+    """Lengths of the rows of a checked matrix, also of one on a GPU; a square beyond float64 is an error."""
+    direction = np.random.default_rng(0).standard_normal(X.shape[1])
+    if isinstance(X, np.ndarray):
+        found = Lengths(np.empty(len(X)), np.empty(len(X)), np.empty(len(X)))
+        with kernel_threads():
+            row_lengths(X, direction, np.empty((thread_slots(), 2, LANES)), *found)
+    else:
+        with backend() as gpu:
+            found = Lengths(*gpu.row_lengths(X, direction))
     if not np.isfinite(found.squares).all():
         row = int(np.argmin(np.isfinite(found.squares)))
         raise ValueError(
             f"{name} must have rows whose squared length is finite in float64, got row {row} beyond that"
         )
+    return found
 
 
 def warn_parallel_rows(
@@ -87,6 +84,8 @@ def _parallel_pairs(X: Any, found: Lengths) -> tuple[np.ndarray, np.ndarray, np.
     close = np.diff(keys[order]) <= 1e-12 * X.shape[1] ** 0.5
     first, second = rows[order[:-1][close]], rows[order[1:][close]]
     first, second = np.minimum(first, second), np.maximum(first, second)
+    if first.size:
+        X = on_host(X)
     parallel, same = np.zeros(len(first), dtype=bool), np.zeros(len(first), dtype=bool)
     step = max(1, 2**20 // X.shape[1])
     for start in range(0, len(first), step):

@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastntk.base import checks
+from fastntk.base.checks import same_columns
 from fastntk.base.packing import SAMPLES_PER_BYTE
-from fastntk.device.arrays import on_gpu, together
+from fastntk.device import checks
+from fastntk.device.arrays import give_back, library_of, together
+from fastntk.device.dispatch import backend
 from fastntk.kernels.cpu.masked_sums import masked_sums
 from fastntk.kernels.scratch import column_tiles, padded_vector, table_scratch
 from fastntk.model.patterns import forward_pass
@@ -52,20 +54,29 @@ def loss_gradient(X: npt.ArrayLike, y: npt.ArrayLike, W: npt.ArrayLike, a: npt.A
     >>> fastntk.loss_gradient([[1.0, 2.0]], [0.0], [[1.0, 1.0]], [1.0])
     array([[3., 6.]])
     """
-    if together(X=X, y=y, W=W, a=a):
-        return on_gpu("loss_gradient", X, y, W, a)
+    there = together(X=X, y=y, W=W, a=a)
     weights = checks.matrix(W, "W")
     m = len(weights)
     samples = checks.matrix(X, "X")
-    checks.same_columns(samples, "X", weights, "W")
+    same_columns(samples, "X", weights, "W")
     checks.representable(samples, "X", weights.dtype)
     signs = checks.vector(a, "a", m, "W", weights.dtype)
     labels = checks.vector(y, "y", len(samples), "X", np.float64)
     checks.representable(labels, "y", weights.dtype)
+    if there:
+        with backend() as gpu:
+            found = gpu.loss_gradient(samples, labels, weights, signs)
+        return give_back(found, library_of(X))
     masks, u = forward_pass(samples, weights, signs)
     tables, sums = table_scratch(m, weights.dtype)
-    e = padded_vector(u - labels, SAMPLES_PER_BYTE * masks.bits.shape[0], weights.dtype)
     gradient = np.empty_like(weights)
-    masked_sums(masks.bits, column_tiles(samples, weights.dtype), e, tables, sums, gradient)
-    gradient *= (signs / np.sqrt(weights.dtype.type(m)))[:, np.newaxis]
+    with np.errstate(over="ignore", invalid="ignore"):
+        e = padded_vector(u - labels, SAMPLES_PER_BYTE * masks.bits.shape[0], weights.dtype)
+        masked_sums(masks.bits, column_tiles(samples, weights.dtype), e, tables, sums, gradient)
+        gradient *= (signs / np.sqrt(weights.dtype.type(m)))[:, np.newaxis]
+        total = gradient.sum()  # finite if the entries are, but for its own overflow
+    if not np.isfinite(total) and not np.isfinite(gradient).all():
+        raise ValueError(
+            f"X, y, W and a must keep the gradient within the range of {weights.dtype.name}, got an overflow"
+        )
     return gradient

@@ -7,10 +7,14 @@ import numpy.typing as npt
 
 from fastntk.base import checks
 from fastntk.base.memory import require_memory
-from fastntk.device.arrays import on_gpu, on_host, together
+from fastntk.device import checks as device_checks
+from fastntk.device.arrays import give_back, library_of, on_host, together, view
+from fastntk.device.dispatch import backend
 from fastntk.model.draws import Draws
 from fastntk.model.patterns import forward_pass
 from fastntk.model.torch_bridge import module_of, weights_of
+
+_LARGEST_DRAW = 6.8  # above the largest number that `normals` gives
 
 
 class TwoLayerReLU:
@@ -22,6 +26,9 @@ class TwoLayerReLU:
         Weights of the first layer; float32 or float64 decides the precision of everything computed with them.
     a : array_like, shape (m,)
         Weights of the second layer.  If both live on a GPU the network does.
+
+        Arrays that need no conversion (contiguous, of one of these precisions, memory maps among them) are shared, not
+        copied: the network changes if they are changed.  Nothing in this package writes to them.
 
     Raises
     ------
@@ -45,11 +52,11 @@ class TwoLayerReLU:
     def __init__(self, W: npt.ArrayLike, a: npt.ArrayLike) -> None:
         self.W: Any
         self.a: Any
-        if together(W=W, a=a):
-            self.W, self.a = on_gpu("network", W, a)
-            return
-        self.W = checks.matrix(W, "W")
-        self.a = checks.vector(a, "a", len(self.W), "W", self.W.dtype)
+        there = together(W=W, a=a)
+        self.W = device_checks.matrix(W, "W")
+        self.a = device_checks.vector(a, "a", len(self.W), "W", self.W.dtype)
+        if there:
+            self.W, self.a = give_back(self.W, library_of(W)), give_back(self.a, library_of(a))
 
     @classmethod
     def init(
@@ -110,6 +117,9 @@ class TwoLayerReLU:
         kind = checks.floating_dtype(dtype)
         require_memory(width * (d + 1) * kind.itemsize, f"a network of width {width} on {d} inputs")
         kappa = checks.positive(kappa, "kappa")
+        least, most = float(np.finfo(kind).tiny), float(np.finfo(kind).max) / _LARGEST_DRAW
+        if not least <= kappa <= most:
+            raise ValueError(f"kappa must keep the weights within the range of {kind.name}, got {kappa!r}")
         if paired and width % 2:
             raise ValueError(f"width must be even with paired=True, got {width}")
         draws = Draws(seed, kappa, paired)
@@ -173,12 +183,16 @@ class TwoLayerReLU:
 
     def __call__(self, X: npt.ArrayLike) -> Any:
         """Outputs ``u_i = f(x_i)``, float64 of shape (n,), relative error near 1e-6 if the weights are float32."""
-        if together(X=X, W=self.W):
-            return on_gpu("outputs", X, self.W, self.a)
-        samples = checks.matrix(X, "X")
-        checks.same_columns(samples, "X", self.W, "W")
-        checks.representable(samples, "X", self.W.dtype)
-        return forward_pass(samples, self.W, self.a)[1]
+        there = together(X=X, W=self.W)
+        W: Any = view(self.W, "W") if there else self.W
+        samples = device_checks.matrix(X, "X")
+        checks.same_columns(samples, "X", W, "W")
+        device_checks.representable(samples, "X", W.dtype)
+        if not there:
+            return forward_pass(samples, W, self.a)[1]
+        with backend() as gpu:
+            u = gpu.outputs(samples, W, view(self.a, "a"))
+        return give_back(u, library_of(X))
 
     def __repr__(self) -> str:
         return f"TwoLayerReLU(d={self.d}, width={self.width}, dtype={str(self.W.dtype).rpartition('.')[2]})"

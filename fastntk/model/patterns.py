@@ -1,22 +1,23 @@
 """Activation patterns: making them, counting common activations, counting changes."""
 
-import functools
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastntk.base import checks
+from fastntk.base.checks import same_columns
 from fastntk.base.memory import aligned_zeros, require_memory
 from fastntk.base.packing import NEURONS_PER_WORD, SAMPLES_PER_BYTE, PackedMasks, byte_rows
 from fastntk.compilation.threads import kernel_threads
-from fastntk.device.arrays import gpu_of, on_gpu, together
+from fastntk.device import checks
+from fastntk.device.arrays import give_back, gpu_of, library_of, together, view
+from fastntk.device.dispatch import backend
 from fastntk.device.masks import DevicePackedMasks
-from fastntk.kernels.cpu import coactivation, flips, forward
+from fastntk.kernels.cpu import coactivation, flips
 from fastntk.kernels.cpu import flip_marginals as marginals
-from fastntk.kernels.cpu.coactivation import BLOCK, SUPER
-from fastntk.kernels.scratch import ForwardScratch, padded_rows, thread_slots
-from fastntk.model.activations import Activations, block_rows
+from fastntk.kernels.cpu.coactivation import BLOCK
+from fastntk.kernels.scratch import block_pairs, thread_slots
+from fastntk.model.forward import Forward
 
 Masks = PackedMasks | DevicePackedMasks | npt.NDArray[np.bool_]
 
@@ -56,17 +57,19 @@ def activation_masks(X: npt.ArrayLike, W: npt.ArrayLike) -> Any:
     array([[ True],
            [False]])
     """
-    if together(X=X, W=W):
-        return on_gpu("activation_masks", X, W)
+    there = together(X=X, W=W)
     weights = checks.matrix(W, "W")
     samples = checks.matrix(X, "X")
-    checks.same_columns(samples, "X", weights, "W")
+    same_columns(samples, "X", weights, "W")
     checks.representable(samples, "X", weights.dtype)
+    if there:
+        with backend() as gpu:
+            return gpu.activation_masks(samples, weights, library_of(X))
     (n, _), m = samples.shape, len(weights)
     _require_pattern(samples, m)
     masks = PackedMasks.empty(n, m)
     with kernel_threads():
-        Activations(samples, m, block_rows(n, m, weights.dtype), weights.dtype)(weights, 0, masks.bits)
+        Forward(samples, m, weights.dtype).signs(weights, 0, masks.bits)
     return masks
 
 
@@ -75,22 +78,8 @@ def forward_pass(X: np.ndarray, W: np.ndarray, a: np.ndarray) -> tuple[PackedMas
     (n, _), m = X.shape, len(W)
     _require_pattern(X, m)
     masks = PackedMasks.empty(n, m)
-    scratch = ForwardScratch(n, m, W.dtype)
-    nothing = np.empty((0, 0, 0), dtype=W.dtype)
     with kernel_threads():
-        forward.forward(
-            W,
-            padded_rows(X, W.dtype),
-            n,
-            a,
-            masks.bits,
-            scratch.Z,
-            scratch.octets,
-            scratch.shares,
-            scratch.u_shares,
-            nothing,
-        )
-    return masks, scratch.outputs(n, m)
+        return masks, Forward(X, m, W.dtype).outputs(W, a, masks.bits)
 
 
 def _require_pattern(X: np.ndarray, m: int) -> None:
@@ -109,14 +98,6 @@ def panels(masks: PackedMasks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return P, block_pairs(blocks), aligned_zeros((thread_slots(), BLOCK, BLOCK), np.uint64)
 
 
-@functools.lru_cache(maxsize=4)  # the same in every step of a run
-def block_pairs(blocks: int) -> np.ndarray:
-    """Pairs of blocks, row >= column (the last block, which may be part empty, is a row), by super-blocks."""
-    rows, columns = np.tril_indices(blocks)
-    order = np.lexsort((columns, rows, columns // SUPER, rows // SUPER))
-    return np.stack((rows[order], columns[order]), axis=1)
-
-
 def bits_of(masks: Any) -> Any:
     """The array that says where masks live."""
     return masks.bits if isinstance(masks, (PackedMasks, DevicePackedMasks)) else masks
@@ -129,17 +110,22 @@ def arrays_of(masks: Any) -> dict[str, Any]:
     return {name: bits_of(part) for name, part in named.items()}
 
 
-def packed(masks: Masks, name: str) -> PackedMasks:
-    """The argument, if it is packed; boolean matrices are packed."""
-    if isinstance(masks, PackedMasks):
+def packed(masks: Any, name: str) -> Any:
+    """The argument, if it is packed; boolean matrices are packed where they are."""
+    if isinstance(masks, (PackedMasks, DevicePackedMasks)):
         return masks
-    if isinstance(masks, np.ndarray):
-        if masks.dtype != np.bool_ or masks.ndim != 2 or masks.size == 0:
-            raise ValueError(
-                f"{name} must be a non-empty boolean matrix, got {masks.dtype} of shape {masks.shape}"
-            )
-        return PackedMasks.from_dense(masks)
-    raise TypeError(f"{name} must be PackedMasks or a boolean matrix, got {type(masks).__name__}")
+    there = gpu_of(masks) is not None
+    if not there and not isinstance(masks, np.ndarray):
+        raise TypeError(f"{name} must be PackedMasks or a boolean matrix, got {type(masks).__name__}")
+    dense = view(masks, name) if there else masks
+    if dense.dtype != np.bool_ or dense.ndim != 2 or dense.size == 0:
+        raise ValueError(
+            f"{name} must be a non-empty boolean matrix, got {dense.dtype} of shape {tuple(dense.shape)}"
+        )
+    if isinstance(dense, np.ndarray):
+        return PackedMasks.from_dense(dense)
+    with backend() as gpu:
+        return gpu.packed(dense, library_of(masks))
 
 
 def coactivation_counts(masks: Masks) -> Any:
@@ -176,9 +162,11 @@ def coactivation_counts(masks: Masks) -> Any:
     array([[2, 0],
            [0, 1]])
     """
-    if gpu_of(bits_of(masks)) is not None:
-        return on_gpu("coactivation_counts", masks)
     pattern = packed(masks, "masks")
+    if isinstance(pattern, DevicePackedMasks):
+        with backend() as gpu:
+            found = gpu.coactivation_counts(pattern)
+        return give_back(found, pattern.library)
     n, m = pattern.shape
     require_memory(8 * n * n + pattern.nbytes, f"the counts of n={n} samples")
     counts = np.empty((n, n), dtype=np.int64)
@@ -214,26 +202,24 @@ def flip_count(masks_a: Masks, masks_b: Masks) -> int:
     >>> fastntk.flip_count(np.array([[True, False]]), np.array([[True, True]]))
     1
     """
-    if _both_there(masks_a, masks_b):
-        return int(on_gpu("flip_count", masks_a, masks_b))
-    before, after = packed(masks_a, "masks_a"), packed(masks_b, "masks_b")
-    _same_shape(before.shape, after.shape)
+    before, after = _packed_pair(masks_a, masks_b)
+    if isinstance(before, DevicePackedMasks):
+        with backend() as gpu:
+            return gpu.flip_count(before, after)
     counts = np.empty(byte_rows(before.shape[0]), dtype=np.int64)
     flips.flip_count(before.words, after.words, counts)
     return int(counts.sum())
 
 
-def _both_there(masks_a: Masks, masks_b: Masks) -> bool:
-    """Whether both patterns, of one shape then, live on a GPU; an error if only one does."""
-    if not together(masks_a=bits_of(masks_a), masks_b=bits_of(masks_b)):
-        return False
-    _same_shape(tuple(masks_a.shape), tuple(masks_b.shape))
-    return True
-
-
-def _same_shape(before: tuple[int, int], after: tuple[int, int]) -> None:
-    if before != after:
-        raise ValueError(f"masks_a and masks_b must have the same shape, got {before} and {after}")
+def _packed_pair(masks_a: Masks, masks_b: Masks) -> tuple[Any, Any]:
+    """Two packed patterns of one shape, both here or both on a GPU."""
+    together(masks_a=bits_of(masks_a), masks_b=bits_of(masks_b))
+    before, after = packed(masks_a, "masks_a"), packed(masks_b, "masks_b")
+    if before.shape != after.shape:
+        raise ValueError(
+            f"masks_a and masks_b must have the same shape, got {before.shape} and {after.shape}"
+        )
+    return before, after
 
 
 def flip_fraction(masks_a: Masks, masks_b: Masks) -> float:
@@ -301,11 +287,11 @@ def flip_marginals(masks_a: Masks, masks_b: Masks) -> tuple[Any, Any]:
     >>> fastntk.flip_marginals(np.array([[True, False], [True, True]]), np.array([[True, True], [True, True]]))
     (array([1, 0]), array([0, 1]))
     """
-    if _both_there(masks_a, masks_b):
-        samples, neurons = on_gpu("flip_marginals", masks_a, masks_b)
-        return samples, neurons
-    before, after = packed(masks_a, "masks_a"), packed(masks_b, "masks_b")
-    _same_shape(before.shape, after.shape)
+    before, after = _packed_pair(masks_a, masks_b)
+    if isinstance(before, DevicePackedMasks):
+        with backend() as gpu:
+            found = gpu.flip_marginals(before, after)
+        return give_back(found[0], before.library), give_back(found[1], before.library)
     n, m = before.shape
     rows, words = before.words.shape
     neurons = np.empty(SAMPLES_PER_BYTE * words, dtype=np.int64)

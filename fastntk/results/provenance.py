@@ -140,14 +140,15 @@ def collect(X: Any = None, y: Any = None, **settings: Any) -> dict[str, Any]:
 
 def _numba_state() -> tuple[int | None, str | None]:
     """Thread count and threading layer of Numba, if the work so far has loaded it."""
-    numba = sys.modules.get("numba")
-    if numba is None:
+    if "numba" not in sys.modules:
         return None, None
+    from fastntk.compilation import launch, process
+
+    layer = process.threading_layer()
     try:
-        layer = str(numba.threading_layer())
-    except ValueError:  # nothing has run in parallel yet
-        layer = None
-    return int(numba.get_num_threads()), layer
+        return launch.current_threads(), layer
+    except RuntimeError:  # a forked child in which no kernel can run
+        return None, layer
 
 
 def _usable_cores() -> int:

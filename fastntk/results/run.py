@@ -29,11 +29,14 @@ SERIES = (
     "drift",
     "drift_a",
     "lambda_min",
-    "lambda_min_bound",
+    "lambda_min_lower",
+    "lambda_min_residual",
     "gram_change",
     "gram_limit_distance",
 )
-"""The series a run may carry; "gram" and "lambda_min" give two each, "drift" too where the second layer moves."""
+"""The series a run may carry; some metrics give several."""
+
+_FORMER_NAMES = {"lambda_min_bound": "lambda_min_residual"}  # in files of 0.1
 
 
 @dataclass(eq=False, repr=False)
@@ -54,8 +57,10 @@ class Run:
         ``max_r |w_r(k) - w_r(0)|_2``.
     drift_a : (k,) float64
         ``max_r |a_r(k) - a_r(0)|``, where the second layer moves.
-    lambda_min, lambda_min_bound : (k,) float64
-        Smallest eigenvalue of H(k), and a bound on its error (the residual norm of the eigenpair).
+    lambda_min, lambda_min_lower : (k,) float64
+        Smallest eigenvalue of H(k), as a Rayleigh quotient, so not below it, and a proven lower bound of it.
+    lambda_min_residual : (k,) float64
+        Residual norm of that Rayleigh quotient: some eigenvalue lies within this distance.
     gram_change, gram_limit_distance : (k,) float64
         Spectral norms ``|H(k) - H(0)|_2`` and ``|H(k) - H_inf|_2``.
     diagnostics : Diagnostics or None
@@ -91,7 +96,8 @@ class Run:
     drift: NDArray[np.float64] | None = None
     drift_a: NDArray[np.float64] | None = None
     lambda_min: NDArray[np.float64] | None = None
-    lambda_min_bound: NDArray[np.float64] | None = None
+    lambda_min_lower: NDArray[np.float64] | None = None
+    lambda_min_residual: NDArray[np.float64] | None = None
     gram_change: NDArray[np.float64] | None = None
     gram_limit_distance: NDArray[np.float64] | None = None
     diagnostics: Diagnostics | None = None
@@ -256,6 +262,7 @@ class Run:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], provenance: dict[str, Any]) -> Run:
         """Inverse of `arrays`."""
+        arrays = {_FORMER_NAMES.get(name, name): array for name, array in arrays.items()}
         net = None
         if "W" in arrays:
             from fastntk.model.network import TwoLayerReLU

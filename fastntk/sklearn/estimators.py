@@ -10,6 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastntk.base import checks
+from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import require_on_host
 from fastntk.sklearn.dual import weighted_ridge
 from fastntk.sklearn.kernel import NTKKernel
@@ -44,10 +45,12 @@ class _DualModel(BaseEstimator):
             weights = weights[used]
         alphas = np.broadcast_to(alpha, Y.shape[1])
         A = np.zeros(Y.shape)
-        with np.errstate(over="ignore", invalid="ignore"):
+        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
             A[used], b = weighted_ridge(self._kernel(X[used]), Y[used], alphas, weights, intercept)
         if not (np.isfinite(A).all() and np.isfinite(b).all()):
-            raise ValueError("X, y and sample_weight must keep the coefficients within float64, got an overflow")
+            raise ValueError(
+                "X, y and sample_weight must keep the coefficients within float64, got an overflow"
+            )
         self.dual_coef_ = A.reshape(targets.shape)
         self.intercept_ = b if targets.ndim == 2 else float(b[0])
         self.X_fit_ = X
@@ -60,8 +63,9 @@ class _DualModel(BaseEstimator):
         step = max(1, _BLOCK // len(self.X_fit_))
         for first in range(0, len(samples), step):
             rows = slice(first, first + step)
-            with np.errstate(over="ignore", invalid="ignore"):
-                values[rows] = self._kernel(samples[rows], self.X_fit_) @ self.dual_coef_ + self.intercept_
+            K = self._kernel(samples[rows], self.X_fit_)
+            with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
+                values[rows] = K @ self.dual_coef_ + self.intercept_
         if not np.isfinite(values).all():
             raise ValueError("X must keep the values within float64, got an overflow")
         return values

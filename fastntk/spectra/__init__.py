@@ -1,4 +1,4 @@
-"""Eigenvalues of symmetric matrices and operators, each with a bound on its error: once, or along a run."""
+"""Eigenvalues of symmetric matrices and operators, each with proven bounds: once, or along a run."""
 
 from fastntk.spectra.conditioning import condition_number
 from fastntk.spectra.eigenvalue import Eigenvalue

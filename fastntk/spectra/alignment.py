@@ -9,13 +9,14 @@ import scipy.linalg
 
 from fastntk.base import checks
 from fastntk.base.arrays import host_array
-from fastntk.device.arrays import gpu_of, on_gpu, on_host, together
+from fastntk.compilation.threads import one_blas_thread
+from fastntk.device.arrays import on_host
 from fastntk.spectra import Enclosed, Spectrum, lambda_min, spectrum
 from fastntk.spectra.eigenvalue import (
     allowance,
     factor_above,
-    frobenius,
     least_shift,
+    moderate,
     singular,
     symmetric,
 )
@@ -77,12 +78,13 @@ def label_projections(H: Any, y: npt.ArrayLike, k: int | None = None) -> LabelPr
     >>> found.values.round(6), abs(found.projections).round(6)
     (array([1., 3.]), array([1.414214, 2.828427]))
     """
-    if not is_operator(H) and together(H=H, y=y):
-        return LabelProjections(*on_gpu("spectra.certified.label_projections", H, y, k))
+    H = on_host(H)
     labels = labels_for(on_host(y), _rows(H))
     pairs = spectrum(H, k, "largest")
+    with one_blas_thread():
+        projections = pairs.vectors.T @ labels
     return LabelProjections(
-        pairs.values, pairs.vectors, pairs.residual_bounds, pairs.order_bound, pairs.vectors.T @ labels
+        pairs.values, pairs.vectors, pairs.residual_bounds, pairs.order_bound, projections
     )
 
 
@@ -121,7 +123,8 @@ def generalization_complexity(H: Any, y: npt.ArrayLike) -> Enclosed:
     ``y^T x + r^T x`` errs downwards only, and by at most ``|r|^2 / lambda_min``.  Of a matrix x comes from a Cholesky
     factorisation with one step of refinement and lambda_min is bounded from below by a second one (Rump, BIT 46,
     2006): ``2 n^3 / 3`` multiply-adds, both bounds proven.  For an operator x comes from `kernel_regression`;
-    ``lower`` is proven, ``upper`` is inf.
+    ``upper`` is inf, and ``lower`` supposes products as accurate as those of a stored matrix of the operator's
+    diagonal (0 where the operator has none).
 
     Source: Arora, Du, Hu, Li and Wang (arXiv 1901.08584), Theorem 5.1.
 
@@ -132,39 +135,54 @@ def generalization_complexity(H: Any, y: npt.ArrayLike) -> Enclosed:
     >>> round(fastntk.generalization_complexity(H, [1.0, -1.0]), 6)
     2.0
     """
-    n, form, slack, surplus = _inverse_form(H, y)
+    n, form, slack, surplus, exponent = _inverse_form(H, y)
     low, high = max(form - slack, 0.0), form + slack + surplus
-    return Enclosed(*(float(np.sqrt(2.0 * value / n)) for value in (max(form, 0.0), low, high)))
+    found = [
+        np.sqrt(2.0 * value / n)
+        for value in (max(form, 0.0), low * (1.0 - 8.0 * _EPS), high * (1.0 + 8.0 * _EPS))
+    ]
+    with np.errstate(over="ignore", under="ignore"):
+        value, low, high = np.ldexp(found, exponent)
+    return Enclosed(value, low and np.nextafter(low, 0.0), high and np.nextafter(high, np.inf))
 
 
 def _rows(H: Any) -> int:
     """Rows of a matrix or an operator, before any check of it."""
-    shape = H.shape if is_operator(H) or gpu_of(H) is not None else host_array(H, "H", 2).shape
+    shape = H.shape if is_operator(H) else host_array(H, "H", 2).shape
     return int((shape or (0,))[0])
 
 
-def _inverse_form(H: Any, labels: Any) -> tuple[int, float, float, float]:
-    """The number of labels, a number below ``y^T H^{-1} y``, its rounding, and how far above it the form may be."""
-    if not is_operator(H) and together(H=H, y=labels):
-        least, x, y, image, rounding = on_gpu("spectra.certified.proven_solution", H, labels)
+@one_blas_thread()
+def _inverse_form(H: Any, labels: Any) -> tuple[int, float, float, float, int]:
+    """The number of labels, a number below ``y^T H^{-1} y``, its rounding, how far above it the form may be, and e.
+
+    H and y are divided by powers of two where they are extreme: the root of the form is 2^e times that of theirs.
+    """
+    H = on_host(H)
+    y = checks.vector(on_host(labels), "y", _rows(H), "H", np.float64)
+    exponent = int(np.frexp(np.abs(y).max())[1])
+    y = np.ldexp(y, -exponent)
+    if is_operator(H):
+        least, x, image, rounding = _solution_of_operator(H, y)
     else:
-        y = checks.vector(on_host(labels), "y", _rows(H), "H", np.float64)
-        least, x, image, rounding = _solution(H, y)
+        (matrix,), (norm,), power = moderate(H=symmetric(H, "H"))
+        exponent -= power // 2
+        least, x = _proven_solution(matrix, y)
+        image, rounding = matrix @ x, allowance(len(y), norm)
     residual = y - image
     length, size = float(np.linalg.norm(x)), float(np.linalg.norm(residual))
     slack = rounding * length**2 + (len(y) + 8) * _EPS * length * (float(np.linalg.norm(y)) + size)
-    surplus = (size + rounding * length) ** 2 / least if least > 0.0 else np.inf
-    return len(y), float(y @ x + residual @ x), slack, surplus
+    above = size * (1.0 + (len(y) + 8) * _EPS) + rounding * length
+    surplus = above**2 / least * (1.0 + 8.0 * _EPS) if least > 0.0 else np.inf
+    return len(y), float(y @ x + residual @ x), slack, surplus, exponent
 
 
-def _solution(H: Any, y: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, float]:
-    """A lower bound of the spectrum, ``x`` close to ``H^{-1} y``, ``H x`` and its rounding."""
-    if is_operator(H):
-        x = kernel_regression(H, y, rtol=1e-8).coefficients
-        return 0.0, x, H.matvec(x), 0.0
-    matrix = symmetric(H, "H")
-    least, x = _proven_solution(matrix, y)
-    return least, x, matrix @ x, allowance(len(y), frobenius(matrix, "H"))
+def _solution_of_operator(H: Any, y: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, float]:
+    """No lower bound of the spectrum, ``x`` close to ``H^{-1} y``, ``H x`` and its rounding."""
+    x = kernel_regression(H, y, rtol=1e-8).coefficients
+    # the trace of a positive definite matrix is above its Frobenius norm; without it nothing is known of rounding
+    norm = float(np.sum(H.diagonal())) if hasattr(H, "diagonal") else np.inf
+    return 0.0, x, H.matvec(x), allowance(len(y), norm)
 
 
 def _proven_solution(matrix: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:

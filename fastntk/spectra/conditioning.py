@@ -31,10 +31,10 @@ def condition_number(H: Any) -> Enclosed:
 
     Notes
     -----
-    Of a matrix both bounds are proven, from the outer bounds of `lambda_min` and `lambda_max` (two decompositions,
-    about 3 n^3 multiply-adds) and their Rayleigh quotients.  Of an operator, see `spectrum` for the cost; ``lower``
-    follows from the Rayleigh quotients, ``upper`` is inf beyond 256 rows, because nothing is proven about what the
-    iteration may have missed.
+    Of a matrix both bounds are proven: quotients of the bounds of `lambda_min` and `lambda_max` (two decompositions,
+    about 3 n^3 multiply-adds).  Of an operator, see `spectrum` for the cost and for what is supposed of its products;
+    ``lower`` follows from Rayleigh quotients, ``upper`` is inf beyond 256 rows, because nothing is proven about what
+    the iteration may have missed.
 
     Examples
     --------
@@ -45,18 +45,18 @@ def condition_number(H: Any) -> Enclosed:
     """
     if is_operator(H):
         ends = spectrum(H, 1, "both")
-        least, most = float(ends.values[0]), float(ends.values[-1])
-        least_bound, most_bound = float(ends.residual_bounds[0]), float(ends.residual_bounds[-1])
-        below, above = least - ends.order_bound, most + ends.order_bound
+        (least, most), (least_bound, most_bound) = ends.values[[0, -1]], ends.residual_bounds[[0, -1]]
+        smallest = least - ends.order_bound, least + least_bound
+        largest = most - most_bound, most + ends.order_bound
         regular = least > least_bound
     else:
-        smallest, largest = lambda_min(H), lambda_max(H)
-        least, most = smallest.value, largest.value
-        least_bound, most_bound = smallest.residual_bound, largest.residual_bound
-        below, above = smallest.outer_bound, largest.outer_bound
-        regular = below > 0.0
-    if least < -least_bound:
+        low, high = lambda_min(H), lambda_max(H)
+        least, most = low.value, high.value
+        smallest, largest = (low.lower_bound, low.upper_bound), (high.lower_bound, high.upper_bound)
+        regular = low.lower_bound > 0.0
+    if smallest[1] < 0.0:
         raise ValueError(f"H must be positive semi-definite, but its smallest eigenvalue is {least:.6g}")
-    lower = max(1.0, (most - most_bound) / (least + least_bound)) if most > 0.0 else 1.0
-    upper = above / below if below > 0.0 else np.inf
-    return Enclosed(most / least if regular else np.inf, lower, upper)
+    with np.errstate(over="ignore"):
+        lower = np.nextafter(largest[0] / smallest[1], 0.0) if largest[0] > 0.0 else 1.0
+        upper = np.nextafter(largest[1] / smallest[0], np.inf) if smallest[0] > 0.0 else np.inf
+        return Enclosed(most / least if regular else np.inf, max(1.0, lower), upper)

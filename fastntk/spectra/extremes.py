@@ -4,8 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from fastntk.device.arrays import on_gpu, together
-from fastntk.spectra.eigenvalue import Eigenvalue, frobenius, lower_bound, lowest_with_proof, symmetric
+from fastntk.spectra.eigenvalue import (
+    Eigenvalue,
+    allowance,
+    lower_bound,
+    lowest_with_proof,
+    moderate,
+    symmetric,
+)
 from fastntk.spectra.norm import SpectralNorm
 from fastntk.spectra.tracking import DENSE, SmallestEigenvalue
 
@@ -16,8 +22,9 @@ def lambda_min(H: Any) -> Eigenvalue:
     """Smallest eigenvalue of a symmetric matrix, with a certificate.
 
     The result is a float with attributes: ``value``, the Rayleigh quotient of the unit vector ``vector``;
-    ``residual_bound = |H v - value v|_2`` plus an allowance for rounding; ``outer_bound``, below which there is
-    provably no eigenvalue.  The smallest eigenvalue lies in ``[outer_bound, value]`` up to the rounding allowance.
+    ``lower_bound`` and ``upper_bound``, between which the smallest eigenvalue lies, proven: no eigenvalue is below
+    ``lower_bound``; ``residual_bound``, a bound of ``|H v - value v|_2``, within which of the value there is some
+    eigenvalue.
 
     Parameters
     ----------
@@ -39,9 +46,10 @@ def lambda_min(H: Any) -> Eigenvalue:
     a Cholesky factorisation of ``H - s I`` with s as close below the value as rounding allows (Rump, "Verification
     of positive definiteness", BIT 46, 2006).  Cost O(n^3): 4/3 n^3 + 1/3 n^3 multiply-adds; memory one copy of H.
 
-    Of a matrix on a GPU all this happens there (by cuSOLVER, where it is installed), and ``vector`` is an array there.
+    A matrix on a GPU is copied to the host.
 
     An eigenvalue that is zero in exact arithmetic comes out as a number of either sign within ``residual_bound``.
+    The bounds are those of ``(H + H^T) / 2``, rounded to float64.
 
     Examples
     --------
@@ -50,21 +58,16 @@ def lambda_min(H: Any) -> Eigenvalue:
     >>> print(f"{least:.6f}", least.residual_bound < 1e-13)
     1.000000 True
     """
-    if together(H=H):
-        found: Eigenvalue = on_gpu("spectra.certified.lambda_min", H)
-        return found
-    H = symmetric(H, "H")
+    (H,), (norm,), exponent = moderate(H=symmetric(H, "H"))
     if len(H) <= DENSE:
-        return lowest_with_proof(H, frobenius(H, "H"))
-    found = SmallestEigenvalue(rtol=1e-9).update(H)
-    found.outer_bound = lower_bound(H, found.value, found.residual_bound)
-    return found
+        return lowest_with_proof(H, norm).scaled(exponent)
+    return SmallestEigenvalue(rtol=1e-9, slack=1e-8).update(H).scaled(exponent)
 
 
 def lambda_max(H: Any) -> Eigenvalue:
     """Largest eigenvalue of a symmetric matrix, with a certificate; see `lambda_min`.
 
-    ``outer_bound`` is proven to lie above the whole spectrum.  Gradient descent on the squared loss with a constant
+    No eigenvalue lies above ``upper_bound``, proven.  Gradient descent on the squared loss with a constant
     Gram matrix H converges for step sizes below ``2 / lambda_max(H)``.
 
     Examples
@@ -73,10 +76,10 @@ def lambda_max(H: Any) -> Eigenvalue:
     >>> print(f"{lambda_max([[2.0, 1.0], [1.0, 2.0]]):.6f}")
     3.000000
     """
-    found = (
-        on_gpu("spectra.certified.lambda_min", H, -1.0) if together(H=H) else lambda_min(-symmetric(H, "H"))
+    found = lambda_min(-symmetric(H, "H"))
+    return Eigenvalue(
+        -found.value, found.residual_bound, found.vector, -found.upper_bound, -found.lower_bound
     )
-    return Eigenvalue(-found.value, found.residual_bound, found.vector, -found.outer_bound)
 
 
 def spectral_norm(A: Any, B: Any = None, rtol: float = 1e-6) -> Eigenvalue:
@@ -85,19 +88,24 @@ def spectral_norm(A: Any, B: Any = None, rtol: float = 1e-6) -> Eigenvalue:
     Parameters
     ----------
     A, B : array_like of shape (n, n), float32 or float64
-        Symmetric up to rounding.  The difference is not formed.
+        Symmetric up to rounding.
     rtol : float
         Residual asked for, relative to the norm.
 
     Returns
     -------
     Eigenvalue
-        ``value`` is a lower bound of the norm up to rounding; see `SpectralNorm` for what is certain.
+        The norm lies between ``lower_bound`` and ``upper_bound``, proven.
 
     Raises
     ------
     TypeError, ValueError
         If an argument is not a real, finite, square, symmetric matrix, or the shapes differ.
+
+    Notes
+    -----
+    The value is found by iteration, as in `SpectralNorm`; Cholesky factorisations of ``s I - (A - B)`` and
+    ``s I + (A - B)``, s just above it, prove the upper bound (``2 n^3 / 3`` multiply-adds, two n x n matrices).
 
     Examples
     --------
@@ -105,8 +113,13 @@ def spectral_norm(A: Any, B: Any = None, rtol: float = 1e-6) -> Eigenvalue:
     >>> print(f"{spectral_norm([[0.0, 1.0], [1.0, 0.0]]):.6f}")
     1.000000
     """
-    if together(A=A, B=B):
-        found: Eigenvalue = on_gpu("spectra.certified.spectral_norm", A, B, rtol)
-        return found
     A = symmetric(A, "A")
-    return SpectralNorm(rtol=rtol).update(A, np.zeros_like(A) if B is None else B)
+    B = np.zeros_like(A) if B is None else symmetric(B, "B")
+    found = SpectralNorm(rtol=rtol).update(A, B)
+    (A, B), norms, exponent = moderate(A=A, B=B)
+    change, size = A - B, sum(norms)
+    value, rounding = float(np.ldexp(found.value, -exponent)), allowance(len(A), size)
+    lowest = min(lower_bound(sign * change, -value, rounding, size) for sign in (1.0, -1.0))
+    proven = Eigenvalue(value, 0.0, found.vector, upper_bound=rounding - lowest).scaled(exponent)
+    found.upper_bound = min(found.upper_bound, proven.upper_bound)
+    return found

@@ -4,19 +4,23 @@ from typing import Any
 
 import numpy as np
 
-from fastntk.device.arrays import guard, on_gpu, together
+from fastntk.compilation.threads import one_blas_thread
+from fastntk.spectra.difference import difference
 from fastntk.spectra.eigenvalue import (
     Eigenvalue,
     allowance,
-    frobenius,
+    is_moderate,
+    moderate,
     rayleigh,
     require_shape,
     square,
     symmetric,
 )
-from fastntk.spectra.subspace import Ritz, orthonormal, refine
-from fastntk.spectra.tracking import BLOCK, SMALL
+from fastntk.spectra.subspace import furthest, orthonormal
+from fastntk.spectra.tracking import SMALL
 
+BLOCK = 4  # vectors kept for each end of the spectrum
+_REACH = 1e10  # norms further from 1 than this factor would leave the range of float32
 _FRESH = 2  # random vectors that replace the last ones of the block in every call
 
 
@@ -34,10 +38,10 @@ class SpectralNorm:
 
     Notes
     -----
-    The result is an `Eigenvalue` (its ``vector`` v is the direction of largest change, ``outer_bound`` is inf).
-    Both ends of the spectrum are followed.  Certain: ``|A - B|_2 >= value`` up to rounding, and the value or its
-    negative lies within ``residual_bound`` of an eigenvalue of ``A - B``.  That none is larger is not proven; it is
-    made unlikely by a block of several vectors for each end and by fresh random directions in every call.
+    The result is an `Eigenvalue`; its ``vector`` is the direction of largest change.  Proven: the norm is between
+    ``lower_bound``, which is the value less its rounding, and ``upper_bound = |A - B|_F``; the value or its negative
+    lies within ``residual_bound`` of an eigenvalue of ``A - B``.  That none is larger is not proven, but made unlikely
+    by following both ends of the spectrum, several vectors for each, with fresh random directions in every call.
     Cost: about ten products with the float32 difference for each end, ``4 n^2`` bytes of
     scratch.  Symmetry is checked in the first call only.
 
@@ -53,59 +57,53 @@ class SpectralNorm:
         if not 0.0 < rtol < 1.0:
             raise ValueError(f"rtol must be between 0 and 1, got {rtol!r}")
         self.rtol = float(rtol)
-        self._rng, self._seed = np.random.default_rng(seed), seed
-        self._there: Any = None  # what follows matrices on a GPU
-        self._blocks: list[np.ndarray | None] = [None, None]
+        self._rng = np.random.default_rng(seed)
+        self._block: np.ndarray | None = None
         self._difference: np.ndarray | None = None
         self._shape: tuple[int, ...] | None = None
 
+    @one_blas_thread()
     def update(self, A: Any, B: Any) -> Eigenvalue:
         """The largest absolute eigenvalue of ``A - B``, both (n, n)."""
-        if together(A=A, B=B):
-            if self._there is None:
-                self._there = on_gpu("spectra.certified.Follower", self.rtol, self._seed)
-            with guard():
-                found: Eigenvalue = self._there.distance(A, B)
-            return found
         check = symmetric if self._shape is None else square
         A, B = check(A, "A"), check(B, "B")
         require_shape(A, self._shape, "A")
         require_shape(B, A.shape, "B")
         self._shape = A.shape
-        n = len(A)
-        rounding = allowance(n, frobenius(A, "A") + frobenius(B, "B"))
-        if n <= SMALL:
+        if len(A) > SMALL and self._difference is None:
+            self._difference = np.empty(A.shape, dtype=np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            change, exponent = difference(A, B, self._difference), 0
+        if not is_moderate(*change.norms, reach=_REACH):
+            (A, B), _, exponent = moderate(_REACH, A=A, B=B)
+            change = difference(A, B, self._difference)
+        rounding = allowance(len(A), sum(change.norms))
+        if self._difference is None:
             values, vectors = np.linalg.eigh(A - B)
             vector = np.ascontiguousarray(vectors[:, np.argmax(np.abs(values))])
         else:
-            vector = self._iterate(A, B, rounding)
-        value, residual = rayleigh(A @ vector - B @ vector, vector, rounding)
-        return Eigenvalue(abs(value), residual, vector.copy(), np.inf)
+            vector = self._iterate(self._difference, rounding)
+        value, residual, rounding = rayleigh(A @ vector - B @ vector, vector, rounding)
+        value = abs(value)
+        low, high = max(0.0, value - rounding), max(value, change.frobenius)
+        return Eigenvalue(value, residual, vector, low, high).scaled(exponent)
 
-    def _iterate(self, A: np.ndarray, B: np.ndarray, rounding: float) -> np.ndarray:
-        # Products are bound by memory: float32 halves the bytes of one matrix where two would have to be read.
-        kind = np.float32 if 1e-30 < rounding < 1e30 else np.float64
-        if self._difference is None or self._difference.dtype != kind:
-            self._difference = np.empty(A.shape, dtype=kind)
-        difference = np.subtract(A, B, out=self._difference, dtype=np.float64, casting="same_kind")
-
-        # Each end of the spectrum on its own: the one that is smaller in size today may be the larger one tomorrow, and
-        # a search by size that has settled on one end does not look at the other.
-        lowest = [self._end(difference, end, rounding) for end in (0, 1)]
-        return max(lowest, key=lambda ritz: -float(ritz.values[0])).rows[0]
-
-    def _end(self, difference: np.ndarray, end: int, rounding: float) -> Ritz:
-        """The smallest eigenvalue of the difference (end 0) or of its negative (end 1)."""
-        kind, sign = difference.dtype, 1 - 2 * end
+    def _iterate(self, change: np.ndarray, rounding: float) -> np.ndarray:
+        """The vector of the largest absolute eigenvalue of `change`."""
 
         def product(rows: np.ndarray) -> np.ndarray:
-            return (rows.astype(kind) @ difference).astype(np.float64) * sign
+            rows = rows.astype(np.float32)
+            # one row: gemv, several times cheaper than a product with one row
+            return ((change @ rows[0])[None] if len(rows) == 1 else rows @ change).astype(np.float64)
 
-        before = self._blocks[end]
-        fresh = self._rng.standard_normal((BLOCK if before is None else _FRESH, len(difference)))
-        block = orthonormal(fresh if before is None else np.concatenate([before[:-_FRESH], fresh]))
-        ritz = refine(
-            product, block, product(block), lambda value: max(self.rtol * abs(value), rounding), limit=300
+        block = self._block
+        if block is None:
+            block = orthonormal(self._rng.standard_normal((2 * BLOCK, len(change))))
+        else:  # the innermost vectors of both ends make room for fresh ones
+            middle = slice(BLOCK - _FRESH // 2, BLOCK + _FRESH // 2)
+            block[middle] = self._rng.standard_normal((_FRESH, len(change)))
+            block = orthonormal(block)
+        values, self._block = furthest(
+            product, block, product(block), lambda value: max(self.rtol * value, rounding), limit=300
         )
-        self._blocks[end] = ritz.rows
-        return ritz
+        return self._block[np.abs(values).argmax()].copy()

@@ -5,15 +5,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 
 from fastntk.base import checks
-from fastntk.device.arrays import on_gpu, together
-from fastntk.spectra.eigenvalue import allowance, frobenius, lower_bound, symmetric
+from fastntk.compilation.threads import one_blas_thread
+from fastntk.spectra.eigenvalue import (
+    allowance,
+    lower_bound,
+    moderate,
+    part_of_spectrum,
+    scalars,
+    symmetric,
+)
 from fastntk.spectra.implicit import extreme_vectors, is_operator, operator_allowance, symmetric_operator
 
 _EPS = float(np.finfo(np.float64).eps)
 _SMALL = 256  # an operator of this size is cheaper as a matrix
+_FEW = 6  # pairs by default
 _ENDS = ("smallest", "largest", "both")
 
 
@@ -49,7 +56,7 @@ class Spectrum:
         return f"{type(self).__name__}(values={shown}, {bounds})"
 
 
-def spectrum(H: Any, k: int | None = 6, which: str = "smallest") -> Spectrum:
+def spectrum(H: Any, k: int | None = _FEW, which: str = "smallest") -> Spectrum:
     """Eigenvalues and eigenvectors of a symmetric matrix or operator, with certificates.
 
     Parameters
@@ -58,7 +65,7 @@ def spectrum(H: Any, k: int | None = 6, which: str = "smallest") -> Spectrum:
         A matrix, symmetric up to rounding (1e-8, for float32 1e-4, of its largest entry), or an operator such as
         `gram_operator`.  Computed with in float64.
     k : int or None
-        How many; None takes all (of a matrix).
+        How many; None takes all (of a matrix), and so does the default of 6 where there are fewer.
     which : {"smallest", "largest", "both"}
         The end of the spectrum; "both" takes k from each end (all n if 2 k >= n).
 
@@ -82,14 +89,14 @@ def spectrum(H: Any, k: int | None = 6, which: str = "smallest") -> Spectrum:
     the k values has no eigenvalue below a number s next to that value.  H differs from a matrix with the eigenvalues
     found and others above s by at most ``2 |R|``, so by Weyl's inequality the j-th value is within
     ``order_bound = 2 |R| + (value_k - s)`` of the j-th eigenvalue.  For an operator ``order_bound`` is inf: an
-    eigenvector orthogonal to the start of the iteration could be missed, as could copies of a multiple eigenvalue.
+    eigenvector orthogonal to the start of the iteration could be missed, as could copies of a multiple eigenvalue;
+    and the residual bounds suppose products as accurate as those of a stored matrix in float64.
 
     Cost of a matrix: LAPACK, 4/3 n^3 multiply-adds and more for many vectors, and n^3 / 3 for the proof at each end;
     memory three copies.  Of an operator: Lanczos (ARPACK through SciPy) from a fixed random start, no inversion.  The
     largest eigenvalues take some tens of products; the smallest are crowded together, and take about
     ``sqrt(lambda_max / gap)`` times ten of them, hundreds or thousands where lambda_min is far below lambda_max.
-    Residuals are then about 1e-9 lambda_max at most.  The allowance for rounding supposes products as accurate as
-    those of a stored matrix in float64.  Of a matrix on a GPU: there, by cuSOLVER where it is installed.
+    Residuals are then about 1e-9 lambda_max at most.
 
     Sources: Kahan, "Inclusion theorems for clusters of eigenvalues of Hermitian matrices" (1967); Rump,
     "Verification of positive definiteness", BIT 46 (2006).
@@ -104,8 +111,6 @@ def spectrum(H: Any, k: int | None = 6, which: str = "smallest") -> Spectrum:
     True
     """
     checks.choice(which, "which", _ENDS)
-    if together(H=H):
-        return Spectrum(*on_gpu("spectra.certified.pairs", H, k, which))
     implicit = is_operator(H)
     matrix: Any = symmetric_operator(H, "H") if implicit else symmetric(H, "H")
     n = matrix.shape[0]
@@ -123,12 +128,13 @@ def spectrum(H: Any, k: int | None = 6, which: str = "smallest") -> Spectrum:
 
 def count_of(k: int | None, n: int) -> int:
     """How many pairs of n rows, None for all."""
-    count = n if k is None else checks.integer(k, "k", 1)
+    count = n if k is None else min(n, _FEW) if k == _FEW else checks.integer(k, "k", 1)
     if count > n:
         raise ValueError(f"k must be at most the number of rows of H ({n}), got {count}")
     return count
 
 
+@one_blas_thread()
 def _of_operator(operator: Any, count: int, which: str) -> Spectrum:
     """Lanczos at the ends asked for; the largest eigenvalue is found in any case, for the scale."""
     ends = [extreme_vectors(operator, 1 if which == "smallest" else count, lowest=False)]
@@ -142,9 +148,11 @@ def _of_operator(operator: Any, count: int, which: str) -> Spectrum:
     return _arranged(values, vectors, residuals + operator_allowance(len(vectors), norm), np.inf)
 
 
+@one_blas_thread()
 def _of_matrix(matrix: np.ndarray, count: int, which: str) -> Spectrum:
     """LAPACK and, at each end asked for, the proof that nothing lies beyond."""
-    n, norm = len(matrix), frobenius(matrix, "H")
+    (matrix,), (norm,), exponent = moderate(H=matrix)
+    n = len(matrix)
     parts = positions(n, count, which)
     pairs = [_checked_pairs(matrix, vectors, allowance(n, norm)) for vectors in _lapack(matrix, parts)]
     bounds = [
@@ -153,7 +161,21 @@ def _of_matrix(matrix: np.ndarray, count: int, which: str) -> Spectrum:
     ]
     values, residuals = (np.concatenate([found[item] for found in pairs]) for item in (0, 2))
     vectors = np.concatenate([found[1] for found in pairs], axis=1)
-    return _arranged(values, vectors, residuals, max(bounds))
+    return _scaled(_arranged(values, vectors, residuals, max(bounds)), exponent)
+
+
+def _scaled(found: Spectrum, exponent: int) -> Spectrum:
+    """That of ``2^exponent H``; bounds stay bounds where the product is not a normal number."""
+    if exponent == 0:
+        return found
+    with np.errstate(over="ignore", under="ignore"):
+        values = np.ldexp(found.values, exponent)
+        bounds = np.nextafter(np.ldexp(np.r_[found.residual_bounds, found.order_bound], exponent), np.inf)
+    if not np.isfinite(values).all():
+        raise ValueError("eigenvalues of H are beyond the range of float64: scale H down")
+    # half a unit of the last place of a subnormal value
+    bounds += np.finfo(np.float64).smallest_subnormal
+    return Spectrum(values, found.vectors, bounds[:-1], float(bounds[-1]))
 
 
 def positions(n: int, count: int, which: str) -> list[slice]:
@@ -168,14 +190,11 @@ def _lapack(matrix: np.ndarray, parts: list[slice]) -> list[np.ndarray]:
     """Eigenvectors, in columns, of each range of positions; orthogonal across ranges too."""
     n = len(matrix)
     if sum(part.stop - part.start for part in parts) < n:
-        found = [
-            scipy.linalg.eigh(matrix, subset_by_index=[part.start, part.stop - 1], check_finite=False)[1]
-            for part in parts
-        ]
+        found = [part_of_spectrum(matrix, part)[1] for part in parts]
         # two runs of LAPACK know nothing of each other: if both ends belong to one cluster their vectors may overlap
         if len(found) == 1 or np.abs(found[0].T @ found[1]).max() < 1e-10:
             return found
-    vectors = scipy.linalg.eigh(matrix, driver="evd", check_finite=False)[1]
+    vectors = part_of_spectrum(matrix, slice(0, n))[1]
     return [vectors[:, part] for part in parts]
 
 
@@ -189,10 +208,12 @@ def _checked_pairs(
 
 
 def _quotients(vectors: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rayleigh quotients of the columns, given their images, and the norms of their residuals."""
+    """Rayleigh quotients of the columns, given their images, and their residuals with the rounding of norms."""
     lengths = np.einsum("ij,ij->j", vectors, vectors)
     values = np.einsum("ij,ij->j", vectors, images) / lengths
-    return values, np.linalg.norm(images - vectors * values, axis=0) / np.sqrt(lengths)
+    residuals = np.linalg.norm(images - vectors * values, axis=0)
+    residuals += scalars(len(vectors), np.linalg.norm(images, axis=0))
+    return values, residuals / np.sqrt(lengths)
 
 
 def _arranged(values: np.ndarray, vectors: np.ndarray, bounds: np.ndarray, order_bound: float) -> Spectrum:
@@ -213,7 +234,7 @@ def _order_bound(
         raised = sign * matrix
         if len(lifts) > 1:
             raised += (vectors * lifts) @ vectors.T
-        return lower_bound(raised, last, margin)
+        return lower_bound(raised, last, margin, norm + float(lifts.sum()))
 
     n, count = vectors.shape
     skew = float(np.linalg.norm(vectors.T @ vectors - np.eye(count)))

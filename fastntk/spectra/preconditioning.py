@@ -5,11 +5,12 @@ from collections.abc import Callable
 import numpy as np
 import scipy.linalg
 
-from fastntk.compilation.threads import kernel_threads
+from fastntk.compilation.threads import one_blas_thread
 
 Product = Callable[[np.ndarray], np.ndarray]
 
 
+@one_blas_thread()
 def nystrom(product: Product, n: int, rank: int, ridge: float) -> Product:
     """An approximate inverse of ``H + ridge I`` for a positive semi-definite H (n, n), given by products.
 
@@ -32,7 +33,7 @@ def nystrom(product: Product, n: int, rank: int, ridge: float) -> Product:
     gains = values[-1] / values - 1.0
 
     def apply(residuals: np.ndarray) -> np.ndarray:
-        with kernel_threads():  # BLAS workers would still spin when the kernels of the next product run
+        with one_blas_thread():  # BLAS workers would still spin when the kernels of the next product run
             return residuals + basis @ (gains[:, None] * (basis.T @ residuals))
 
     return apply

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from fastntk.base import checks
 from fastntk.base.arrays import host_array
 from fastntk.base.errors import ConvergenceWarning
-from fastntk.device.arrays import gpu_of, on_gpu, on_host, together
+from fastntk.compilation.threads import one_blas_thread
+from fastntk.device.arrays import on_host
 from fastntk.spectra.eigenvalue import symmetric
 from fastntk.spectra.implicit import finite_product, is_operator, symmetric_operator
 from fastntk.spectra.preconditioning import Product, nystrom
@@ -23,10 +24,11 @@ class KernelRegression:
     Attributes
     ----------
     coefficients : ndarray of float64, shape (n,) or (n, q)
-        The function is ``f(z) = sum_i kernel(z, x_i) coefficients_i``.  An array on the GPU if y is one.
+        The function is ``f(z) = sum_i kernel(z, x_i) coefficients_i``.
     residual_norms : float or ndarray of shape (q,)
-        ``|y - (H + ridge I) coefficients|_2``, computed from the coefficients themselves.  They are within
-        ``residual_norms / (lambda_min + ridge)`` of the exact ones.
+        ``|y - (H + ridge I) coefficients|_2``, computed from the coefficients themselves, not carried along by the
+        recurrence; exact up to the rounding of that product.  The coefficients are within
+        ``residual_norms / (lambda_min + ridge)`` of the exact ones, up to the same rounding.
     iterations : int
         Steps made, each one product with H.
     converged : bool
@@ -93,7 +95,7 @@ def kernel_regression(
     Labels are solved for independently, so results for one of them do not depend on the others beyond rounding.  A
     stored matrix of moderate size is solved faster and directly by ``scipy.linalg.solve(..., assume_a="pos")``.
 
-    Of H on a GPU, and then y there too, products are computed there; the vectors go back and forth in each step.
+    Arrays on a GPU are copied to the host.
 
     Sources: Hestenes and Stiefel (1952); Frangella, Tropp and Udell (arXiv 2110.02820) for the preconditioner.
 
@@ -105,11 +107,8 @@ def kernel_regression(
     >>> found.coefficients.round(6), found.converged
     (array([1. , 0.8]), True)
     """
-    if not is_operator(H):
-        together(H=H, y=y)
     multiply, n, diagonal = _products(H)
-    here = on_host(y)
-    labels = labels_for(here, n)
+    labels = labels_for(on_host(y), n)
     single, labels = labels.ndim == 1, labels.reshape(n, -1)
     ridge = checks.nonnegative(ridge, "ridge")
     rtol = checks.positive(rtol, "rtol")
@@ -137,8 +136,6 @@ def kernel_regression(
         )
     solution, norms = np.ldexp(solution, exponents), np.ldexp(norms, exponents)
     coefficients = solution[:, 0] if single else solution
-    if here is not y:
-        coefficients = on_gpu("regression.like", coefficients, y)
     return KernelRegression(coefficients, float(norms[0]) if single else norms, steps, converged)
 
 
@@ -153,9 +150,6 @@ def labels_for(y: Any, n: int) -> np.ndarray:
 
 def _products(H: Any) -> tuple[Product, int, np.ndarray]:
     """Products with H, its size, and its diagonal (ones where an operator does not tell)."""
-    if gpu_of(H) is not None:
-        found: tuple[Product, int, np.ndarray] = on_gpu("regression.products", H)
-        return found
     if is_operator(H):
         symmetric_operator(H, "H")
         n = H.shape[0]
@@ -173,6 +167,7 @@ def _by_diagonal(diagonal: np.ndarray) -> Product:
     return lambda residuals: inverse[:, None] * residuals
 
 
+@one_blas_thread()
 def _solve(
     product: Product, labels: np.ndarray, goals: np.ndarray, most: int, precondition: Product
 ) -> tuple[np.ndarray, np.ndarray, int]:

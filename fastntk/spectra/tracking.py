@@ -1,19 +1,19 @@
-"""The smallest eigenvalue of a matrix that changes a little from call to call, at the cost of a few products."""
+"""The smallest eigenvalue of a matrix that changes a little from call to call, with a proven lower bound each time."""
 
 from typing import Any
 
 import numpy as np
 
-from fastntk.device.arrays import guard, on_gpu, together
+from fastntk.compilation.threads import one_blas_thread
+from fastntk.spectra.carried import CarriedBound
 from fastntk.spectra.eigenvalue import (
     Eigenvalue,
     allowance,
     factor_above,
-    frobenius,
     inverse_from,
-    lower_bound,
     lowest_dense,
     lowest_with_proof,
+    moderate,
     rayleigh,
     require_shape,
     square,
@@ -24,9 +24,7 @@ from fastntk.spectra.subspace import Ritz, orthonormal, refine
 BLOCK = 8  # vectors kept; the convergence rate is set by the gap between the first and the ninth eigenvalue
 SMALL = 192  # up to this n LAPACK does the whole job within a millisecond or two
 DENSE = 2500  # up to this n a cold start by LAPACK is faster than one by iteration
-_PROBES = 4  # random rows whose images estimate how far the matrix has moved
-_PATIENCE = 60  # surplus rounds that cost about as much as a new factorisation
-_AGE = 100  # calls after which the eigenvalue is proven again whatever happens
+_PATIENCE = 60  # surplus rounds that cost about as much as a new preconditioner
 
 
 class SmallestEigenvalue:
@@ -41,22 +39,23 @@ class SmallestEigenvalue:
     rtol : float
         Residual asked for, relative to the eigenvalue (and never below what rounding allows).  The eigenvalue
         itself is more accurate: its error is about residual^2 / gap.
-    seed : int
-        Seed of the random probes; equal seeds and matrices give equal results.
+    slack : float
+        How far below the value its proven bound may lie, relative to the value.  A wider slack needs fewer proofs.
 
     Notes
     -----
-    What is certain: an eigenvalue of H lies within ``residual_bound`` of the value returned, and the value is not
-    below the smallest eigenvalue (up to rounding).  That it *is* the smallest is proven, by a Cholesky
-    factorisation of ``H - s I`` with s just below the value, in the first call, whenever convergence slows down,
-    whenever random probes see H jump, and at least every 100 calls; such a call sets ``outer_bound`` to the proven
-    lower bound.  In between, with ``outer_bound = -inf``, Weyl's inequality limits what can have been missed: the
-    smallest eigenvalue is at least the last ``outer_bound`` minus the norm of the change of H since then.
+    Proven of every result: the smallest eigenvalue of H is between ``lower_bound`` and ``upper_bound``, which is the
+    value and its rounding.  A Cholesky factorisation of ``H - s I``, s just below the value, proves that no eigenvalue
+    lies below ``s``, up to its rounding; for the matrices that follow this bound is lowered by a bound of their
+    distance from that H (`CarriedBound`), and once it lies more than ``slack |value|`` below the value, the present H
+    is factored.  Where that fails, an eigenvalue was hidden from the search, which begins again.  So a value errs
+    by at most the slack, whatever H does.  Where H has more than eight eigenvalues at zero every H is factored.
 
-    Cost of a call: about ten products of H with one vector and two with eight; now and then a factorisation
-    (n^3 multiply-adds).  Memory: one n x n matrix in single precision (double where H is badly conditioned) and
-    O(n).  Symmetry of H is checked in the first call only, because the check would cost as much as the update.
-    Matrices on a GPU are followed there, with as many vectors added between two looks as fit.
+    Cost of a call: one pass over H and that of the last proof, about ten products of H with one vector and two with
+    eight; now and then a factorisation (n^3 / 3 multiply-adds, in single precision if that leaves the slack).
+    Memory: two n x n matrices, one of them in single precision unless H is badly conditioned, two more while
+    factoring.  Symmetry of H is checked in the first call only, because the check would cost as much as the update:
+    the bound is one of symmetric matrices.
 
     Examples
     --------
@@ -67,61 +66,71 @@ class SmallestEigenvalue:
     1.0
     """
 
-    def __init__(self, rtol: float = 1e-6, seed: int = 0) -> None:
-        if not 0.0 < rtol < 1.0:
-            raise ValueError(f"rtol must be between 0 and 1, got {rtol!r}")
-        self.rtol = float(rtol)
-        self._rng = np.random.default_rng(seed)
-        self._there: Any = None  # what follows matrices on a GPU
+    def __init__(self, rtol: float = 1e-6, seed: int = 0, slack: float = 0.2) -> None:
+        for name, number in (("rtol", rtol), ("slack", slack)):
+            if not 0.0 < number < 1.0:
+                raise ValueError(f"{name} must be between 0 and 1, got {number!r}")
+        self.rtol, self.slack = float(rtol), float(slack)
+        self._seed = seed
         self._shape: tuple[int, ...] | None = None
+        self._exponent = 0  # of the power of two that the matrices were divided by
+        self._forget()
+
+    def _forget(self) -> None:
+        self._rng = np.random.default_rng(self._seed)
+        self._bound = CarriedBound()
         self._block: np.ndarray | None = None
         self._inverse: np.ndarray | None = None
         self._norm = 0.0  # Frobenius norm of the current H
-        self._probes = self._images = np.empty((0, 0))  # random rows, and their images under the last H
-        # largest change of H between two calls since the last proof (estimate of its Frobenius norm)
-        self._largest_change = np.inf
-        self._proven_margin = 0.0  # distance between the lowest Ritz value and the bound proven last
-        self._usual: int | None = None  # rounds of the call after the last factorisation
+        self._usual: int | None = None  # rounds of the call after the last preconditioner
         self._surplus = 0  # rounds beyond that since then
-        self._age = 0  # calls since then
 
-    def update(self, H: Any) -> Eigenvalue:
-        """The smallest eigenvalue of `H` (n, n), with its residual bound and vector."""
-        if together(H=H):
-            return self._update_there(H)
+    @one_blas_thread()
+    def update(self, H: Any, decide: float | None = None) -> Eigenvalue:
+        """The smallest eigenvalue of `H` (n, n), with its vector and its bounds.
+
+        Whether the eigenvalue is at least `decide` is told by ``lower_bound``, up to the rounding of a factorisation.
+        """
         H = symmetric(H, "H") if self._shape is None else square(H, "H")
         require_shape(H, self._shape, "H")
-        self._norm = frobenius(H, "H")
         self._shape = H.shape
-        n = len(H)
-        if n <= SMALL:
-            return lowest_with_proof(H, self._norm)
-        bound = -np.inf
-        if self._block is None:
-            self._probes = self._rng.standard_normal((_PROBES, n)) / np.sqrt(_PROBES)
-            self._images = self._probes @ H
-            bound = self._start(H)
+        (H,), (norm,), exponent = moderate(H=H)
+        if len(H) <= SMALL:
+            return lowest_with_proof(H, norm).scaled(exponent)
+        if exponent != self._exponent:
+            self._forget()
+        self._norm, self._exponent = norm, exponent
+        return self._smallest(H, -np.inf if decide is None else float(np.ldexp(decide, -exponent))).scaled(
+            exponent
+        )
+
+    def _smallest(self, H: np.ndarray, decide: float) -> Eigenvalue:
+        begun = self._block is not None
+        if begun:
+            self._follow(H)
         else:
-            mapped = np.concatenate([self._block, self._probes]) @ H
-            images, probed = mapped[: len(self._block)], mapped[len(self._block) :]
-            change = float(np.linalg.norm(probed - self._images))
-            # a change within the margin of the last proof cannot hide a lower eigenvalue (Weyl)
-            jumped = change > 4.0 * max(self._largest_change, self._proven_margin)
-            self._images = probed
-            bound = self._follow(H, images, jumped)
-            due = bound > -np.inf or np.isinf(self._largest_change)
-            self._largest_change = change if due else max(self._largest_change, change)
+            self._start(H)
+        value, residual, rounding, vector = self._pair(H)
+        lower = self._bound.at(H)
+        if not (value - lower <= self.slack * abs(value) and not lower < decide <= value):
+            proven = self._bound.prove(H, value, residual, self._open(value, decide))
+            if proven is None and begun:  # an eigenvalue that the search did not see
+                self._start(H)
+                value, residual, rounding, vector = self._pair(H)
+                proven = self._bound.prove(H, value, residual, self._open(value, decide))
+            lower = self._bound.insist(H, value, residual, self._norm) if proven is None else proven
+        return Eigenvalue(value, residual, vector, lower, value + rounding)
+
+    def _open(self, value: float, decide: float) -> float:
+        """How far below the value a proof may end."""
+        allowed = self.slack * abs(value)
+        return 0.0 if value - allowed < decide <= value else allowed
+
+    def _pair(self, H: np.ndarray) -> tuple[float, float, float, np.ndarray]:
+        """Value, residual bound, rounding and vector of the best pair of the block."""
         assert self._block is not None
         vector = self._block[0].copy()
-        value, residual = rayleigh(H @ vector, vector, allowance(n, self._norm))
-        return Eigenvalue(value, residual, vector, bound)
-
-    def _update_there(self, H: Any) -> Eigenvalue:
-        if self._there is None:
-            self._there = on_gpu("spectra.certified.Follower", self.rtol, 0)
-        with guard():
-            found: Eigenvalue = self._there.smallest(H)
-        return found
+        return *rayleigh(H @ vector, vector, allowance(len(H), self._norm)), vector
 
     def _tolerance(self, value: float) -> float:
         assert self._shape is not None
@@ -145,71 +154,55 @@ class SmallestEigenvalue:
         self._block = ritz.rows
         return ritz
 
-    def _follow(self, H: np.ndarray, images: np.ndarray, jumped: bool) -> float:
-        """The usual call: a few rounds from the previous block; prove anew when it is time to."""
+    def _follow(self, H: np.ndarray) -> None:
+        """The usual call: a few rounds from the previous block; a new preconditioner when it is time to."""
         assert self._block is not None
-        ritz = self._improve(H, self._block, images, limit=3 * BLOCK)
-        self._age += 1
-        if self._usual is None:
-            self._usual = ritz.rounds
+        ritz = self._improve(H, self._block, self._block @ H, limit=3 * BLOCK)
+        self._usual = ritz.rounds if self._usual is None else self._usual
         self._surplus += max(0, ritz.rounds - self._usual)
-        if ritz.converged and not jumped and self._surplus < _PATIENCE and self._age < _AGE:
-            return -np.inf
-        bound = self._renew(H, ritz)
+        if ritz.converged and self._surplus < _PATIENCE:
+            return
+        renewed = self._renew(H, ritz)
         self._block = block = orthonormal(ritz.rows)  # rounding does not add up over thousands of calls
-        if bound is not None and not ritz.converged:
+        if renewed and not ritz.converged:
             ritz = self._improve(H, block, block @ H, limit=10 * BLOCK)
-            # it may have left the eigenvalue that the proof was about only downwards, so the proof stands
-        return self._start(H) if bound is None or not ritz.converged else bound
+        if not (renewed and ritz.converged):
+            self._start(H)
 
-    def _margin(self, ritz: Ritz) -> float:
-        """How far below the lowest Ritz value the shift goes: a fraction of the spread of the block."""
+    def _renew(self, H: np.ndarray, ritz: Ritz) -> bool:
+        """Take the inverse of H, shifted to below the block, as preconditioner; False if something lies below that."""
         spread = float(ritz.values[-1] - ritz.values[0])
-        return max(0.3 * spread + ritz.residual, 10.0 * allowance(ritz.rows.shape[1], self._norm))
-
-    def _renew(self, H: np.ndarray, ritz: Ritz) -> float | None:
-        """Prove that nothing lies below the block and take the factor as the new preconditioner; None if not so."""
-        margin = self._margin(ritz)
+        margin = max(0.3 * spread + ritz.residual, 10.0 * allowance(ritz.rows.shape[1], self._norm))
         factored = factor_above(H, float(ritz.values[0]) - margin)
         if factored is None:
-            return None
+            return False
         inverse = inverse_from(factored[0])
         inverse *= margin  # largest eigenvalue at most about 1, whatever the units of H
         # single precision halves the traffic; its rounding must stay small against the smallest eigenvalue of
         # the shifted matrix
         self._inverse = inverse.astype(np.float32) if margin > 1e-5 * self._norm else inverse
-        self._proven_margin = margin
-        self._surplus = self._age = 0
-        self._usual = None
-        return factored[1]
+        self._surplus, self._usual = 0, None
+        return True
 
-    def _start(self, H: np.ndarray) -> float:
-        """From nothing: the lowest eigenvectors, proven to be the lowest."""
-        n = len(H)
+    def _start(self, H: np.ndarray) -> None:
+        """From nothing: the lowest eigenvectors."""
         self._inverse = None
-        if n > DENSE:
-            bound = self._start_iteratively(H)
-            if bound is not None:
-                return bound
+        if len(H) > DENSE and self._start_iteratively(H):
+            return
         values, self._block = lowest_dense(H, BLOCK)
-        bound = self._renew(H, Ritz(values, self._block, 0.0, 0, True))
-        if bound is None:  # LAPACK's own backward error exceeds the margin: go without a preconditioner
-            return lower_bound(H, float(values[0]), allowance(n, self._norm))
-        return bound
+        # where LAPACK's own backward error exceeds the margin there is no preconditioner
+        self._renew(H, Ritz(values, self._block, 0.0, 0, True))
 
-    def _start_iteratively(self, H: np.ndarray) -> float | None:
-        """Krylov vectors of a random block, then a shift below them; None if that fails."""
+    def _start_iteratively(self, H: np.ndarray) -> bool:
+        """Krylov vectors of a random block, then a shift below them; False if that fails."""
         block = orthonormal(self._rng.standard_normal((BLOCK, len(H))))
         ritz = self._improve(H, block, block @ H, limit=40)
         for _ in range(12):
-            if self._renew(H, ritz) is not None:
+            if self._renew(H, ritz):
                 block = orthonormal(ritz.rows)
                 ritz = self._improve(H, block, block @ H, limit=10 * BLOCK)
-                factored = (
-                    factor_above(H, float(ritz.values[0]) - self._margin(ritz)) if ritz.converged else None
-                )
-                if factored is not None:
-                    return factored[1]
+                if ritz.converged:
+                    return True
             # the spectrum reaches further down than the block has seen, or the shift is too far off
             ritz.residual = 4.0 * max(ritz.residual, allowance(len(H), self._norm))
-        return None
+        return False

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
 import numpy as np
 
 from fastntk.base.packing import SAMPLES_PER_BYTE, PackedMasks
 from fastntk.compilation.threads import kernel_threads
-from fastntk.device.arrays import require
+from fastntk.device.dispatch import backend
 from fastntk.kernels.cpu.masked_sums import masked_sums
-from fastntk.kernels.scratch import column_tiles, padded_vector, table_scratch
-from fastntk.matrices.finite import GramOfPatterns, products
+from fastntk.kernels.scratch import padded_vector, table_scratch
+from fastntk.matrices.finite import GramOfPatterns
+from fastntk.matrices.inner_products import product_tiles
 from fastntk.model.network import TwoLayerReLU
 from fastntk.model.patterns import forward_pass
 
@@ -37,7 +35,7 @@ class Linearised:
         """
         X, net = self._X, self._net
         n, m, dtype = len(X), net.width, net.W.dtype
-        K = column_tiles(products(X), dtype)
+        K = product_tiles(X, dtype)
         lengths, flips = np.zeros(len(coefficients)), np.zeros(len(coefficients), dtype=np.int64)
         with kernel_threads():
             tables, sums = table_scratch(min(m, _BLOCK), dtype)
@@ -60,9 +58,9 @@ class Linearised:
         return np.sqrt(np.maximum(lengths, 0.0)), flips / (n * m)
 
 
-def linearise(X: np.ndarray, net: TwoLayerReLU, engine: str) -> Any:
+def linearise(X: np.ndarray, net: TwoLayerReLU, engine: str) -> Linearised:
     """A `Linearised` of data in host memory, on a GPU if the engine is "cuda"; DeviceError where none can be used."""
     if engine != "cuda":
         return Linearised(X, net)
-    require()
-    return importlib.import_module("fastntk.cuda.linearised").Linearised(X, net)
+    with backend() as gpu:
+        return gpu.linearised(X, net)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import scipy.linalg
 
 from fastntk.base import checks
+from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import engine_for, on_host
 from fastntk.matrices.limit import limit_gram
 from fastntk.model.network import TwoLayerReLU, initial_network
@@ -243,13 +244,14 @@ def predict(
     H = model.gram() if kernel == "initial" else limit_gram(samples)
     if kernel == "limit":
         H *= np.square(start.a, dtype=np.float64).mean()
-    values, vectors = scipy.linalg.eigh(H)
-    projections = vectors.T @ (model.u - labels)
+    with one_blas_thread():
+        values, vectors = scipy.linalg.eigh(H)
+        projections = vectors.T @ (model.u - labels)
     if logged is None:
         factors, sums = _flow(values, instants)
     else:
         factors, sums = _descent(values, logged, asked.lr)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"), one_blas_thread():
         loss = 0.5 * np.square(factors * projections).sum(axis=1)
         coefficients = (sums * projections) @ vectors.T
     drift, flips = model.moved(coefficients)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import scipy.linalg
 
 from fastntk.base import checks
+from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import engine_for, on_host
 from fastntk.engines import CHOICES
 from fastntk.model.network import initial_network
@@ -232,7 +233,9 @@ def convergence_rates(
     net, _ = initial_network(samples, width, None, seed, dtype, kappa, paired)
     Samples.of(samples, labels).require_range(net.W.dtype)
     start = linearise(samples, net, engine)
-    values, vectors = scipy.linalg.eigh(start.gram())
+    with one_blas_thread():
+        values, vectors = scipy.linalg.eigh(start.gram())
+        projections = vectors.T @ (start.u - labels)
     least, largest = float(values[0]), float(values[-1])
     if not least > 1e-12 * largest:
         raise ValueError(
@@ -243,7 +246,6 @@ def convergence_rates(
     if steps is None:
         slowest = max(tunings["gradient descent"].factor, _TARGET)
         steps = min(max(math.ceil(math.log(_TARGET) / math.log(slowest)), 2), _MOST_STEPS)
-    projections = vectors.T @ (start.u - labels)
     runs, linearised = {}, {}
     for name, tuning in tunings.items():
         linearised[name] = _linear_losses(values, projections, tuning, steps)
@@ -254,6 +256,7 @@ def convergence_rates(
     return Rates(runs, tunings, linearised, least, largest)
 
 
+@one_blas_thread()
 def _linear_losses(
     values: np.ndarray, projections: np.ndarray, tuning: Tuning, steps: int
 ) -> npt.NDArray[np.float64]:

@@ -1,23 +1,27 @@
 """What a run logs of its tangent kernel: how far H(k) is from where it started and from its limit, its lambda_min."""
 
-import importlib
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
+from fastntk.base.memory import require_memory
 from fastntk.engines import Engine
+from fastntk.engines.tangent import TangentKernel
 from fastntk.spectra import SmallestEigenvalue, SpectralNorm
 from fastntk.training.samples import LimitKernel
-from fastntk.training.tangent import TangentKernel
 
 NAMES = ("gram", "lambda_min")
 
 
 class GramMetrics:
-    """The numbers of each logged step, and of the limit: ``limit`` has its smallest and its largest eigenvalue."""
+    """The numbers of each logged step, and of the limit: ``limit`` has its smallest and its largest eigenvalue.
+
+    All of them are found on the host, whatever engine the state is one of.
+    """
 
     def __init__(self, kernel: TangentKernel, limit: LimitKernel, metrics: tuple[str, ...]) -> None:
+        n = len(limit.H)
+        require_memory(self.bytes_needed(n, metrics), f"the metrics of H for n={n} samples")
         self._kernel, self._metrics = kernel, metrics
         self._H = np.empty_like(limit.H)
         self._H_initial: np.ndarray | None = None
@@ -25,25 +29,30 @@ class GramMetrics:
         self._smallest = SmallestEigenvalue()
         self._change, self._distance = SpectralNorm(), SpectralNorm()
 
+    @staticmethod
+    def bytes_needed(n: int, metrics: tuple[str, ...]) -> int:
+        """H, and what it is computed from; the first one and two differences; factors.  Beside the limit."""
+        return int(8 * n * n * (2.0 + 2.3 * ("gram" in metrics) + 2.7 * ("lambda_min" in metrics)))
+
     def __call__(self, engine: Engine) -> dict[str, float]:
         """At the present state."""
         H = self._kernel(engine, out=self._H)
-        if self._H_initial is None:
-            self._H_initial = H.copy()
         found = {}
         if "gram" in self._metrics:
+            if self._H_initial is None:
+                self._H_initial = H.copy()
             found["gram_change"] = float(self._change.update(H, self._H_initial))
             found["gram_limit_distance"] = float(self._distance.update(H, self._H_limit))
         if "lambda_min" in self._metrics:
-            smallest = self._smallest.update(H)
-            found["lambda_min"], found["lambda_min_bound"] = float(smallest), smallest.residual_bound
+            # the theory asks whether H(k) keeps half of lambda_0: the bound says so wherever it is true
+            smallest = self._smallest.update(H, decide=self.limit["lambda_0"] / 2.0)
+            found["lambda_min"], found["lambda_min_lower"] = float(smallest), smallest.lower_bound
+            found["lambda_min_residual"] = smallest.residual_bound
         return found
 
 
-def gram_metrics(kernel: TangentKernel, limit: Callable[[], LimitKernel], metrics: tuple[str, ...]) -> Any:
-    """`GramMetrics`, or its like on the GPU where H is there; None if no metric needs H, nor then its limit."""
-    if not any(name in metrics for name in NAMES):
-        return None
-    if kernel.on_gpu:
-        return importlib.import_module("fastntk.cuda.gram_metrics").GramMetrics(kernel, limit(), metrics)
-    return GramMetrics(kernel, limit(), metrics)
+def gram_metrics(
+    kernel: TangentKernel, limit: Callable[[], LimitKernel], metrics: tuple[str, ...]
+) -> GramMetrics | None:
+    """`GramMetrics`; None if no metric needs H, nor then its limit."""
+    return GramMetrics(kernel, limit(), metrics) if any(name in metrics for name in NAMES) else None

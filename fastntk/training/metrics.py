@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from fastntk.base.memory import require_memory
-from fastntk.device.arrays import on_host
 from fastntk.engines import Engine
+from fastntk.engines.tangent import TangentKernel
+from fastntk.training.gram_metrics import GramMetrics
 from fastntk.training.pattern_history import PatternHistory
-from fastntk.training.tangent import TangentKernel
 
 
 class Recorder:
@@ -20,7 +20,7 @@ class Recorder:
         kernel: TangentKernel,
         n: int,
         metrics: tuple[str, ...],
-        gram: Any = None,
+        gram: GramMetrics | None = None,
         history: PatternHistory | None = None,
         snapshots: Sequence[int] = (),
     ) -> None:
@@ -32,12 +32,13 @@ class Recorder:
         self._snapshots: dict[int, np.ndarray | None] = dict.fromkeys(snapshots)
         self._steps: list[int] = []
         self._series: dict[str, list[float]] = {"loss": []}
-        self.gram = gram  # `GramMetrics`, of the host or of the GPU, if a metric needs H
+        self.gram = gram  # if a metric needs H
         self.limit: dict[str, float] | None = None if gram is None else gram.limit
 
     def wants_state(self, step: int, logged: bool) -> bool:
         """Whether a step needs the state of the engine then, not what is logged of it on a GPU alone."""
-        return step in self._snapshots or (logged and self._history is not None)
+        watched = self._history is not None or self.gram is not None
+        return step in self._snapshots or (logged and watched)
 
     def record_divergence(self, step: int, loss: float) -> None:
         """Log the step at which the loss exploded: nothing else is meaningful there."""
@@ -53,9 +54,8 @@ class Recorder:
         flips: float | None = None,
         drift: float | None = None,
         drift_a: float | None = None,
-        gram: bool = True,
     ) -> None:
-        """Log one step; flips, drifts and the numbers of H are asked of the engine unless they are known."""
+        """Log one step; flips and drifts are asked of the engine unless they are known."""
         self._steps.append(step)
         self._append("loss", loss)
         if "flips" in self.metrics:
@@ -64,20 +64,15 @@ class Recorder:
             self._append("drift", engine.drift() if drift is None else drift)
             if engine.layers != "first":
                 self._append("drift_a", engine.drift_a() if drift_a is None else drift_a)
-        if gram and self.gram is not None:
-            self.record_gram(self.gram(engine))
+        for name, value in (self.gram(engine) if self.gram is not None else {}).items():
+            self._append(name, value)
         if self._history is not None:
             self._history.observe(step, engine)
-
-    def record_gram(self, numbers: dict[str, float]) -> None:
-        """Log the numbers of H of the next logged step whose numbers are missing."""
-        for name, value in numbers.items():
-            self._append(name, value)
 
     def take_snapshot(self, step: int, engine: Engine) -> None:
         """Keep H of a step that was asked for."""
         if step in self._snapshots:
-            self._snapshots[step] = np.array(on_host(self._kernel(engine)))
+            self._snapshots[step] = np.array(self._kernel(engine))
 
     def _append(self, name: str, value: float) -> None:
         self._series.setdefault(name, []).append(value)

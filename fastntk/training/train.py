@@ -25,7 +25,6 @@ from fastntk.training.outcome import Explosion, Finished, Outcome, Solution, div
 from fastntk.training.pattern_history import PatternHistory
 from fastntk.training.problem import Problem, prepare
 from fastntk.training.settings import Options, Settings
-from fastntk.training.tangent import tangent_kernel
 
 _IN_RESULT = ("times", "snapshots", "diagnostics")  # settings that show in what a run carries
 
@@ -160,7 +159,7 @@ def run(problem: Problem, threads: int | None, progress: Progress) -> Outcome:
         follow = integrate
     began = time.perf_counter()
     with CompileClock.running() as clock:
-        kernel = tangent_kernel(X, start, settings.layers, kind.on_gpu)
+        kernel = kind.tangent_kernel(X, start, settings.layers)
         history = PatternHistory(len(X), start.width) if settings.diagnostics else None
         # Dense linear algebra, before BLAS is limited to one thread.
         gram = gram_metrics(kernel, lambda: samples.limit(settings.layers, start.a), settings.metrics)

@@ -59,17 +59,16 @@ if SIMULATED or EMULATED:
 
 @pytest.fixture(scope="session", autouse=EMULATED)
 def emulated_gpu():
-    """A device of host memory, with doubles of cuBLAS and cuSOLVER."""
+    """A device of host memory, with a double of cuBLAS."""
     from fastntk.compilation import jit_cuda
-    from fastntk.kernels.cuda import solver, vendor
-    from tests.cuda.emulation import cublas, cusolver, device
+    from fastntk.kernels.cuda import vendor
+    from tests.cuda.emulation import cublas, device
 
     with pytest.MonkeyPatch.context() as patch:
         device.install(patch)
-        double, other = cublas.Double(), cusolver.Double()
+        double = cublas.Double()
         patch.setattr(jit_cuda, "problem", lambda: None)
         patch.setattr(vendor, "library", functools.wraps(vendor.library)(lambda: double))
-        patch.setattr(solver, "library", functools.wraps(solver.library)(lambda: other))
         patch.setattr(
             "benchmarks.gpu_sides.simulated", lambda: True
         )  # torch, if it is there, computes on the host

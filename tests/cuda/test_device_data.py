@@ -8,7 +8,7 @@ import fastntk
 from fastntk import TwoLayerReLU
 from fastntk.cli import main
 from fastntk.compilation.jit_cuda import simulated
-from fastntk.cuda import operations
+from fastntk.cuda import copies
 from fastntk.device.masks import DevicePackedMasks
 from fastntk.theory import rates
 from fastntk.theory.linearised import Linearised
@@ -57,7 +57,7 @@ def test_moves_of_the_linearised_network(rng, m, dtype, bound, monkeypatch):
     X = fastntk.datasets.sphere(9, 3, seed=3)[0]
     X[1] = 2.0 * X[0]  # no warning: that is not the business of a prediction
     net = TwoLayerReLU(rng.standard_normal((m, 3)).astype(dtype), np.linspace(-2.0, 1.0, m, dtype=dtype))
-    here, there = Linearised(X, net), linearised.Linearised(X, net)
+    here, there = Linearised(X, net), linearised.LinearisedThere(X, net)
     assert np.allclose(there.u, here.u, rtol=1e-6 if dtype == "float32" else 1e-13, atol=1e-7)
     assert np.allclose(there.gram(), here.gram(), rtol=1e-13, atol=1e-15)
     coefficients = np.vstack([np.zeros(9), 30.0 * rng.standard_normal(9)])
@@ -90,7 +90,7 @@ def test_predict(data, there, settings):
 
 def test_prediction_that_does_not_fit(data, monkeypatch):
     here, _ = data(9, 4)
-    monkeypatch.setattr("fastntk.device.arrays.available_bytes", lambda: 10.0)
+    monkeypatch.setattr("fastntk.device.driver.available_bytes", lambda: 10.0)
     with pytest.raises(
         fastntk.MemoryLimitError, match=r"^the prediction for n=9 samples and m=40 neurons needs"
     ):
@@ -139,19 +139,18 @@ def test_convergence_rates(data, monkeypatch):
 
 def test_patterns_are_watched_where_they_are(data, monkeypatch):
     """Neither a pattern nor its bits come to the host: counts alone do."""
-    copies = []
-    host_copy = operations.host_copy
+    seen, host_copy = [], copies.host_copy
     monkeypatch.setattr(DevicePackedMasks, "to_host", lambda masks: pytest.fail("a pattern came to the host"))
-    monkeypatch.setattr(operations, "host_copy", lambda v: copies.append(tuple(v.shape)) or host_copy(v))
+    monkeypatch.setattr(copies, "host_copy", lambda v: seen.append(tuple(v.shape)) or host_copy(v))
     here, _ = data(5, 4)
     settings = {"width": 70, "steps": 2, "lr": 2.0, "dtype": "float64", "diagnostics": True}
     found, expected = (fastntk.train(*here, engine=e, **settings).diagnostics for e in ("cuda", "dual"))
     assert expected.changed[-1] > 0
     for name, values in expected.arrays().items():
         assert np.allclose(found.arrays()[name], values, rtol=1e-12, atol=1e-14), name
-    assert copies == [(5,), (70,)] * 4  # of three steps, and in all
+    assert seen == [(5,), (70,)] * 4  # of three steps, and in all
     masks = DevicePackedMasks.from_host(fastntk.activation_masks(here[0], np.ones((3, 4))))
-    monkeypatch.setattr("fastntk.device.arrays.available_bytes", lambda: 1.0)
+    monkeypatch.setattr("fastntk.device.driver.available_bytes", lambda: 1.0)
     with pytest.raises(fastntk.MemoryLimitError, match=r"^another pattern of n=5 samples needs \d+ bytes"):
         masks.copy()
 

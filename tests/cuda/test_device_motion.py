@@ -56,7 +56,7 @@ def check_equal(found, expected, bound):
     """Everything that is logged, and the network."""
     assert found.series.keys() == expected.series.keys()
     assert np.array_equal(found.steps, expected.steps)
-    for name in found.series.keys() - {"lambda_min_bound"}:
+    for name in found.series.keys() - {"lambda_min_lower", "lambda_min_residual"}:
         assert np.allclose(found.series[name], expected.series[name], rtol=bound, atol=bound), name
     assert found.net.W.dtype == expected.net.W.dtype
     assert np.abs(found.net.W - expected.net.W).max() < bound

@@ -11,6 +11,7 @@ from fastntk.base.packing import PackedMasks
 from fastntk.compilation.jit_cuda import cuda, simulated
 from fastntk.cuda.matrices import passes
 from fastntk.device import arrays as device_arrays
+from fastntk.device import driver
 from fastntk.device.masks import DevicePackedMasks
 
 
@@ -190,82 +191,78 @@ def test_results_are_given_to_the_library_of_the_samples(library, monkeypatch, p
     assert np.array_equal(host(taken[1][0]), fastntk.coactivation_counts(p.X @ p.W.T >= 0))
 
 
-def test_refused_by_name(problem, there):
+def spoiled(values, where, entry):
+    found = values.copy()
+    found[where] = entry
+    return found
+
+
+def bad_calls(p, move):
+    """Calls that fail, of arrays that `move` has put where they are."""
+    X, y, W, a, single = map(move, (p.X, p.y, p.W, p.a, p.W.astype(np.float32)))
+    masks = fastntk.activation_masks(X, W)
+    return {
+        "nan": lambda: fastntk.activation_masks(move(spoiled(p.X, (2, 1), np.nan)), W),
+        "the first of two": lambda: fastntk.limit_gram(move(spoiled(p.X, ([1, 3], [2, 0]), -np.inf))),
+        "inf in a vector": lambda: fastntk.loss_gradient(X, move(spoiled(p.y, 3, np.inf)), W, a),
+        "strided": lambda: fastntk.limit_gram(move(spoiled(p.X, (2, 2), np.nan))[:, ::2]),
+        "dimensions": lambda: fastntk.activation_masks(move(p.X[0]), W),
+        "columns": lambda: fastntk.activation_masks(move(p.X[:, :2]), W),
+        "empty": lambda: fastntk.activation_masks(move(p.X[:0]), W),
+        "complex": lambda: fastntk.activation_masks(move(p.X * 1j), W),
+        "range of samples": lambda: fastntk.activation_masks(move(p.X * 1e300), single),
+        "range of labels": lambda: fastntk.loss_gradient(X, move(p.y * 1e300), single, a),
+        "range of signs": lambda: fastntk.TwoLayerReLU(single, move(p.a * 1e300)),
+        "range of outputs": lambda: fastntk.TwoLayerReLU(single, a)(move(p.X * 1e300)),
+        "labels": lambda: fastntk.loss_gradient(X, move(p.y[:2]), W, a),
+        "signs": lambda: fastntk.TwoLayerReLU(W, move(p.a[:2])),
+        "integers": lambda: fastntk.TwoLayerReLU(W, move(np.arange(3))),
+        "layers of masks": lambda: fastntk.gram(X, masks=masks, layers="both"),
+        "dtype": lambda: fastntk.gram(X, W, dtype="float16"),
+        "columns of Z": lambda: fastntk.gram(X, W, Z=move(p.X[:, :2])),
+        "columns of W": lambda: fastntk.gram(X, move(p.W[:, :2])),
+        "width": lambda: fastntk.gram(X, width=0),
+        "signs of gram": lambda: fastntk.gram(X, W, move(p.a[:2])),
+        "range of drawn neurons": lambda: fastntk.gram(move(p.X * 1e300), width=3),
+        "rows of masks": lambda: fastntk.gram(move(p.X[:2]), masks=masks),
+        "masks of Z": lambda: fastntk.gram(X, Z=X, masks=(masks, fastntk.activation_masks(X, move(p.W[:2])))),
+        "a pair without Z": lambda: fastntk.gram(X, masks=(masks, masks)),
+        "no masks": lambda: fastntk.flip_count(X, X),
+        "counts of no masks": lambda: fastntk.coactivation_counts(X),
+        "shapes": lambda: fastntk.flip_marginals(masks, fastntk.activation_masks(X, move(p.W[:2]))),
+        "no network": lambda: fastntk.gram(X),
+        "depth": lambda: fastntk.limit_gram(X, depth=2),
+        "lengths": lambda: fastntk.limit_gram(move(p.X * 1e200)),
+        "diagonal": lambda: fastntk.limit_gram(move(p.X * 1e25), dtype="float32"),
+        "not a cosine": lambda: fastntk.limit_profile(move(np.array([[0.5, 1.0 + 1e-15]]))),
+        "nan among cosines": lambda: fastntk.limit_profile(move(np.array([[[0.5], [np.nan]]]))[:, :, ::1]),
+        "no cosines": lambda: fastntk.limit_profile(move(np.zeros((0, 2)))),
+        "complex cosines": lambda: fastntk.limit_profile(move(np.array([1j]))),
+        "matrix": lambda: fastntk.lambda_min(move(p.X)),
+        "asymmetry": lambda: fastntk.lambda_min(move(np.triu(np.ones((3, 3))))),
+        "labels of a matrix": lambda: fastntk.label_projections(move(np.eye(3)), y),
+        "level": lambda: fastntk.gram_interval(X, W, level=1.0),
+        "a without a network": lambda: fastntk.gram_operator(X, a=a),
+    }
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")  # by the simulator
+def test_refused_in_the_same_words(problem, there):
+    """Bad arguments give the error of the CPU, with the entry that is the first to be wrong."""
     p = problem(4, 3, 6)
-    X, W = there(p.X), there(p.W)
-    broken = p.X.copy()
-    broken[2, 1] = np.nan
-    for call, error, message in (
-        (
-            lambda: fastntk.activation_masks(there(broken), W),
-            ValueError,
-            "^X must be finite, got nan or inf$",
-        ),
-        (
-            lambda: fastntk.activation_masks(there(p.X[0]), W),
-            ValueError,
-            r"^X must have 2 dim.* got shape \(3,\)$",
-        ),
-        (
-            lambda: fastntk.activation_masks(there(p.X[:, :2]), W),
-            ValueError,
-            "^X and W must have the same number",
-        ),
-        (lambda: fastntk.activation_masks(there(p.X[:0]), W), ValueError, "^X must not be empty"),
-        (lambda: fastntk.activation_masks(there(p.X * 1j), W), TypeError, "^X must be real numbers"),
-        (
-            lambda: fastntk.activation_masks(there(p.X * 1e300), there(p.W.astype(np.float32))),
-            ValueError,
-            "^X must be within the range of float32",
-        ),
-        (
-            lambda: fastntk.loss_gradient(X, there(p.y[:2]), W, there(p.a)),
-            ValueError,
-            "^y must have one entry for",
-        ),
-        (
-            lambda: fastntk.gram(X, masks=fastntk.activation_masks(X, W), layers="both"),
-            ValueError,
-            "^layers='both' needs W or width, got masks",
-        ),
-        (lambda: fastntk.gram(X, W, dtype="float16"), ValueError, "^dtype must be 'float32' or 'float64'"),
-        (lambda: fastntk.gram(X, W, Z=there(p.X[:, :2])), ValueError, "^X and Z must have the same number"),
-        (lambda: fastntk.gram(X, width=0), ValueError, "^width must be at least 1, got 0$"),
-        (
-            lambda: fastntk.gram(X, W, there(p.a[:2])),
-            ValueError,
-            r"^a must have one entry .* W \(6\), got 2$",
-        ),
-        (
-            lambda: fastntk.gram(there(p.X * 1e300), width=3),
-            ValueError,
-            "^X must be within the range of float32",
-        ),
-        (
-            lambda: fastntk.gram(X, Z=X, masks=fastntk.activation_masks(X, W)),
-            TypeError,
-            "^masks must be a pair with Z, those of X and of Z, got DevicePackedMasks",
-        ),
-        (
-            lambda: fastntk.gram(there(p.X[:2]), masks=fastntk.activation_masks(X, W)),
-            ValueError,
-            r"^masks must have one row for each row of X \(2\), got 4$",
-        ),
-        (
-            lambda: fastntk.flip_count(X, X),
-            ValueError,
-            "^masks_a must be a non-empty boolean matrix, got float64",
-        ),
-        (
-            lambda: fastntk.coactivation_counts(X),
-            ValueError,
-            "^masks must be a non-empty boolean matrix, got float",
-        ),
-        (lambda: fastntk.gram(X), ValueError, "^exactly one of W, masks and width must be given, got none$"),
-        (lambda: fastntk.limit_gram(X, depth=2), ValueError, "^depth must be 1 for layers='first'"),
-    ):
-        with pytest.raises(error, match=message):
+    on_gpu = bad_calls(p, there)
+    for name, call in bad_calls(p, lambda values: values).items():
+        with pytest.raises((ValueError, TypeError)) as expected:
             call()
+        with pytest.raises((ValueError, TypeError)) as found:
+            on_gpu[name]()
+        assert (type(found.value), str(found.value)) == (type(expected.value), str(expected.value)), name
+    with pytest.raises(ValueError, match=r"^X must be finite, got nan at index \(2, 1\)$"):
+        on_gpu["nan"]()
+    with pytest.raises(ValueError, match=r"^X must be finite, got -inf at index \(1, 2\)$"):
+        on_gpu["the first of two"]()
+    with pytest.raises(ValueError, match=r"^y must be finite, got inf at index 3$"):
+        on_gpu["inf in a vector"]()
 
 
 def test_mixed_inputs(problem, there):
@@ -282,6 +279,7 @@ def test_mixed_inputs(problem, there):
         (lambda: fastntk.gram(X, Z=X, masks=(device, masks)), "X on a GPU", r"masks\[1\] on the CPU"),
         (lambda: fastntk.gram_interval(p.X, masks=device), "X on the CPU", "masks on a GPU"),
         (lambda: fastntk.gram_operator(X, p.X), "X on a GPU", "Z on the CPU"),
+        (lambda: fastntk.gram(X, p.W, out=np.zeros((4, 4))), "X on a GPU", "W on the CPU"),
         (lambda: fastntk.flip_count(masks, device), "masks_a on the CPU", "masks_b on a GPU"),
         (lambda: fastntk.flip_marginals(device, masks), "masks_a on a GPU", "masks_b on the CPU"),
         (lambda: fastntk.limit_gram(X, p.X), "X on a GPU", "Z on the CPU"),
@@ -331,7 +329,7 @@ def test_too_large(problem, there, monkeypatch):
     p = problem(4, 3, 6)
     X, W = there(p.X), there(p.W)
     masks = fastntk.activation_masks(X, W)
-    monkeypatch.setattr(device_arrays, "available_bytes", lambda: 100.0)
+    monkeypatch.setattr(driver, "available_bytes", lambda: 100.0)
     for call in (
         lambda: fastntk.activation_masks(X, W),
         lambda: fastntk.coactivation_counts(masks),
@@ -342,3 +340,18 @@ def test_too_large(problem, there, monkeypatch):
             fastntk.MemoryLimitError, match=r"needs \d+ bytes .* of the GPU's memory, but only 100 "
         ):
             call()
+
+
+def test_errors_of_the_device_are_those_of_this_package(problem, monkeypatch):
+    """Of whatever the backend is asked for."""
+    failure = type("CudaAPIError", (Exception,), {"__module__": "numba.cuda.cudadrv.driver"})
+
+    def fail(*arguments):
+        raise failure("CUDA_ERROR_OUT_OF_MEMORY")
+
+    masks = DevicePackedMasks.from_host(fastntk.activation_masks(*[problem(4, 3, 6).X] * 2))
+    monkeypatch.setattr("fastntk.cuda.matrices.patterns.sum_over_masks", fail)
+    with pytest.raises(
+        fastntk.MemoryLimitError, match=r"^the GPU is out of memory: CUDA_ERROR_OUT_OF_MEMORY$"
+    ):
+        fastntk.coactivation_counts(masks)

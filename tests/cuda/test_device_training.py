@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk.device import arrays as device_arrays
-from fastntk.device.arrays import guard
+from fastntk.device import driver
+from fastntk.device.driver import guard
 from fastntk.engines import choose, engine_of
 from fastntk.losses import Squared
 from fastntk.model.network import TwoLayerReLU
@@ -41,7 +41,7 @@ def test_runs_are_those_of_the_cpu(data, kind, dtype, bound, monkeypatch):
     assert expected.flips[-1] > 0
     assert np.array_equal(run.flips, expected.flips)
     assert run.series.keys() == expected.series.keys()
-    for name in run.series.keys() - {"lambda_min_bound"}:
+    for name in run.series.keys() - {"lambda_min_lower", "lambda_min_residual"}:
         assert np.allclose(run.series[name], expected.series[name], rtol=bound, atol=bound), name
     assert isinstance(run.net.W, np.ndarray)
     assert run.net.W.dtype == dtype
@@ -112,7 +112,7 @@ def test_any_second_layer(data):
     net = TwoLayerReLU(np.random.default_rng(5).standard_normal((9, 4)), np.arange(-4.0, 5.0))
     settings = {"net": net, "steps": 0, "metrics": "all"}
     runs = [fastntk.train(X, y, engine=engine, **settings) for engine in ("cuda", "dual")]
-    for name in runs[0].series.keys() - {"lambda_min_bound"}:
+    for name in runs[0].series.keys() - {"lambda_min_lower", "lambda_min_residual"}:
         assert np.allclose(runs[0].series[name], runs[1].series[name], rtol=1e-12, atol=1e-13), name
 
 
@@ -170,7 +170,7 @@ def test_choice(monkeypatch):
     dual, primal = (engine_of(choose(n, 2, 50, engine="cuda")) for n in (10, 11))
     needed = [kind.bytes_needed(1000, 250, 10**6, 4) for kind in (dual, primal)]
     assert needed[0] > needed[1]
-    monkeypatch.setattr(device_arrays, "available_bytes", lambda: float(needed[0] - 1))
+    monkeypatch.setattr(driver, "available_bytes", lambda: float(needed[0] - 1))
     choice = choose(1000, 250, 10**6, engine="cuda")
     assert choice.name == "cuda-primal"
     assert "cuda-dual would be faster" in choice.reason
@@ -179,7 +179,7 @@ def test_choice(monkeypatch):
 @pytest.mark.parametrize("kind", KINDS)
 def test_memory_is_refused_with_its_size(data, kind, monkeypatch):
     X, y = data(kind)
-    monkeypatch.setattr(device_arrays, "available_bytes", lambda: 1000.0)
+    monkeypatch.setattr(driver, "available_bytes", lambda: 1000.0)
     with pytest.raises(
         fastntk.MemoryLimitError, match=rf"^the {kind} engine for n=11 .* needs \d+ bytes .* only 1000 \("
     ):
@@ -188,6 +188,7 @@ def test_memory_is_refused_with_its_size(data, kind, monkeypatch):
 
 def test_nothing_is_kept_after_a_failure(data, monkeypatch):
     """Neither by the engine nor by the frames of the traceback, however long the error lives."""
+    from fastntk.cuda.backend import CudaBackend
     from fastntk.cuda.engines import dual
 
     alive = []
@@ -200,7 +201,7 @@ def test_nothing_is_kept_after_a_failure(data, monkeypatch):
             super()._start()
             alive.append(self)
 
-    monkeypatch.setattr(dual, "CudaDualEngine", Watched)
+    monkeypatch.setattr(CudaBackend, "engines", (Watched, CudaBackend.engines[1]))
     monkeypatch.setattr(dual, "record_flips", fail)
     X, y = data("dual", 5)
     with pytest.raises(RuntimeError, match="in the middle of a step") as caught:
@@ -249,7 +250,7 @@ def test_wide_runs(kind):
     X, y = fastntk.datasets.sphere(n, d, seed=3)
     settings = {"width": 20_000, "steps": 10, "lr": 0.5, "metrics": "all"}
     runs = [fastntk.train(X, y, engine=engine, **settings) for engine in ("cuda", kind)]
-    for name in runs[0].series.keys() - {"lambda_min_bound", "flips"}:
+    for name in runs[0].series.keys() - {"lambda_min_lower", "lambda_min_residual", "flips"}:
         assert np.allclose(runs[0].series[name], runs[1].series[name], rtol=1e-4, atol=1e-6), name
     # Rounding may decide a pattern where a pre-activation passes near zero.
     assert np.abs(runs[0].flips - runs[1].flips).max() < 1e-5

@@ -6,7 +6,7 @@ import pytest
 from fastntk import reference
 from fastntk.base.packing import TILE, PackedMasks, tiles_of
 from fastntk.compilation.jit_cuda import cuda
-from fastntk.kernels.cuda import coactivation, expansion, masked_sums, placement, products, transposed
+from fastntk.kernels.cuda import coactivation, expansion, masked_sums, products, transposed
 
 
 def packed(rng, n, m):
@@ -56,16 +56,6 @@ def test_words_hold_the_bits_of_a_sample(rng, first):
     assert not bits[:, 130 - first :].any()
 
 
-def test_gram_from_counts_reads_one_half(rng):
-    n = 33
-    K, C = rng.standard_normal((n, n)), rng.integers(0, 9, (n, n))
-    C += C.T
-    out = garbage((n, n), np.float64)
-    coactivation.gram_from_counts(cuda.to_device(K), cuda.to_device(C), 7.0, out)
-    lower = np.tril(K) + np.tril(K, -1).T
-    assert np.array_equal(out.copy_to_host(), lower * C / 7.0)
-
-
 def test_counts_are_written_and_added(rng):
     part = rng.integers(0, 99, (48, 48)).astype(np.int32)
     square = part[:33, :33].astype(np.int64)
@@ -77,18 +67,6 @@ def test_counts_are_written_and_added(rng):
         for add in (False, True):
             coactivation.write_counts(cuda.to_device(part), symmetric, add, out)
             assert np.array_equal(out.copy_to_host(), (1 + add) * whole)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("mirrored", [False, True])
-def test_a_block_in_its_place(rng, dtype, mirrored):
-    block, expected = rng.standard_normal((33, 34)).astype(dtype), np.full((80, 80), 7, dtype)
-    out = cuda.to_device(expected)
-    placement.place(cuda.to_device(block), 45, 2, mirrored, out)
-    expected[45:78, 2:36] = block
-    if mirrored:
-        expected[2:36, 45:78] = block.T
-    assert np.array_equal(out.copy_to_host(), expected)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -1,7 +1,7 @@
 """The training loop without transfers inside a step: losses, flips and drift are logged on the GPU, read in batches.
 
-The host looks at the log every `BATCH` steps, and where diagnostics or a snapshot need a state; a loss that has
-exploded is found then, at its step, and what was computed beyond is dropped. Matrices H(k) wait until there are many.
+The host looks at the log every `BATCH` steps, and where diagnostics, a snapshot or numbers of H(k) need a state; a loss
+that has exploded is found then, at its step, and what was computed beyond is dropped.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def descend_there(
         logged = settings.logs(step)
         log.write(logged)
         if log.full or step in (0, settings.steps) or recorder.wants_state(step, logged):
-            exploded = log.read(last=step == settings.steps)
+            exploded = log.read()
             if exploded is not None:
                 return exploded
         recorder.take_snapshot(step, moving)
@@ -51,7 +51,6 @@ class _Log:
 
     def __init__(self, labels: np.ndarray, objective: Loss, recorder: Recorder, moving: CudaEngine) -> None:
         self._labels, self._objective, self._recorder, self._moving = labels, objective, recorder, moving
-        self._gram = recorder.gram
         self._y = upload(labels)
         self._losses = empty(BATCH, np.float64)
         self._drifts, self._drifts_a = zeros(BATCH, np.float64), zeros(BATCH, np.float64)
@@ -62,7 +61,7 @@ class _Log:
 
     @property
     def full(self) -> bool:
-        return len(self._logged) == BATCH or (self._gram is not None and self._gram.full)
+        return len(self._logged) == BATCH
 
     def write(self, logged: bool) -> None:
         """Take down the present step: its loss, and the other metrics if it is logged."""
@@ -74,11 +73,9 @@ class _Log:
             self._moving.log_drift(self._drifts, k)
             if self._moving.layers != "first":
                 self._moving.log_drift_a(self._drifts_a, k)
-        if logged and self._gram is not None:
-            self._gram.take(self._moving)
         self._logged.append(logged)
 
-    def read(self, last: bool) -> Explosion | None:
+    def read(self) -> Explosion | None:
         """Hand the steps to the recorder and begin anew; what exploded, if a loss did."""
         losses, drifts, drifts_a = (
             series.copy_to_host() for series in (self._losses, self._drifts, self._drifts_a)
@@ -91,10 +88,7 @@ class _Log:
         for k, logged in enumerate(self._logged[:sound]):
             if logged:
                 step, numbers = self._first + k, (float(flips[k]), float(drifts[k]), float(drifts_a[k]))
-                self._recorder.record(step, float(losses[k]), moving, *numbers, gram=False)
-        if self._gram is not None and (self._gram.full or last or sound < len(self._logged)):
-            for numbers in self._gram.read(without=sum(self._logged[sound:])):
-                self._recorder.record_gram(numbers)
+                self._recorder.record(step, float(losses[k]), moving, *numbers)
         if sound < len(self._logged):
             exploded = Explosion(self._first + sound, float(losses[sound]))
             self._recorder.record_divergence(exploded.step, exploded.loss)

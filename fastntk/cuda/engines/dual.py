@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from fastntk.base.packing import TILE, padded_width, tiles_of
+from fastntk.cuda.copies import in_precision
 from fastntk.cuda.engines import descent, flow  # noqa: F401 - the loops register themselves for their type
 from fastntk.cuda.engines.interface import CudaEngine
-from fastntk.cuda.operations import sample_products
-from fastntk.cuda.rows import in_precision
+from fastntk.cuda.matrices.finite import sample_products
 from fastntk.device.arrays import empty, upload, zeros
 from fastntk.engines.interface import PLAIN, Motion
 from fastntk.kernels.cuda.combinations import add, mean

@@ -10,7 +10,9 @@ import numpy as np
 
 from fastntk.base.packing import TILE, byte_rows, padded_width, tiles_of
 from fastntk.cuda.engines.second_layer import SecondLayerThere
-from fastntk.device.arrays import empty, guard, require_memory, upload, zeros
+from fastntk.cuda.tangent import TangentKernelThere
+from fastntk.device.arrays import DeviceArray, empty, upload, zeros
+from fastntk.device.driver import guard, require_memory
 from fastntk.device.masks import DevicePackedMasks
 from fastntk.engines.interface import MAX_RANGES, PLAIN, Engine, Motion
 from fastntk.kernels.cuda import losses
@@ -29,13 +31,15 @@ class CudaEngine(Engine):
     Patterns are never copied: a step writes to one that is not in use.  What a flow may return to is kept by name.
     """
 
-    on_gpu = True
     second_layer = SecondLayerThere
+    tangent_kernel = TangentKernelThere
     written_patterns: int  # that a step needs, beside the initial one
     _second: SecondLayerThere | None  # type: ignore[assignment]
     _D: Any
     _squares: Any
-    _initial_bits: Any
+    _bits: DeviceArray
+    _initial_bits: DeviceArray
+    _kept_bits: DeviceArray | None
 
     def __init__(self, X: np.ndarray, net: TwoLayerReLU, motion: Motion = PLAIN) -> None:
         (n, d), m, kind = X.shape, net.width, self.name.removeprefix("cuda-")
@@ -170,6 +174,7 @@ class CudaEngine(Engine):
     def undo(self) -> None:
         for name, kept in self._kept_state.items():
             self._kept_state[name], vars(self)[name] = vars(self)[name], kept
+        assert self._kept_bits is not None  # by `keep`
         self._bits = self._kept_bits
         if self._second is not None:
             self._second.undo()

@@ -87,6 +87,17 @@ def broadcast(typingctx, array, offset):
 
 
 @intrinsic
+def spread(typingctx, array, value):
+    """A number, of the element type of ``array``, in all lanes."""
+    vector = Lanes(array.dtype)
+
+    def codegen(context, builder, signature, args):
+        return _splat(builder, args[1], vector.count)
+
+    return vector(array, array.dtype), codegen
+
+
+@intrinsic
 def zeros(typingctx, array):
     """Zero in all lanes, of the element type of ``array``."""
 
@@ -122,8 +133,49 @@ def _arithmetic(python_operator, for_floats, for_integers):
 
 
 _arithmetic(operator.add, "fadd", "add")
+_arithmetic(operator.sub, "fsub", "sub")
 _arithmetic(operator.mul, "fmul", "mul")
 _arithmetic(operator.and_, None, "and_")
+
+
+def _float_function(builder, name, args):
+    """Call the LLVM function of that name on vectors of one type."""
+    kind = args[0].type
+    element = "f32" if isinstance(kind.element, ir.FloatType) else "f64"
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(kind, [kind] * len(args)), f"llvm.{name}.v{kind.count}{element}"
+    )
+    return builder.call(function, args)
+
+
+@intrinsic
+def multiply_add(typingctx, left, right, addend):
+    """left * right + addend, in one rounding where the processor has it."""
+
+    def codegen(context, builder, signature, args):
+        return _float_function(builder, "fmuladd", args)
+
+    return left(left, right, addend), codegen
+
+
+@intrinsic
+def magnitude(typingctx, vector):
+    """Absolute value of each lane."""
+
+    def codegen(context, builder, signature, args):
+        return _float_function(builder, "fabs", args)
+
+    return vector(vector), codegen
+
+
+@intrinsic
+def larger(typingctx, left, right):
+    """The larger of each pair of lanes; the right one where they do not compare."""
+
+    def codegen(context, builder, signature, args):
+        return builder.select(builder.fcmp_ordered(">", args[0], args[1]), args[0], args[1])
+
+    return left(left, right), codegen
 
 
 @intrinsic

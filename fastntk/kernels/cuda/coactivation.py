@@ -133,17 +133,3 @@ def write_counts(part, symmetric, add, out, stream=0):
     part is an int32 matrix with n rows and k columns, or more.
     """
     write_counts_kernel[_grid(out), _BLOCK, stream](part, symmetric, add, out)
-
-
-@kernel
-def gram_from_counts_kernel(K, C, m, out):
-    """See `gram_from_counts`."""
-    j, i = cuda.grid(2)
-    if i < out.shape[0] and j < out.shape[1]:
-        product = K[i, j] if j <= i else K[j, i]  # a vendor's K need not be symmetric to the last bit
-        out[i, j] = product * np.float64(C[i, j]) / m
-
-
-def gram_from_counts(K, C, m, out, stream=0):
-    """out = K * C / m in float64, exactly symmetric; C holds int64 (n, n), m is a float; K's lower half is read."""
-    gram_from_counts_kernel[_grid(out), _BLOCK, stream](K, C, m, out)

@@ -70,7 +70,7 @@ def add_sums(part, S, stream=0):
 
 
 @kernel
-def gram_entries_kernel(K, first, second, has_first, has_second, top, left, symmetric, scale, m, out):
+def gram_entries_kernel(K, first, second, has_first, has_second, symmetric, scale, m, out):
     """See `gram_entries`."""
     i = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y
     j = cuda.blockIdx.y * cuda.blockDim.x + cuda.threadIdx.x
@@ -80,20 +80,20 @@ def gram_entries_kernel(K, first, second, has_first, has_second, top, left, symm
             row, column = j, i
         total = 0.0
         if has_first:
-            total = scale * K[row, column] * np.float64(first[top + row, left + column])
+            total = scale * K[row, column] * np.float64(first[row, column])
         if has_second:
             total += second[row, column]
         out[i, j] = total / m
 
 
-def gram_entries(K, first, second, corner, symmetric, scale, m, out, stream=0):
+def gram_entries(K, first, second, symmetric, scale, m, out, stream=0):
     """out (n, k) = (scale K * first + second) / m, computed in float64, rounded once to the precision of out.
 
-    first or second may be None: that term is not there. corner: row and column of `first` (int64 or float64) at which
-    the block starts. symmetric: the lower halves are read, out is exactly symmetric.
+    first (int64 or float64) or second may be None: that term is not there. symmetric: the lower halves are read, out
+    is exactly symmetric.
     """
     some = second if first is None else first  # what is not there is not read
     gram_entries_kernel[_grid(out), _BLOCK, stream](
         second if K is None else K, some, K if second is None else second, first is not None, second is not None,
-        *corner, symmetric, scale, m, out,
+        symmetric, scale, m, out,
     )  # fmt: skip

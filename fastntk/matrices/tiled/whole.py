@@ -110,8 +110,7 @@ def target_of(out: Any, source: GramSource) -> Target:
 def fill_target(source: GramSource, target: Target, progress: Progress, side: int | None = None) -> Any:
     """Write all blocks that are not there yet; `side` forces the edge of the blocks."""
     blocks = cut(source.shape, source.symmetric, source.dtype.itemsize, target.chunks, side)
-    largest = min(blocks.height, source.shape[0]) * min(blocks.width, source.shape[1])
-    require_memory(3 * largest * source.dtype.itemsize, "a block of the matrix")
+    require_memory(held_bytes(blocks, source.dtype), "blocks of the matrix")
     with contextlib.ExitStack() as stack:
         journal = Journal(target.journal, target.name, target.partial)
         stack.callback(journal.close)
@@ -127,6 +126,12 @@ def fill_target(source: GramSource, target: Target, progress: Progress, side: in
         result = target.finish()
         journal.remove()
     return result
+
+
+def held_bytes(blocks: Blocks, dtype: np.dtype) -> int:
+    """Memory of the blocks that are computed and written."""
+    largest = min(blocks.height, blocks.shape[0]) * min(blocks.width, blocks.shape[1])
+    return 2 * largest * dtype.itemsize
 
 
 def _begin(source: GramSource, blocks: Blocks, target: Target, journal: Journal) -> set[tuple[int, int]]:

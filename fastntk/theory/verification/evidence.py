@@ -188,10 +188,12 @@ def _starts(facts: Facts, widths: list[int], seed: int) -> list[dict[str, Any]]:
         part = bits[:, : padded_width(width)].copy()
         part[:, width:] = 0
         H = gram(PackedMasks(part, (n, width)))
+        distance, least = spectral_norm(H, facts.H), lambda_min(H)
         rows.append(
             {
                 "width": width, "seed": seed,
-                "distance": float(spectral_norm(H, facts.H)), "lambda_min": float(lambda_min(H)),
+                "distance": float(distance), "distance_upper": distance.upper_bound,
+                "lambda_min": float(least), "lambda_min_lower": least.lower_bound,
             }
         )  # fmt: skip
     return rows
@@ -205,5 +207,5 @@ def _with_copy(facts: Facts) -> dict[str, Any]:
     gone = sorted({j for _, j in facts.same} | set(np.flatnonzero(~facts.X.any(axis=1)).tolist()))
     if gone and len(gone) < facts.n:
         left = smallest_of_limit(np.delete(facts.X, gone, axis=0))[1]
-        found |= {"removed": float(left), "removed_bound": left.outer_bound, "rows_removed": gone}
+        found |= {"removed": float(left), "removed_bound": left.lower_bound, "rows_removed": gone}
     return found

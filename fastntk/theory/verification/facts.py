@@ -62,7 +62,7 @@ class Facts:
     @property
     def positive(self) -> bool:
         """Whether a Cholesky factorisation proved that the limit kernel is positive definite."""
-        return self.smallest.outer_bound > 0.0
+        return self.smallest.lower_bound > 0.0
 
     @property
     def lambda_0(self) -> float:
@@ -100,7 +100,7 @@ class Facts:
         """Assumption 3.1."""
         text = "Assumption 3.1: lambda_0 > 0"
         if self.positive:
-            proven = f"lambda_0 = {self.lambda_0:.6g}, proven above {self.smallest.outer_bound:.6g}"
+            proven = f"lambda_0 = {self.lambda_0:.6g}, proven above {self.smallest.lower_bound:.6g}"
             return Condition(text, True, proven)
         detail = f"lambda_min(H_inf) = {float(self.smallest):.2g}, zero up to rounding"
         if self.same:
@@ -117,7 +117,7 @@ class Facts:
         """All numbers, for JSON."""
         return {
             "n": self.n, "d": self.X.shape[1], "lambda_0": float(self.smallest),
-            "lambda_0_lower_bound": self.smallest.outer_bound, "lambda_0_positive": self.positive,
+            "lambda_0_lower_bound": self.smallest.lower_bound, "lambda_0_positive": self.positive,
             "lambda_max": self.lambda_max, "unit_rows": self.unit_rows, "row_lengths": list(self.lengths),
             "parallel_pairs": self.same, "opposite_pairs": self.opposite,
             "largest_label": float(np.abs(self.y).max()), "delta": self.delta,

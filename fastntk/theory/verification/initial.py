@@ -24,7 +24,7 @@ def theorem_3_1(evidence: Evidence) -> Statement:
             {
                 "data": "given",
                 "lambda_min": float(facts.smallest),
-                "proven_above": facts.smallest.outer_bound,
+                "proven_above": facts.smallest.lower_bound,
             },
             {"data": "with a multiple of sample 0 added", "lambda_min": copy["added"], "proven_above": None},
         ],
@@ -47,7 +47,7 @@ def theorem_3_1(evidence: Evidence) -> Statement:
         true = not facts.positive and (copy["removed"] is None or copy["removed_bound"] > 0.0)
         return statement.settle(HOLDS if true else FAILS, found)
     found = (
-        f"no parallel pair, lambda_0 = {float(facts.smallest):.6g}, proven above {facts.smallest.outer_bound:.6g}; "
+        f"no parallel pair, lambda_0 = {float(facts.smallest):.6g}, proven above {facts.smallest.lower_bound:.6g}; "
         f"with a multiple of sample 0 added it is {copy['added']:.1e}"
     )
     if facts.opposite:
@@ -68,8 +68,8 @@ def lemma_3_1(evidence: Evidence) -> Statement:
         width_asked=facts.width_of_concentration(),
     )
     for row in evidence.starts:
-        near = row["distance"] <= facts.lambda_0 / 4.0
-        positive = row["lambda_min"] >= 0.75 * facts.lambda_0
+        near = row["distance_upper"] <= facts.lambda_0 / 4.0
+        positive = row["lambda_min_lower"] >= 0.75 * facts.lambda_0
         statement.measured.append({**row, "near": near, "positive": positive, "held": near and positive})
     verdict, reason, statement.width_enough = judged(statement.measured, facts.delta)
     most = max(row["distance"] for row in widest(statement.measured))

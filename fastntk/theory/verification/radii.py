@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastntk.base.packing import PackedMasks
-from fastntk.matrices.finite import GramOfPatterns, products
+from fastntk.matrices.finite import GramOfPatterns
+from fastntk.matrices.inner_products import products
 from fastntk.model.network import TwoLayerReLU
 from fastntk.model.patterns import coactivation_counts
 from fastntk.spectra import spectral_norm
@@ -41,9 +42,9 @@ def radii(X: NDArray[np.float64], net: TwoLayerReLU, goal: float, seed: int) -> 
     far = float(np.linalg.norm(net.W, axis=1).max()) * 100.0
 
     def certified(radius: float) -> float:
-        """``|B|_2``: entries that can flip are those that are not out of reach at both samples."""
+        """Not below ``|B|_2``: entries that can flip are those that are not out of reach at both samples."""
         out_of_reach = coactivation_counts(PackedMasks.from_dense(distances > radius))
-        return float(spectral_norm(np.abs(K) * (1.0 - out_of_reach / net.width)))
+        return spectral_norm(np.abs(K) * (1.0 - out_of_reach / net.width)).upper_bound
 
     nearest = np.argmin(distances, axis=0)
     sides = np.where(Z[nearest, np.arange(net.width)] >= 0.0, -1.0, 1.0).astype(Z.dtype)
@@ -52,8 +53,10 @@ def radii(X: NDArray[np.float64], net: TwoLayerReLU, goal: float, seed: int) -> 
     drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
 
     def moved(moves: NDArray[np.floating]) -> Callable[[float], float]:
-        """``|H - H(0)|_2`` when the pre-activations move by the radius times `moves`."""
-        return lambda radius: float(spectral_norm(gram(PackedMasks.from_dense(Z + radius * moves >= 0)), H))
+        """Not above ``|H - H(0)|_2`` when the pre-activations move by the radius times `moves`."""
+        return lambda radius: (
+            spectral_norm(gram(PackedMasks.from_dense(Z + radius * moves >= 0)), H).lower_bound
+        )
 
     target = int(np.argmax(lengths))
     attacks = (

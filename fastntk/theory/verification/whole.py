@@ -16,7 +16,9 @@ import numpy.typing as npt
 from fastntk import datasets
 from fastntk.base import checks
 from fastntk.base.storage import atomic_write, ensure_folder
-from fastntk.device.arrays import engine_for, on_host, require
+from fastntk.compilation.threads import one_blas_thread
+from fastntk.device.arrays import engine_for, on_host
+from fastntk.device.driver import require
 from fastntk.engines import CHOICES
 from fastntk.results import provenance
 from fastntk.theory.verification import initial, trajectories
@@ -195,9 +197,11 @@ def verify(
     if engine == "cuda":
         require()  # before the work
     began = time.perf_counter()
-    facts = Facts.of(samples, labels, delta)
-    evidence = gather(facts, all_widths, all_seeds, draws, steps, engine, _reporter(progress))
-    statements = [statement(evidence) for statement in _STATEMENTS]
+    with one_blas_thread():
+        facts = Facts.of(samples, labels, delta)
+    with one_blas_thread():
+        evidence = gather(facts, all_widths, all_seeds, draws, steps, engine, _reporter(progress))
+        statements = [statement(evidence) for statement in _STATEMENTS]
     settings = {"widths": all_widths, "seeds": all_seeds, "draws": draws, "steps": steps, "delta": delta}
     settings |= {"engine": engine, "data": provenance.describe_data(samples, labels)}
     return Verification(statements, exponents(evidence.main), evidence, settings, time.perf_counter() - began)

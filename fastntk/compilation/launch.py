@@ -1,0 +1,78 @@
+"""Launching parallel kernels: from several Python threads, in forked children, with arrays that are read-only."""
+
+import functools
+import os
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import numba
+import numpy as np
+
+from fastntk.compilation import process
+
+_SAFE_LAYERS = ("tbb", "omp")  # layers that two Python threads may enter at once
+_lock = threading.RLock()
+
+
+def _after_fork() -> None:
+    """Replace the lock, which another thread of the parent may have held."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def require_threads() -> None:
+    """Raise where Numba's threads cannot run: the OpenMP runtime would kill the process."""
+    if process.layer_of_parent == "omp":
+        raise RuntimeError(
+            "this process was forked after its parent had run parallel kernels on the OpenMP layer, which "
+            "cannot continue in a child; use the 'spawn' start method or install 'tbb'"
+        )
+
+
+def current_threads() -> int:
+    """Threads that the next kernel runs on. Asking starts the threading layer."""
+    require_threads()
+    return int(numba.get_num_threads())
+
+
+class ParallelKernel:
+    """A compiled parallel kernel, safe to launch from several Python threads and from forked children.
+
+    TBB and OpenMP accept concurrent launches; the workqueue layer aborts the process, so there (and until
+    the layer is known) launches are serialised.
+    """
+
+    def __init__(self, dispatcher: Any) -> None:
+        self.dispatcher = dispatcher
+        functools.update_wrapper(self, dispatcher.py_func)
+
+    def __call__(self, *args: Any) -> Any:
+        """Launch."""
+        require_threads()
+        arguments = map(_writable, args)
+        if process.threading_layer() in _SAFE_LAYERS:
+            return self.dispatcher(*arguments)
+        with _lock:
+            return self.dispatcher(*arguments)
+
+
+def _writable(value: Any) -> Any:
+    """The argument with read-only arrays seen as writable ones, in the same memory.
+
+    To Numba a read-only array is of another type, for which it would compile the kernel again; kernels write to what
+    they are made to fill, never to their input.
+    """
+    if isinstance(value, np.ndarray):
+        if value.flags.writeable:
+            return value
+        address, _ = value.__array_interface__["data"]
+        interface = {**value.__array_interface__, "data": (address, False)}
+        return np.asarray(SimpleNamespace(__array_interface__=interface, owner=value))
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*map(_writable, value))
+    return value

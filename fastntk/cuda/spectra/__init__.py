@@ -1,1 +1,0 @@
-"""Eigenvalues of matrices on a GPU: of one, with proof, and of many that change slowly."""

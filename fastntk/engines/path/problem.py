@@ -1,0 +1,138 @@
+"""What a path is asked for: the samples and everything that follows from them, the neurons, the steps."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from fastntk.base.memory import aligned_zeros
+from fastntk.base.packing import TILE, tiles_of
+from fastntk.kernels.scratch import column_tiles, padded_rows
+from fastntk.losses import Loss
+from fastntk.matrices.finite import products
+from fastntk.optimizers import Optimizer
+
+COLUMNS = 64  # columns of matrices of samples are a multiple, as the recursion takes four vectors at a time
+
+Rows = Callable[[int, int], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Descent of the first layer on all samples.
+
+    Attributes
+    ----------
+    X : ndarray of float64, shape (n, d)
+    labels : ndarray of float64, shape (n,)
+    objective : Loss
+    optimizer : Optimizer
+    lr : float
+    steps : int
+    a : ndarray, shape (m,)
+    weights : callable
+        ``weights(first, last)`` gives these rows of W at the start, of the precision of ``a``.
+    """
+
+    X: np.ndarray
+    labels: np.ndarray
+    objective: Loss
+    optimizer: Optimizer
+    lr: float
+    steps: int
+    a: np.ndarray
+    weights: Rows
+
+    @property
+    def n(self) -> int:
+        """Samples."""
+        return len(self.X)
+
+    @property
+    def m(self) -> int:
+        """Neurons."""
+        return self.a.size
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Precision of pre-activations and displacements."""
+        return self.a.dtype
+
+    @cached_property
+    def scale(self) -> float:
+        """The square of all weights of the second layer, or 0 if they differ."""
+        squares = np.square(self.a, dtype=np.float64)
+        return float(squares[0]) if (squares == squares[0]).all() else 0.0
+
+    @cached_property
+    def counting(self) -> np.dtype:
+        """Precision in which sums of ``a_r^2`` over common activations are exact, if they are counts."""
+        exact = self.dtype == np.float32 and self.scale and self.m < 2**24
+        return np.dtype(np.float32 if exact else np.float64)
+
+    @cached_property
+    def unit(self) -> np.ndarray:
+        """``a_r / sqrt(m)``."""
+        return (self.a / np.sqrt(self.m)).astype(self.dtype)
+
+    @cached_property
+    def K(self) -> np.ndarray:
+        """``X X^T`` in float64."""
+        return products(self.X)
+
+    def inner(self, dtype: np.dtype) -> np.ndarray:
+        """``X X^T`` with padded columns."""
+        padded = aligned_zeros((self.n, COLUMNS * -(-self.n // COLUMNS)), dtype)
+        padded[:, : self.n] = self.K
+        return padded
+
+    @cached_property
+    def tiles(self) -> np.ndarray:
+        """``X X^T`` in column tiles."""
+        return column_tiles(self.K, self.dtype)
+
+    @cached_property
+    def points(self) -> np.ndarray:
+        """X in whole tiles."""
+        return padded_rows(self.X, self.dtype)
+
+    @property
+    def padded(self) -> int:
+        """Samples in whole tiles."""
+        return TILE * tiles_of(self.n)
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """Norms of the rows of ``X X^T``: what a change of the coefficients of norm 1 does to a sample, at most."""
+        return np.linalg.norm(self.K, axis=1) * (1.0 + 1e-12 * self.n)
+
+    @cached_property
+    def stretch(self) -> float:
+        """At least the root of the largest eigenvalue of ``X X^T``, from the Frobenius norm of its fourth power."""
+        K = (
+            self.K.astype(np.float32)
+            if np.abs(self.K).max() < 1e4 and np.abs(self.K).max() > 1e-4
+            else self.K
+        )
+        unit = self.n * np.finfo(K.dtype).eps
+        square = K @ K
+        size = np.linalg.norm(square.astype(np.float64))
+        fourth = np.linalg.norm((square @ square).astype(np.float64)) + unit * size**2
+        largest = np.sqrt(fourth) + 2.0 * unit * np.linalg.norm(self.K) ** 2
+        return float(np.sqrt(np.sqrt(largest) * 1.0001))
+
+    def part(self, count: int) -> "Problem":
+        """The network of the first neurons alone, on the same samples."""
+        some = replace(self, a=self.a[:count])
+        some.__dict__.update(K=self.K, points=self.points, sizes=self.sizes)
+        return some
+
+    def course(self, e: np.ndarray, velocity: np.ndarray) -> np.ndarray:
+        """Coefficients of the samples in the change of weights, (steps + 1, n), of entries that stay active."""
+        beta, ahead, direct, _ = self.optimizer.coefficients()
+        E, moving = np.zeros((len(e) + 1, self.n)), velocity
+        for t, derivative in enumerate(self.lr * e):
+            moving = beta * moving + derivative
+            E[t + 1] = E[t] + ahead * moving + direct * derivative
+        return E

@@ -1,0 +1,153 @@
+"""A solved path: what is known of every step, and what can be worked out for any."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fastntk.engines.path.base import Base
+from fastntk.engines.path.coefficients import Responses, Sparse, changed_entries, pattern
+from fastntk.engines.path.momentum import Moving
+from fastntk.engines.path.problem import Problem
+from fastntk.engines.path.solved import Solved
+from fastntk.engines.path.start import Start
+from fastntk.kernels.cpu.path_events import change_patterns, net_changes
+
+_BLOCK = 1024  # neurons whose weights are made by one product
+
+
+@dataclass(frozen=True)
+class Window:
+    """Some steps of a path from step ``begin``: rows, sums, events and outputs are those of a window."""
+
+    begin: int
+    start: Start
+    solved: Solved
+    moving: Moving
+    base: Base
+    net: np.ndarray
+    drift: np.ndarray
+
+    @property
+    def steps(self) -> int:
+        """How many."""
+        return self.solved.steps
+
+
+@dataclass
+class Path:
+    """All steps of a run, in windows.
+
+    Attributes
+    ----------
+    loss : ndarray, shape (steps + 1,)
+    flips : ndarray of int64, shape (steps + 1,)
+        Entries of the pattern that differ from the start.
+    drift : ndarray, shape (steps + 1,)
+        ``max_r |w_r - w_r(0)|_2``.
+    """
+
+    problem: Problem
+    windows: list[Window] = field(default_factory=list)
+
+    @property
+    def steps(self) -> int:
+        """Steps that were taken: fewer than asked for if the loss explodes."""
+        return self.windows[-1].begin + self.windows[-1].steps
+
+    @property
+    def exploded(self) -> bool:
+        """Whether the loss is beyond bounds at the last step."""
+        return self.windows[-1].solved.outputs.exploded
+
+    def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
+        return np.concatenate(parts[:1] + [part[1:] for part in parts[1:]])
+
+    @property
+    def loss(self) -> np.ndarray:
+        """The losses."""
+        return self._joined([window.solved.outputs.loss for window in self.windows])
+
+    @property
+    def u(self) -> np.ndarray:
+        """The outputs, (steps + 1, n)."""
+        return self._joined([window.solved.outputs.u for window in self.windows])
+
+    @property
+    def flips(self) -> np.ndarray:
+        """Entries that differ from the start."""
+        return self._joined([window.net for window in self.windows])
+
+    @property
+    def drift(self) -> np.ndarray:
+        """Of the neuron that has moved most."""
+        return self._joined([window.drift for window in self.windows])
+
+    def window_of(self, step: int) -> Window:
+        """The window that a step lies in."""
+        return next(window for window in self.windows if step <= window.begin + window.steps)
+
+    def patterns(self) -> Iterator[np.ndarray]:
+        """The pattern of each step as rows of mask bytes: one array that changes in place."""
+        for window in self.windows:
+            rows, events = window.start.rows.copy(), window.solved.swept.events
+            for step in range(window.steps + 1):
+                change_patterns(events.first[step], events.neurons, events.on, rows)
+                if step > 0 or window.begin == 0:
+                    yield rows
+
+    def coefficients(self, step: int, first: int, last: int) -> np.ndarray:
+        """Those of the samples in the change of some neurons since the start, but for ``-a_r / sqrt(m)``."""
+        return rows_at(self.problem, self.window_of(step), step)(first, last)
+
+    def drifts(self, step: int) -> np.ndarray:
+        """``|w_r - w_r(0)|_2`` of all neurons, (m,)."""
+        made, found = rows_at(self.problem, self.window_of(step), step), np.empty(self.problem.m)
+        for first in range(0, self.problem.m, _BLOCK):
+            last = min(first + _BLOCK, self.problem.m)
+            found[first:last] = np.linalg.norm(made(first, last) @ self.problem.X, axis=1)
+        return found * np.abs(self.problem.unit)
+
+    def weights(self, step: int, first: int, last: int) -> np.ndarray:
+        """Rows of W at a step."""
+        return moved(self.problem, rows_at(self.problem, self.window_of(step), step), first, last)
+
+
+def rows_at(problem: Problem, window: Window, step: int) -> "Coefficients":
+    """The coefficients of neurons ``first ... last - 1`` at a step of a window, as a function of both."""
+    return Coefficients(problem, window.start, window.solved, window.moving, window.base, step - window.begin)
+
+
+class Coefficients:
+    """``(first, last) -> (last - first, n)``, the coefficients at one step of a window."""
+
+    def __init__(
+        self, problem: Problem, start: Start, solved: Solved, moving: Moving, base: Base, step: int
+    ) -> None:
+        self._n, self._base, self._rows, self._active = problem.n, base, start.rows, solved.E[step]
+        responses = Responses(problem, solved.outputs.e)
+        self.changed = changed_entries(solved.swept.events, responses.position(step), problem.n)
+        if moving.keys.size:
+            self.changed += Sparse(moving.keys, responses.coast(step)[0] * moving.speeds)
+
+    def __call__(self, first: int, last: int) -> np.ndarray:
+        """Of some neurons."""
+        now = pattern(self._rows[first:last], self._n) * self._active
+        return now + self.changed.dense(first, last, self._n) + self._base.dense(first, last)
+
+
+def moved(problem: Problem, made: Coefficients, first: int, last: int) -> np.ndarray:
+    """Rows of W moved by coefficients."""
+    X = problem.X.astype(problem.dtype, copy=False)
+    change = made(first, last).astype(problem.dtype) @ X
+    change *= problem.unit[first:last, None]
+    return problem.weights(first, last) - change
+
+
+def net_of(window_rows: np.ndarray, solved: Solved, base: Base) -> np.ndarray:
+    """Entries that differ from the start of the run, at each step of a window."""
+    events = solved.swept.events
+    net = np.empty(solved.steps + 1, np.int64)
+    net_changes(events.first, events.neurons, events.on, base.rows, net)
+    net[0] += np.bitwise_count(window_rows ^ base.rows).sum(dtype=np.int64)
+    return np.cumsum(net)

@@ -1,0 +1,120 @@
+"""The one pass over all neurons: pattern, outputs, common activations, and the entries near zero."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastntk.base.memory import aligned_zeros
+from fastntk.base.packing import NEURONS_PER_WORD, PackedMasks, byte_rows
+from fastntk.engines.path.problem import COLUMNS, Problem, Rows
+from fastntk.kernels.cpu.coactivation import coactivation_counts
+from fastntk.kernels.cpu.path_start import path_start
+from fastntk.kernels.scratch import thread_slots
+from fastntk.model.forward import block_rows
+from fastntk.model.patterns import panels
+
+_BLOCK = 2**23  # pre-activations of a block of neurons
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Entries near zero in neuron order: those of neuron r from ``first[r]``, samples ascending."""
+
+    first: np.ndarray
+    samples: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class Start:
+    """The network at the start of a window.
+
+    Attributes
+    ----------
+    u : ndarray of float64, shape (n,)
+    rows : ndarray of uint8, shape (m, octets)
+        The pattern, bits of the samples of each neuron.
+    sums : ndarray of float64, shape (n, n)
+        ``sum_r a_r^2 M_ir M_jr``.
+    kept : Kept
+        All entries with ``|z_ir| <= reach_i |a_r| / sqrt(m)``.
+    reach : ndarray, shape (n,)
+    """
+
+    u: np.ndarray
+    rows: np.ndarray
+    sums: np.ndarray
+    kept: Kept
+    reach: np.ndarray
+
+
+def octets(n: int) -> int:
+    """Bytes of the pattern of a neuron."""
+    return COLUMNS // 8 * -(-n // COLUMNS)
+
+
+def block_size(problem: Problem) -> int:
+    """Neurons of a block."""
+    rows = block_rows(problem.n, problem.m, problem.dtype)
+    return max(min(_BLOCK // problem.padded, 8192) // rows, 1) * rows
+
+
+class _Scratch:
+    """Room for the products of a block of neurons, whose shape is that of every forward product."""
+
+    def __init__(self, problem: Problem, block: int) -> None:
+        slots, columns = thread_slots(), problem.padded
+        self.rows = block_rows(problem.n, problem.m, problem.dtype)
+        self.Z = aligned_zeros((slots, min(self.rows, problem.m), columns), problem.dtype)
+        self.octets = aligned_zeros((slots, byte_rows(problem.n), NEURONS_PER_WORD), np.uint8)
+        self.shares = aligned_zeros((slots, columns), problem.dtype)
+        self.u_shares = aligned_zeros((-(-block // self.rows), columns), np.float64)
+
+
+def begin(problem: Problem, weights: Rows, reach: np.ndarray, forced: np.ndarray | None = None) -> Start:
+    """Pass over the neurons with these weights; `forced` are keys of entries to be kept, neuron * n + sample."""
+    n, m, dtype = problem.n, problem.m, problem.dtype
+    block = block_size(problem)
+    rows = aligned_zeros((m, octets(n)), np.uint8)
+    u, sums = np.zeros(problem.padded), np.zeros((n, n))
+    counts = np.empty((n, n), np.uint64)
+    limits = aligned_zeros(problem.padded, dtype)
+    limits[:n] = reach
+    unit = np.abs(problem.unit)
+    marked = aligned_zeros((0 if forced is None else m, octets(n)), np.uint8)
+    if forced is not None:
+        neurons, sample = np.divmod(forced, n)
+        np.bitwise_or.at(marked, (neurons, sample >> 3), (1 << (sample & 7)).astype(np.uint8))
+    kept = np.zeros(m, np.int64)
+    samples, values = [], []
+    scratch = _Scratch(problem, min(block, m))
+    room = len(scratch.u_shares), scratch.rows * n
+    near, sizes = np.empty(room, np.int32), np.empty(room, dtype)
+    for first in range(0, m, block):
+        last = min(first + block, m)
+        masks = PackedMasks.empty(n, last - first)
+        shares = scratch.u_shares[: -(-(last - first) // scratch.rows)]
+        path_start(
+            weights(first, last), problem.points, n, problem.a[first:last], unit[first:last], limits,
+            marked[first:last], masks.bits,
+            rows[first:last], scratch.Z, scratch.octets, scratch.shares, shares, near, sizes, kept[first:last],
+        )  # fmt: skip
+        u += shares.sum(axis=0)
+        for part in range(len(shares)):
+            own = slice(first + part * scratch.rows, min(first + (part + 1) * scratch.rows, last))
+            count = int(kept[own].sum())
+            samples.append(near[part, :count].copy())
+            values.append(sizes[part, :count].copy())
+        if problem.scale:
+            P, pairs, room_for_counts = panels(masks)
+            coactivation_counts(P, pairs, room_for_counts, counts)
+            sums += counts
+        else:
+            weighted = masks.to_dense() * np.abs(problem.a[first:last]).astype(np.float64)
+            sums += weighted @ weighted.T
+    if problem.scale:
+        sums *= problem.scale
+    starts = np.concatenate(([0], np.cumsum(kept)))
+    return Start(
+        u[:n] / np.sqrt(m), rows, sums, Kept(starts, np.concatenate(samples), np.concatenate(values)), reach
+    )

@@ -1,0 +1,188 @@
+"""All neurons along a given path: displacements at the candidates, then changes of the pattern, in order of time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastntk.base.memory import aligned_zeros
+from fastntk.engines.path.basis import basis
+from fastntk.engines.path.candidates import Chosen, Field
+from fastntk.engines.path.displaced import Displaced
+from fastntk.engines.path.events import Events, in_time
+from fastntk.engines.path.knots import pair_weights
+from fastntk.engines.path.problem import Problem
+from fastntk.engines.path.start import Start
+from fastntk.kernels.cpu.path_displacement import TABLE_ROWS, path_displacement
+from fastntk.kernels.cpu.path_sweep import Candidates, Course, Drift, Found, Neurons, Scratch, path_sweep
+from fastntk.kernels.scratch import thread_slots
+
+_LANES = 16
+_TABLE_BYTES = 2**15  # in the first-level cache
+_EVENTS = 6  # of a candidate, room to begin with
+_SHARES = 2**21  # entries of S of all ranges
+
+
+@dataclass(frozen=True)
+class Leaders:
+    """Neurons and steps among which are those of the largest drift; ``rest`` is what changed samples add.
+
+    The square is ``a_r^2 / m`` times that rest and what the unchanged samples give.
+    """
+
+    neurons: np.ndarray
+    steps: np.ndarray
+    rest: np.ndarray
+
+    @classmethod
+    def none(cls) -> "Leaders":
+        """Nothing was recorded."""
+        return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+
+    def of(self, chosen: np.ndarray) -> "Leaders":
+        """Some of them."""
+        return Leaders(self.neurons[chosen], self.steps[chosen], self.rest[chosen])
+
+    def ahead(self, sizes: np.ndarray, slack: np.ndarray) -> "Leaders":
+        """Those that can be the largest at their step, given sizes that are wrong by at most the slack of the step."""
+        best = np.zeros(slack.size)
+        np.maximum.at(best, self.steps, sizes)
+        return self.of(sizes + 2.0 * slack[self.steps] >= best[self.steps])
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep finds."""
+
+    events: Events
+    S: np.ndarray  # (steps + 1, n), what changed entries add to the outputs
+    need: np.ndarray  # (m,), see Field.widen
+    rank: int
+    leaders: Leaders
+
+    def until(self, step: int) -> "Swept":
+        """Up to a step."""
+        return Swept(
+            self.events.until(step), self.S[: step + 1], self.need, self.rank,
+            self.leaders.of(self.leaders.steps <= step),
+        )  # fmt: skip
+
+
+class Sweeper:
+    """Room for sweeps, which grows with the events that are found."""
+
+    def __init__(self, problem: Problem, start: Start, field: Field, displaced: Displaced) -> None:
+        self._problem, self._start, self._field, self._displaced = problem, start, field, displaced
+        self._gram = np.hstack((field.gram, displaced.products))
+        self._K = problem.inner(problem.dtype)
+        self._room = 0
+
+    def __call__(
+        self, e: np.ndarray, E: np.ndarray, chosen: Chosen, speed: np.ndarray, drifts: bool
+    ) -> Swept:
+        """Follow all candidates along a path; ``speed`` are the velocities they start with, or empty."""
+        problem, dtype, m = self._problem, self._problem.dtype, self._problem.m
+        steps = len(e)
+        directions = basis(E, 2e-7, _LANES) if dtype == np.float32 else basis(E, 1e-14)
+        rank = len(directions.vectors)
+        D = self._displacements(directions.vectors, chosen)
+        beta, ahead, direct, _ = problem.optimizer.coefficients()
+        course = Course(
+            np.ascontiguousarray(directions.coefficients, dtype),
+            np.ascontiguousarray(problem.lr * e.T, dtype), np.array([beta, ahead, direct], dtype),
+        )  # fmt: skip
+        candidates = Candidates(
+            chosen.first, chosen.samples, chosen.values, speed,
+            self._displaced.offsets[chosen.origin] if self._displaced.offsets.size else self._displaced.offsets, D,
+        )  # fmt: skip
+        neurons = Neurons(self._K, self._field.influence(), problem.unit, problem.a)
+        drift = self._drift(E) if drifts else Drift(self._gram, np.empty((0, 0)), np.empty(0))
+        widest = int(np.diff(chosen.first).max())
+        scratch = _scratch(widest, rank, problem.padded, drift.weights.shape[1], dtype)
+        ranges = int(np.clip(_SHARES // ((steps + 1) * problem.n), 4, 16))
+        self._room = max(self._room, _EVENTS * chosen.samples.size // ranges + 1024)
+        while True:
+            room, table = (ranges, self._room), (ranges, steps + 1)
+            found = Found(
+                neuron=np.empty(room, np.int32), step=np.empty(room, np.int32), sample=np.empty(room, np.int32),
+                S=np.zeros((ranges, problem.n, steps + 1)), need=np.zeros(m),
+                best=np.zeros(table), bar=np.zeros(table), leader=np.empty(room, np.int32),
+                moment=np.empty(room, np.int32), rest=np.empty(room),
+            )  # fmt: skip
+            events, records = np.empty(ranges, np.int64), np.empty(ranges, np.int64)
+            path_sweep(candidates, course, neurons, drift, found, scratch, events, records)
+            most = int(max(events.max(), records.max()))
+            if most <= self._room:
+                break
+            self._room = most + most // 16
+        return Swept(
+            in_time(found.neuron, found.step, found.sample, events, steps, problem.n),
+            found.S.sum(axis=0).T / np.sqrt(m), found.need, rank,
+            _leaders(problem, found, records, drift) if drifts else Leaders.none(),
+        )  # fmt: skip
+
+    def _displacements(self, vectors: np.ndarray, chosen: Chosen) -> np.ndarray:
+        dtype, n = self._problem.dtype, self._problem.n
+        parts = max(1, -(-len(vectors) // _LANES))
+        B = np.zeros((parts, self._K.shape[1], _LANES), dtype)
+        for j, vector in enumerate(vectors):
+            B[j // _LANES, :n, j % _LANES] = vector
+        D = np.empty((parts, chosen.neurons.size, _LANES), dtype)
+        size = _TABLE_BYTES // (2 * TABLE_ROWS * _LANES * dtype.itemsize)
+        tables = aligned_zeros((thread_slots(), 2 * size, TABLE_ROWS, _LANES), dtype)
+        sums = aligned_zeros((thread_slots(), int(np.diff(chosen.starts).max()), _LANES), dtype)
+        path_displacement(
+            self._start.rows, self._K, B, chosen.starts, chosen.neurons, chosen.entries, tables, sums, D
+        )
+        return D
+
+    def _drift(self, E: np.ndarray) -> Drift:
+        """What makes the squared drifts of unchanged samples from the Gram matrices of the knots, and how wrong."""
+        problem, knots = self._problem, self._field.knots
+        coefficients = E @ knots.T
+        pairs = [pair_weights(coefficients)]
+        if self._displaced.products.size:
+            pairs += [2.0 * coefficients.T, np.ones((1, len(E)))]
+        weights = aligned_zeros((self._gram.shape[1], _LANES * -(-len(E) // _LANES)), np.float64)
+        weights[:, : len(E)] = np.vstack(pairs)
+        return Drift(self._gram, weights, drift_slack(problem, E, knots))
+
+
+def _scratch(widest: int, rank: int, padded: int, steps: int, dtype: np.dtype) -> Scratch:
+    slots, most = thread_slots(), _LANES * max(1, -(-widest // _LANES))
+
+    def vector(kind: np.dtype | type) -> np.ndarray:
+        return aligned_zeros((slots, most), kind)
+
+    return Scratch(
+        z=vector(dtype), start=vector(dtype), lin=vector(dtype), moved=vector(dtype), q=vector(dtype),
+        now=vector(np.uint16), turned=vector(np.uint16), change=vector(np.int8),
+        D=aligned_zeros((slots, rank, most), dtype),
+        products=aligned_zeros((slots, most, most), dtype), slot=vector(np.int64), index=vector(np.int64),
+        live=vector(np.int64), p=vector(dtype), most=vector(dtype), near=aligned_zeros((slots, padded), dtype),
+        squared=aligned_zeros((slots, steps), np.float64),
+    )  # fmt: skip
+
+
+def drift_slack(problem: Problem, E: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """How wrong ``sqrt(m)`` times a drift made of the knots alone is at each step, and its typical rounding."""
+    left_out = np.linalg.norm(E - (E @ knots.T) @ knots, axis=1)
+    rounding = 2.0 * np.sqrt(problem.n) * float(np.finfo(problem.dtype).eps) * np.linalg.norm(E, axis=1)
+    return problem.stretch * (left_out + rounding) * float(np.abs(problem.a).max())
+
+
+def _leaders(problem: Problem, found: Found, records: np.ndarray, drift: Drift) -> Leaders:
+    """Those that can have the largest drift once all are known."""
+    joined = [
+        np.concatenate([table[part, :count] for part, count in enumerate(records)])
+        for table in (found.leader, found.moment, found.rest)
+    ]
+    leaders = Leaders(joined[0].astype(np.int64), joined[1].astype(np.int64), joined[2])
+    return leaders.ahead(
+        drift_sizes(problem, leaders, drift.gram[leaders.neurons], drift.weights), drift.slack
+    )
+
+
+def drift_sizes(problem: Problem, leaders: Leaders, gram: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """``sqrt(m)`` times the drifts, from Gram matrices (leaders, pairs) and their weights (pairs, steps)."""
+    squared = np.einsum("rp,pr->r", gram, weights[:, leaders.steps]) + leaders.rest
+    return np.abs(problem.a[leaders.neurons]) * np.sqrt(np.maximum(squared, 0.0))
