@@ -285,7 +285,7 @@ BY_OTHERS = (
     "NTKClassifier",
     "gram_operator, factor",
 )  # who convert first, and in their own words
-INFINITE = ("condition_number",)  # of a singular matrix
+INFINITE = ("condition_number", "gram_operator, factor")  # of a singular matrix; as products in NumPy
 
 
 def outcome(call, values):

@@ -291,6 +291,14 @@ def test_bad_weights(estimator, weights, error, message):
         estimator().fit(np.eye(3), [0, 1, 1], sample_weight=weights)
 
 
+def test_an_overflow_is_named():
+    X, y = np.array([[0.0], [0.0], [1e25], [1e25]]), np.array([0.0, 0.0, 0.0, 1e300])
+    with pytest.raises(ValueError, match="must keep the coefficients within float64, got an overflow"):
+        NTKRegressor(bias=1.0, alpha=1e40).fit(X, y)
+    with pytest.raises(ValueError, match="X must keep the values within float64, got an overflow"):
+        NTKRegressor().fit([[1.0], [2.0]], [1e300, 0.0]).predict([[1e140]])
+
+
 @pytest.mark.parametrize("estimator", [NTKRegressor, NTKClassifier])
 def test_a_parameter_that_does_not_exist_names_the_public_class(estimator):
     with pytest.raises(TypeError, match=rf"^{estimator.__name__}.__init__\(\) got an unexpected .* 'ridge'$"):

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy.sparse.linalg import LinearOperator
 
 from fastntk.base import checks
+from fastntk.base.arrays import host_array
 from fastntk.compilation.process import threading_layer
 from fastntk.compilation.threads import kernel_threads
 from fastntk.device.arrays import on_host, on_one_gpu
@@ -199,7 +200,11 @@ def gram_operator(
 
 def _factor(V: Any) -> np.ndarray:
     """The right-hand side of a product, in float64."""
-    return checks.array(V, "the factor", np.ndim(V), np.float64)
+    V = host_array(V, "the factor", 2)
+    if V.dtype.kind not in "biuf":
+        raise TypeError(f"the operator multiplies real numbers, got dtype {V.dtype}")
+    with np.errstate(over="ignore"):  # what is infinite spreads as in NumPy
+        return np.ascontiguousarray(V, dtype=np.float64)
 
 
 def _cuts(size: int) -> list[slice]:

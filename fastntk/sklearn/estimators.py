@@ -45,8 +45,12 @@ class _DualModel(BaseEstimator):
             weights = weights[used]
         alphas = np.broadcast_to(alpha, Y.shape[1])
         A = np.zeros(Y.shape)
-        with one_blas_thread():
+        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
             A[used], b = weighted_ridge(self._kernel(X[used]), Y[used], alphas, weights, intercept)
+        if not (np.isfinite(A).all() and np.isfinite(b).all()):
+            raise ValueError(
+                "X, y and sample_weight must keep the coefficients within float64, got an overflow"
+            )
         self.dual_coef_ = A.reshape(targets.shape)
         self.intercept_ = b if targets.ndim == 2 else float(b[0])
         self.X_fit_ = X
@@ -60,9 +64,11 @@ class _DualModel(BaseEstimator):
         for first in range(0, len(samples), step):
             rows = slice(first, first + step)
             K = self._kernel(samples[rows], self.X_fit_)
-            with one_blas_thread():
-                values[rows] = K @ self.dual_coef_
-        return values + self.intercept_
+            with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
+                values[rows] = K @ self.dual_coef_ + self.intercept_
+        if not np.isfinite(values).all():
+            raise ValueError("X must keep the values within float64, got an overflow")
+        return values
 
 
 class NTKRegressor(RegressorMixin, MultiOutputMixin, _DualModel):
