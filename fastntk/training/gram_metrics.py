@@ -32,7 +32,7 @@ class GramMetrics:
     @staticmethod
     def bytes_needed(n: int, metrics: tuple[str, ...]) -> int:
         """H, and what it is computed from; the first one and two differences; factors.  Beside the limit."""
-        return int(8 * n * n * (2.0 + 2.3 * ("gram" in metrics) + 2.7 * ("lambda_min" in metrics)))
+        return int(8 * n * n * (2.0 + 2.3 * ("gram" in metrics) + 3.7 * ("lambda_min" in metrics)))
 
     def __call__(self, engine: Engine) -> dict[str, float]:
         """At the present state."""
