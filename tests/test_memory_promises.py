@@ -101,10 +101,10 @@ CASES = {
 PLAN = """
 from pathlib import Path
 from fastntk.matrices import planning
-from fastntk.matrices.calibration import Rates
+from fastntk.matrices.calibration import BlockTimes
 from fastntk.matrices.tiled import blocks
 
-planning.fill_rates = lambda matrix, symmetric: Rates(1.0, 1e-9)  # times are not looked at
+planning.fill_rates = lambda matrix, symmetric: BlockTimes(1.0, 1e-9)  # times are not looked at
 planning.write_rate = lambda folder: 1e9
 blocks._BYTES //= 4  # smaller files
 folder = Path(sys.argv[2])
