@@ -276,10 +276,9 @@ CALLS = {
     "NTKRegressor, weights": ("a", weighted),
     "NTKClassifier": ("X", lambda X: NTKClassifier().fit(X, np.arange(len(X)) % 2).decision_function(X)),
 }  # fmt: skip
-MODERATE = (  # numbers up to 3: what overflows beyond has tests of its own
-    "gram, both", "loss_gradient", "TwoLayerReLU", "train", "train, float64", "train, primal",
-    "generalization_complexity",
-)  # fmt: skip
+# Numbers up to 3 only: beyond, loss and network of a run may be finite where the drift overflows in its precision, and
+# the complexity of labels of 1e300 is beyond float64.
+MODERATE = ("train", "train, float64", "train, primal", "generalization_complexity")
 BY_OTHERS = (
     "NTKRegressor",
     "NTKClassifier",

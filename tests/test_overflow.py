@@ -80,3 +80,17 @@ def test_large_numbers_that_fit_are_right():
     H = fastntk.gram(X / 1e2, F4 / 1e20, layers="second")
     Z = np.maximum(X / 1e2 @ (F4 / 1e20).T.astype(float), 0)
     np.testing.assert_allclose(H, Z @ Z.T / 5, rtol=1e-5)
+
+
+def test_a_run_whose_kernel_underflows_diverges_by_name():
+    with pytest.raises(
+        fastntk.DivergenceError, match=r"the largest stable step is about .* = inf$"
+    ) as caught:
+        fastntk.train([[1e-200, 2e-200], [1e-200, 0.0]], [1e300, -2e300], width=4, steps=2, dtype="float64")
+    assert caught.value.largest_stable_step == float("inf")
+
+
+def test_second_layers_whose_squares_overflow_are_named():
+    for weights in ([1e300, 1e300], [1e300, 2e300]):
+        with pytest.raises(ValueError, match="the rows of X and a, must be within the range of float64"):
+            fastntk.gram([[1.0]], [[1.0], [2.0]], weights, layers="both")

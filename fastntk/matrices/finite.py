@@ -168,7 +168,7 @@ def _host_source(
     """The source, of numbers known not to overflow in the products of the samples."""
     if terms.first:
         for samples, name in ((points, "X"), (others, "Z")):
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
                 squares = np.einsum("ij,ij->i", samples, samples, dtype=np.float64) * terms.largest
             checks.representable(squares, f"the diagonal, from the rows of {name} and a,", kind)
     return FiniteGram(points, others, network, terms, kind)

@@ -33,7 +33,10 @@ class Terms:
     @property
     def largest(self) -> float:
         """The largest ``a_r^2``."""
-        return self.scale if self.weights is None else float(self.weights.max()) ** 2
+        if self.weights is None:
+            return self.scale
+        weight = float(self.weights.max())
+        return weight * weight  # inf where a power would raise
 
     @property
     def dense_bytes(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -103,7 +104,9 @@ class Outcome:
 def divergence(run: Run, end: Explosion, settings: Settings, largest: float) -> DivergenceError:
     """The error for a loss that exploded, with the largest step that is stable for that largest eigenvalue of H(0)."""
     curvature, stability = settings.loss.curvature, settings.optimizer.stability
-    step = stability / (curvature * largest)
+    step = (
+        stability / (curvature * largest) if largest > 0.0 else math.inf
+    )  # H(0) is 0 where squares underflow
     bound = "lambda_max(H(0))" if curvature == 1.0 else f"({curvature:g} lambda_max(H(0)))"
     return DivergenceError(
         f"the loss reached {end.loss:.3g} at step {end.step} with lr={settings.lr:g}; the largest stable "
