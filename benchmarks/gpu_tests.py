@@ -40,7 +40,7 @@ def pytest_runtest_logstart(nodeid: str) -> None:
 
 
 def pytest_runtest_logreport(report: Any) -> None:
-    if report.when == "call" or report.failed:
+    if report.when == "call" or not report.passed:
         text = report.longreprtext[-2000:] if report.failed else ""
         gpu_record.add(
             test=report.nodeid, outcome=report.outcome, seconds=round(report.duration, 3), text=text
@@ -51,3 +51,7 @@ def pytest_runtest_logreport(report: Any) -> None:
 
 def pytest_runtest_logfinish(nodeid: str) -> None:
     faulthandler.cancel_dump_traceback_later()
+
+
+def pytest_sessionfinish() -> None:
+    gpu_record.add(tests_ended=True)
