@@ -1,188 +1,164 @@
-"""Tests and benchmarks on a GPU: ``scripts/gpu`` or ``python -m benchmarks.gpu``; writes gpu.json for the report.
+"""The first minutes on a GPU: ``scripts/gpu`` or ``python -m benchmarks.gpu``; tests and benchmarks, as far as time is.
 
-Times are those of device events around calls in a row, so our side and the others are measured on the device; "with
-transfers" includes copies from and to the host.
+In the folder ``--out``, on disk as it is learned: gpu.jsonl (every result, one line each), gpu.log (what the parts
+print); after each part gpu.json (which the report of `fastntk bench` includes); at the end gpu.txt (one screen).
+Only the standard library is needed here; each part is a process that may fail or hang, and the next one runs.
 """
 
-import dataclasses
-import json
-import statistics
+import argparse
+import contextlib
+import importlib.metadata
+import os
+import platform
+import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import click
-
-import fastntk
-from benchmarks import gpu_cases, gpu_limits, gpu_steps
-from benchmarks.case import OURS
-from benchmarks.gpu_cases import GpuWork
-from benchmarks.gpu_sides import Library
-from fastntk.compilation.jit_cuda import simulated
-from fastntk.device import driver
-from fastntk.results import provenance
+from benchmarks import gpu_record, gpu_report
+from benchmarks.gpu_parts import Part, parts
 
 ROOT = Path(__file__).resolve().parent.parent
-# Name, what makes the work, its sizes, and those of --quick.
-CASES: tuple[tuple[str, Callable[..., GpuWork], dict[str, int], dict[str, int]], ...] = (
-    ("co-activation counts", gpu_cases.counts, {"n": 8192, "m": 131072}, {"n": 18, "m": 64}),
-    ("flip count", gpu_cases.flips, {"n": 8192, "m": 131072}, {"n": 10, "m": 40}),
-    ("masked sums", gpu_cases.masked_sums, {"n": 4096, "p": 4096, "m": 131072}, {"n": 10, "p": 5, "m": 40}),
-    ("limit gram", gpu_cases.limit_gram, {"n": 8192, "d": 1024}, {"n": 9, "d": 4}),
-    (
-        "activation masks",
-        gpu_cases.activation_masks,
-        {"n": 8192, "d": 1024, "m": 65536},
-        {"n": 9, "d": 4, "m": 40},
-    ),
-    ("gram from W", gpu_cases.gram, {"n": 8192, "d": 1024, "m": 65536}, {"n": 9, "d": 4, "m": 40}),
-    ("training step, dual", gpu_steps.dual, {"n": 4096, "d": 4096, "m": 131072}, {"n": 9, "d": 4, "m": 40}),
-    (
-        "training step, primal",
-        gpu_steps.primal,
-        {"n": 8192, "d": 1024, "m": 65536},
-        {"n": 9, "d": 2, "m": 40},
-    ),
-)
-FLOORS = {  # times faster than the other side that a device of the H200's class must reach
-    ("co-activation counts", "torch"): 1.0,
-    ("training step, dual", "torch float32"): 3.0,
-    ("training step, dual", "torch compiled, tf32"): 1.0,
-    ("reproduce", "CPU"): 1.0,  # eigenvalues of H(k) are followed by the CPU on both sides
-}
-ROUNDS, AT_LEAST = 7, 0.2  # rounds, and seconds a side runs in each
+_LEAST = 8.0  # seconds: with fewer left no part is begun
+# Distributions of the package, of its tests, and of what is used where it is there.
+_NEEDED = ("numpy", "scipy", "numba", "llvmlite", "click", "tqdm", "threadpoolctl", "psutil", "matplotlib")
+_TESTING = ("pytest", "hypothesis")
+_OPTIONAL = (
+    "numba-cuda", "numba-cuda-mlir", "cuda-bindings", "cuda-core", "cuda-pathfinder", "nvidia-cublas", "torch",
+    "cupy", "cupy-cuda13x", "cupy-cuda12x", "tbb", "h5py", "pytest-benchmark",
+)  # fmt: skip
 
 
-@click.command()
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("results", "benchmarks"), show_default=True
-)
-@click.option("--quick", is_flag=True, help="Tiny sizes, one round: to see that everything runs.")
-@click.option("--tests/--no-tests", default=True, help="Run the tests marked gpu first.")
-def main(out: Path, quick: bool, tests: bool) -> None:
-    """Run tests and benchmarks on the GPU and write gpu.json; exit status 1 without one, or if something was wrong."""
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status: 0, 1 if something failed, 2 for bad arguments, 130 if interrupted."""
+    parser = argparse.ArgumentParser(
+        prog="gpu", description="Tests and benchmarks on a GPU, in so many minutes."
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("results", "benchmarks"), help="[default: %(default)s]"
+    )
+    parser.add_argument("--minutes", type=float, default=15.0, help="at most [default: %(default)s]")
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny sizes, one round: to see that everything runs"
+    )
+    parser.add_argument("--no-tests", action="store_true", help="benchmarks only")
+    parser.add_argument("--only", default="", metavar="TEXT", help="parts whose name contains this")
+    chosen = parser.parse_args(arguments)
+    if not 1 <= chosen.minutes < float("inf"):
+        return _refuse(f"--minutes must be at least 1, got {chosen.minutes:g}")
     try:
-        driver.require()
-    except fastntk.DeviceError as error:
-        raise click.ClickException(str(error)) from None
-    out.mkdir(parents=True, exist_ok=True)
-    report = measure(quick, run_tests() if tests else None)
-    (out / "gpu.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    click.echo(f"written to {out}: gpu.json")
-    failed = report["tests"] is not None and report["tests"]["status"] != 0
-    if failed or any("error" in row for row in report["rows"]):
-        sys.exit(1)
+        chosen.out.mkdir(parents=True, exist_ok=True)
+        for name in ("gpu.jsonl", "gpu.log"):
+            (chosen.out / name).write_bytes(b"")
+    except OSError as error:
+        return _refuse(f"--out {chosen.out} cannot be written: {error.strerror}")
+    every = parts(chosen.minutes, chosen.quick, not chosen.no_tests)
+    found = [part for part in every if part.name == "found" or chosen.only in part.name]
+    return _run(found, chosen.out.resolve(), 60 * chosen.minutes, chosen.quick)
 
 
-def run_tests() -> dict[str, Any]:
-    """Exit status and closing line of the tests marked gpu."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "tests/cuda"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    lines = done.stdout.strip().splitlines() or [done.stderr.strip()]
-    click.echo(f"tests: {lines[-1]}")
-    if done.returncode:
-        click.echo(done.stdout)
-    return {"status": done.returncode, "line": lines[-1]}
+def _refuse(text: str) -> int:
+    print(f"gpu: {text}", file=sys.stderr)
+    return 2
 
 
-def measure(quick: bool, tests: dict[str, Any] | None) -> dict[str, Any]:
-    """All figures, JSON-able."""
-    found = gpu_limits.device()
-    peaks = gpu_limits.limits(found)
-    rows = [_row(name, make(**(small if quick else size)), small if quick else size, peaks, quick)
-            for name, make, size, small in CASES]  # fmt: skip
-    rows.append(_reproduce(quick))
-    return {
-        "device": dataclasses.asdict(found),
-        "limits": peaks,
-        "mode": "quick" if quick else "default",
-        "libraries": {library.name: library.version for library in Library.installed()},
-        "tests": tests,
-        "rows": rows,
-        "environment": provenance.environment(),
-    }
-
-
-def _row(
-    name: str, work: GpuWork, size: dict[str, int], peaks: dict[str, dict[str, Any]], quick: bool
-) -> dict[str, Any]:
-    """Check one case, then time its sides in alternating order."""
-    label = " ".join(f"{key}={value}" for key, value in size.items())
-    row: dict[str, Any] = {"case": name, "size": size, "label": label}
+def _run(found: list[Part], out: Path, seconds: float, quick: bool) -> int:
+    """Every part, as long as there is time; what is known is written also when that is interrupted."""
+    until, interrupted, record = time.monotonic() + seconds, False, out / "gpu.jsonl"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        work.check()
-    except AssertionError as error:
-        return row | {"error": f"wrong answer: {error}"}
-    times: dict[str, list[float]] = {side: [] for side in work.sides}
-    for number in range(1 if quick else ROUNDS):
-        for side in list(times)[:: 1 if number % 2 == 0 else -1]:
-            times[side].append(_seconds(work.sides[side][0], quick))
-    row["seconds"] = {side: statistics.median(values) for side, values in times.items()}
-    row["ratios"] = {side: _ratio(values, times[OURS]) for side, values in times.items() if side != OURS}
-    for (case, start), floor in FLOORS.items():
-        for side, ratio in row["ratios"].items():
-            if case == name and side.startswith(start):
-                ratio["floor"] = floor
-    rate = 1e-9 * work.operations / row["seconds"][OURS]
-    row |= {"formula": work.formula, "rate": rate}
-    if work.limit in peaks:
-        row |= {"limit": work.limit, "share": rate / peaks[work.limit]["rate"]}
-    return row
+        _say_versions(record)
+        for part in found:
+            if until - time.monotonic() < _LEAST:
+                gpu_record.add(record, left_out=part.name)
+                continue
+            how = _part(part, out, until)
+            gpu_report.write(out, quick)
+            print(f"{seconds - (until - time.monotonic()):5.0f} s  {part.name}: {how}", flush=True)
+            if part.name == "found":
+                _say_found(gpu_record.read(record))
+    except KeyboardInterrupt:
+        interrupted = True
+        gpu_record.add(record, interrupted=True)
+    report = gpu_report.write(out, quick)
+    text = gpu_report.summary(report)
+    (out / "gpu.txt").write_text(text + "\n", encoding="utf-8")
+    print(f"\n{text}\n\nwritten to {out}: gpu.json, gpu.jsonl, gpu.log, gpu.txt")
+    return 130 if interrupted else int(gpu_report.wrong(report))
 
 
-def _ratio(theirs: list[float], ours: list[float]) -> dict[str, float]:
-    ratios = [a / b for a, b in zip(theirs, ours, strict=True)]
-    return {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
+def _part(part: Part, out: Path, until: float) -> str:
+    """Run it, where it resumes as often as it gets on; how it ended."""
+    began, record = time.monotonic(), out / "gpu.jsonl"
+    ends = min(began + part.seconds, until)
+    environment = {**os.environ, gpu_record.PATH: str(record), gpu_record.PART: part.name}
+    environment |= {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "MPLBACKEND": "Agg", **_toolkit()}
+    while True:
+        lines = len(gpu_record.read(record))
+        with (out / "gpu.log").open("ab") as log:
+            log.write(f"\n=== {part.name}\n".encode())
+            log.flush()
+            status = _child(part.command(), environment, log, ends - time.monotonic())
+        new = gpu_record.read(record)[lines:]
+        broke_off = not any("tests_ended" in line for line in new) and any("began" in line for line in new)
+        if not part.resumes or status is None or not broke_off:
+            break
+    how = {None: f"cut off after {part.seconds:.0f} s", 0: "done", 1: "failed", 5: "done"}.get(status)
+    if status is None and ends < began + part.seconds:
+        how = "cut off at the end of the minutes"
+    how = how or f"failed with status {status}"
+    gpu_record.add(record, ended=part.name, how=how, seconds=round(time.monotonic() - began, 1))
+    return how
 
 
-def _seconds(call: Callable[[], Any], quick: bool) -> float:
-    """Seconds of one of several calls in a row, between two events of the default stream, after an uncounted one."""
-    cuda = driver.require()
-    once = _between(cuda, call, 1)
-    return once if quick else _between(cuda, call, max(1, int(AT_LEAST / once)))
+def _child(command: list[str], environment: dict[str, str], log: object, seconds: float) -> int | None:
+    """Exit status, or None where it had to be killed, with all that it began."""
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+    ) as child:  # fmt: skip
+        try:
+            return child.wait(max(0.0, seconds))
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
 
 
-def _between(cuda: Any, call: Callable[[], Any], calls: int) -> float:
-    began, ended = cuda.event(), cuda.event()
-    clock = time.perf_counter()
-    began.record()
-    for _ in range(calls):
-        call()
-    ended.record()
-    ended.synchronize()
-    if simulated():  # has no clock of its own
-        return (time.perf_counter() - clock) / calls
-    return 1e-3 * float(cuda.event_elapsed_time(began, ended)) / calls
+def _toolkit() -> dict[str, str]:
+    """CUDA_HOME where nothing says where the toolkit is but its compiler is on the path."""
+    compiler = shutil.which("nvcc")
+    if compiler is None or os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH"):
+        return {}
+    return {"CUDA_HOME": str(Path(compiler).resolve().parent.parent)}
 
 
-def _reproduce(quick: bool) -> dict[str, Any]:
-    """The published experiment, once on each side, from data to log."""
-    X, y = fastntk.datasets.sphere(8, 4, seed=0) if quick else fastntk.datasets.slides()
-    widths, steps = ([4], 1) if quick else ([500, 1000, 2000, 4000, 8000], 100)
-    seconds, last = {}, []
-    for side, engine in ((OURS, "cuda"), ("CPU", "auto")):
-        if not quick:
-            fastntk.train(X, y, width=widths[0], steps=1, metrics="all", engine=engine)  # compiles
-        began = time.perf_counter()
-        sweep = fastntk.sweep(X, y, widths=widths, steps=steps, metrics="all", engine=engine)
-        seconds[side] = time.perf_counter() - began
-        last.append([run.loss[-1] for run in sweep.runs])
-    row: dict[str, Any] = {
-        "case": "reproduce",
-        "size": {"n": len(X), "d": X.shape[1]},
-        "label": f"widths {widths}",
-    }
-    if any(abs(a - b) > 1e-3 * b for a, b in zip(*last, strict=True)):
-        return row | {"error": f"wrong answer: final losses {last[0]}, on the CPU {last[1]}"}
-    ratio = seconds["CPU"] / seconds[OURS]
-    floor = FLOORS["reproduce", "CPU"]
-    return row | {
-        "seconds": seconds, "ratios": {"CPU": {"median": ratio, "min": ratio, "max": ratio, "floor": floor}},
-    }  # fmt: skip
+def _say_versions(record: Path) -> None:
+    """What is installed, before anything of it is imported."""
+    print(f"Python {platform.python_version()}, {platform.platform()}, {sys.executable}")
+    versions = dict(_versions((*_NEEDED, *_TESTING, *_OPTIONAL)))
+    missing = [name for name in (*_NEEDED, *_TESTING) if name not in versions]
+    gpu_record.add(record, python=sys.version, versions=versions, not_installed=missing)
+    print(f"found: {', '.join(f'{name} {version}' for name, version in versions.items())}")
+    print(f"missing: {', '.join(missing) or 'nothing that is needed'}", flush=True)
+
+
+def _versions(names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for name in names:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            yield name, importlib.metadata.version(name)
+
+
+def _say_found(lines: list[dict[str, object]]) -> None:
+    device = gpu_record.latest(lines, "device")
+    print(f"device: {device['name'] if device else 'none'}")
+    for line in lines:
+        if "missing" in line:
+            print(f"missing: {line['missing']}: {line['text']}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,10 +1,19 @@
-"""The device and what it can do at most, by its clock rates: nothing here is measured."""
+"""The device and what it can do at most: by its clock rates, and as measured (``python -m benchmarks.gpu_limits``)."""
 
+import sys
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from benchmarks import gpu_record
+from benchmarks.gpu_clock import seconds
 from fastntk.compilation.jit_cuda import package, simulated
 from fastntk.device import driver
+from fastntk.device.arrays import zeros
+from fastntk.kernels.cuda import vendor
 
 POPCOUNTS, FLOPS = (
     16 * 32,
@@ -57,3 +66,48 @@ def limits(found: Device) -> dict[str, dict[str, Any]]:
             "unit": "GB/s",
         },  # twice a cycle
     }
+
+
+def _memory(size: int) -> tuple[float, Callable[[], Any]]:
+    source, target = zeros(size, np.float32), zeros(size, np.float32)
+    return 8.0 * size, lambda: target.copy_to_device(source)  # read and written
+
+
+def _product(side: int, dtype: type, result: type) -> tuple[float, Callable[[], Any]]:
+    A, B, C = zeros((side, side), dtype), zeros((side, side), dtype), zeros((side, side), result)
+    blas, shape = vendor.Blas(), (side, side, side)
+    return 2.0 * side**3, lambda: blas.product(A, B, C, shape, transpose_b=True)
+
+
+def measured(quick: bool) -> dict[str, dict[str, Any]]:
+    """What a copy on the device and square products of cuBLAS reach; what cannot be measured is left out.
+
+    Products are those of zeros, which draw the least power.
+    """
+    side = 64 if quick else 8192
+    ways = {
+        "memory": (lambda: _memory(2**10 if quick else 2**28), "GB/s"),
+        "int8": (lambda: _product(side, np.int8, np.int32), "Gop/s"),
+        "float32": (lambda: _product(side, np.float32, np.float32), "Gflop/s"),
+    }
+    found: dict[str, dict[str, Any]] = {}
+    for name, (make, unit) in ways.items():
+        if name != "memory" and vendor.library() is None:
+            continue
+        try:
+            amount, call = make()
+            found[name] = {"rate": 1e-9 * amount / seconds(call, quick), "unit": unit, "measured": True}
+        except Exception:  # of the driver or the library: the others may still work
+            traceback.print_exc()
+        gpu_record.add(measured=found)
+    return found
+
+
+def main(quick: bool) -> None:
+    """Record both kinds."""
+    gpu_record.add(clocks=limits(device()))
+    measured(quick)
+
+
+if __name__ == "__main__":
+    main("--quick" in sys.argv)

@@ -1,5 +1,6 @@
 """The other sides on the same GPU: the same formulas in torch and CuPy, whose arrays speak the same operators."""
 
+import contextlib
 import importlib
 import importlib.util
 import math
@@ -21,7 +22,8 @@ class Library:
     def installed(cls) -> Iterator["Library"]:
         for name in ("torch",) if simulated() else ("torch", "cupy"):
             if importlib.util.find_spec(name) is not None:
-                yield cls(name)
+                with contextlib.suppress(ImportError):  # of a library that it needs
+                    yield cls(name)
 
     @property
     def version(self) -> str:

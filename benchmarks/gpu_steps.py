@@ -7,7 +7,7 @@ import numpy as np
 import fastntk
 from benchmarks import gpu_sides
 from benchmarks.case import OURS
-from benchmarks.gpu_cases import TRANSFERS, GpuWork
+from benchmarks.gpu_cases import TRANSFERS, GpuWork, Way
 from benchmarks.gpu_sides import Library
 from fastntk.cuda.engines.dual import CudaDualEngine
 from fastntk.cuda.engines.interface import CudaEngine
@@ -40,7 +40,7 @@ class _Training:
 
 def _work(kind: type[CudaEngine], n: int, d: int, m: int, operations: float, formula: str) -> GpuWork:
     """Outputs are compared at the start; with transfers an engine is made of the host's arrays, moved and read."""
-    work = GpuWork(operations, formula, "float32", bound=1e-4)
+    work = GpuWork({"float32": operations}, formula, bound=1e-4)
     X, y = fastntk.datasets.sphere(n, d, seed=0)
     net = fastntk.TwoLayerReLU.init(d, m, seed=0)
     training = _Training(kind, X, y, net)
@@ -52,11 +52,15 @@ def _work(kind: type[CudaEngine], n: int, d: int, m: int, operations: float, for
         return fresh.start
 
     work.sides = {OURS: (training.step, lambda _: training.start), TRANSFERS: (from_the_host, np.asarray)}
-    for library in Library.installed():
+
+    def beside(library: Library) -> dict[str, Way]:
+        ways = {}
         for compiled in (False, True) if library.name == "torch" else (False,):
             name = f"{library.name} {'compiled, tf32' if compiled else 'float32'}"
-            step = gpu_sides.Step(library, X, y, net.W, net.a, _LR, compiled)
-            work.sides[name] = step, library.host
+            ways[name] = gpu_sides.Step(library, X, y, net.W, net.a, _LR, compiled), library.host
+        return ways
+
+    work.beside(beside)
     return work
 
 

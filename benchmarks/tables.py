@@ -202,13 +202,17 @@ def gpu(report: Mapping[str, Any]) -> str:
         if "error" in row:
             lines.append([*start, row["error"], "", "", "", ""])
             continue
-        share = f"{100 * row['share']:.3g} % {row['limit']}" if "share" in row else "–"
-        lines.append([*start, OURS, seconds(row["seconds"][OURS]), "", share, ""])
+        shares = {
+            side: ", ".join(f"{100 * share:.3g} % {limit}" for limit, share in of.items()) or "–"
+            for side, of in row["shares"].items()
+        }
+        lines.append([*start, OURS, seconds(row["seconds"][OURS]), "", shares[OURS], ""])
         for side, ratio in row["ratios"].items():
             floor = ratio.get("floor")
             reached = "reached" if floor and ratio["median"] >= floor else "missed"
             required = f"{factor(floor)}x: {reached}" if floor else ""
-            lines.append(["", "", side, seconds(row["seconds"][side]), band(ratio), "", required])
+            lines.append(["", "", side, seconds(row["seconds"][side]), band(ratio), shares[side], required])
+        lines += [["", "", side, why, "", "", ""] for side, why in row.get("failed", {}).items()]
     libraries = ", ".join(f"{name} {version}" for name, version in report["libraries"].items())
     head = [
         f"- device: {found['name']}, compute capability {found['capability']}, {found['package']}",
@@ -216,8 +220,11 @@ def gpu(report: Mapping[str, Any]) -> str:
         f"- beside it: {libraries or 'no other library'}",
         f"- made: {report['environment']['created']}, {report['mode']} mode",
     ]
+    if report["left_out"]:
+        head.append(f"- did not fit the minutes: {', '.join(report['left_out'])}")
     head += [
-        f"- limit of {name}: {limit['rate']:.4g} {limit['unit']}" for name, limit in report["limits"].items()
+        f"- limit of {name}: {limit['rate']:.4g} {limit['unit']}{', measured' if limit.get('measured') else ''}"
+        for name, limit in report["limits"].items()
     ]
     headings = ["work", "size", "side", "time", "fastntk is faster", "share of the limit", "required"]
     counted = [f"- {row['case']}: {row['formula']}" for row in report["rows"] if "formula" in row]
@@ -226,7 +233,7 @@ def gpu(report: Mapping[str, Any]) -> str:
         table(headings, lines),
         "How work is counted:",
         "\n".join(counted),
-        'A side "with transfers" starts from arrays of the host and ends with its result there. Limits follow from '
-        "clock rates, without matrix units; above 100 % these did the work, or it was avoided.",
+        'A side "with transfers" starts from arrays of the host and ends with its result there. Limits that are not '
+        "measured follow from clock rates, without matrix units; above 100 % these did the work, or it was avoided.",
     ]
     return "\n\n".join(parts)

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastntk.compilation.kernel_cache import secure
+from fastntk.compilation.mends import mended
 
 INSTALL = 'pip install "fastntk[cuda]"'
 
@@ -98,7 +99,12 @@ def _load() -> Any:
         raise ImportError(f"CUDA cannot be used: {problem()}")
     # Every launch of fewer than 128 blocks would warn, and the last step of a sum is one block.
     warnings.filterwarnings("ignore", _SMALL_GRID)
-    return importlib.import_module(found[1])
+    if found[1] != "numba.cuda":
+        return importlib.import_module(found[1])
+    with mended():
+        if not simulated():
+            importlib.import_module("numba.cuda.np.arrayobj")  # else not before the first kernel is compiled
+        return importlib.import_module(found[1])
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,6 @@ either: ``test_ptx.py``, which needs no GPU, when it is named.  With ``-m gpu``:
 what is marked ``gpu``, on the device; without a device that fails.
 """
 
-import functools
 import os
 import random
 from pathlib import Path
@@ -27,7 +26,11 @@ def _quicken():
     barrier shows.
     """
     from greenlet import getcurrent, greenlet
-    from numba.cuda.simulator import kernel, kernelapi
+
+    from fastntk.compilation.mends import mended
+
+    with mended():
+        from numba.cuda.simulator import kernel, kernelapi
 
     class Thread(greenlet):
         def syncthreads(self):
@@ -60,18 +63,9 @@ if SIMULATED or EMULATED:
 @pytest.fixture(scope="session", autouse=EMULATED)
 def emulated_gpu():
     """A device of host memory, with a double of cuBLAS."""
-    from fastntk.compilation import jit_cuda
-    from fastntk.kernels.cuda import vendor
-    from tests.cuda.emulation import cublas, device
+    from tests.cuda.emulation.install import emulated
 
-    with pytest.MonkeyPatch.context() as patch:
-        device.install(patch)
-        double = cublas.Double()
-        patch.setattr(jit_cuda, "problem", lambda: None)
-        patch.setattr(vendor, "library", functools.wraps(vendor.library)(lambda: double))
-        patch.setattr(
-            "benchmarks.gpu_sides.simulated", lambda: True
-        )  # torch, if it is there, computes on the host
+    with emulated():
         yield
 
 

@@ -1,12 +1,15 @@
 """The products with a bit matrix, dense ones, and what goes between formats."""
 
+import ctypes.util
+import sys
+
 import numpy as np
 import pytest
 
 from fastntk import reference
 from fastntk.base.packing import TILE, PackedMasks, tiles_of
 from fastntk.compilation.jit_cuda import cuda
-from fastntk.kernels.cuda import coactivation, expansion, masked_sums, products, transposed
+from fastntk.kernels.cuda import coactivation, expansion, masked_sums, products, transposed, vendor
 
 
 def packed(rng, n, m):
@@ -155,3 +158,20 @@ def test_scaled_rows_end_in_zeros(rng):
     expected = np.zeros((16, 8), np.float32)
     expected[:3, :5] = e[:3, np.newaxis] * V
     assert np.array_equal(out.copy_to_host(), expected)
+
+
+def test_cublas_is_found_inside_torch_where_nothing_else_has_it(tmp_path, monkeypatch):
+    library = tmp_path / "torch" / "lib" / "libcublas.so.12"
+    library.parent.mkdir(parents=True)
+    (tmp_path / "torch" / "__init__.py").touch()
+    library.touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(vendor, "simulated", lambda: False)
+    monkeypatch.setitem(sys.modules, "cuda.pathfinder", None)  # cannot be imported
+    monkeypatch.setattr(ctypes.util, "find_library", lambda name: None)
+    loaded = []
+    monkeypatch.setattr(ctypes, "CDLL", lambda path: loaded.append(path) or path)
+    assert vendor.load("cublas") == str(library)
+    library.unlink()
+    assert vendor.load("cublas") is None
+    assert loaded == [str(library)]

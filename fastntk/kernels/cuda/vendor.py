@@ -1,7 +1,8 @@
 """Dense products by cuBLAS, where it is installed: CuPy, torch, conda and the CUDA toolkit all bring it along.
 
-`cuda.pathfinder`, which the CUDA packages depend on, knows where; the C function is called directly, so neither CuPy
-nor torch is needed. Row-major products are column-major ones of the transposes: ``C = A B`` is ``C^T = B^T A^T``.
+`cuda.pathfinder`, which the CUDA packages depend on, knows most places; builds of torch and CuPy that carry their own
+copy are looked at after it. The C function is called directly, so neither of the two is needed. Row-major products are
+column-major ones of the transposes: ``C = A B`` is ``C^T = B^T A^T``.
 Formats: float32 with float32 sums (never tf32), float64, int8 with int32 sums, bf16 (held as uint16) with float32 sums.
 Alignment: for int8 cuBLAS takes matrix units only if its first factor is transposed and the second is not (here: B
     transposed, A not), if the columns of C, the depth and all row lengths are multiples of 4, and pointers of 4 bytes;
@@ -9,10 +10,14 @@ Alignment: for int8 cuBLAS takes matrix units only if its first factor is transp
 Not yet run on a device: arguments are tested against a double that computes what cuBLAS documents.
 """
 
+import contextlib
 import ctypes
+import ctypes.util
 import functools
 import importlib
+import importlib.util
 import threading
+from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +25,7 @@ from fastntk.compilation.jit_cuda import cuda, simulated
 
 _N, _T = 0, 1
 _DEFAULT_ALGORITHM = -1
+_CARRIERS = ("torch", "lib"), ("cupy", ".data/lib")  # package, folder in it
 # Of each dtype of the factors: their type, that of the result, how to compute, and the dtype of the scalars.
 _FORMATS = {
     "float32": (0, 0, 68, np.float32),
@@ -33,11 +39,25 @@ def load(name):
     """That library of the CUDA toolkit, or None where it is not installed, and in the simulator."""
     if simulated():
         return None
-    pathfinder = importlib.import_module("cuda.pathfinder")
     try:
+        pathfinder = importlib.import_module("cuda.pathfinder")
         return ctypes.CDLL(pathfinder.load_nvidia_dynamic_lib(name).abs_path)
-    except RuntimeError:  # not found, or not for this platform
-        return None
+    except (ImportError, RuntimeError, OSError):  # not found, or not for this platform
+        return _carried(name)
+
+
+def _carried(name):
+    """The copy inside torch or CuPy, which are not imported; or what the system's loader finds; or None."""
+    found = []
+    for package, folder in _CARRIERS:
+        spec = importlib.util.find_spec(package)
+        places = (spec.submodule_search_locations if spec is not None else None) or ()
+        found += [path for place in places for path in sorted(Path(place, folder).glob(f"lib{name}.so*"))]
+    for path in (*found, ctypes.util.find_library(name)):
+        with contextlib.suppress(OSError):
+            if path is not None:
+                return ctypes.CDLL(str(path))
+    return None
 
 
 @functools.cache

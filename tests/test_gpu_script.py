@@ -1,0 +1,178 @@
+"""The minutes on a GPU are spent as `benchmarks.gpu` promises, with stand-ins for what it runs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks import gpu, gpu_parts, gpu_record, gpu_report
+from benchmarks.gpu_parts import Part
+
+ROOT = Path(__file__).parents[1]
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the scripts are for a POSIX shell")
+
+
+def script(name, text, seconds=30.0, resumes=False):
+    return Part(name, ("-c", f"from benchmarks import gpu_record\n{text}"), seconds, resumes)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Runs these parts; the status, what was printed, and the report."""
+    monkeypatch.setattr(Part, "command", lambda part: [sys.executable, *part.arguments])
+
+    def start(*parts, seconds=60.0):
+        status = gpu._run(list(parts), tmp_path, seconds, quick=True)
+        report = json.loads((tmp_path / "gpu.json").read_text())
+        return status, capsys.readouterr().out, report
+
+    return start
+
+
+def test_a_failing_a_killed_and_a_hanging_part_do_not_stop_the_next(run, tmp_path):
+    status, printed, report = run(
+        script("failing", "gpu_record.add(smoke='kernel', right=False); print('why'); 1 / 0"),
+        script("killed", "import os; os.abort()"),
+        script("hanging", "gpu_record.add(clocks={}); import time; time.sleep(60)", seconds=2.0),
+        script("last", "gpu_record.add(libraries={'torch': '2'})"),
+    )
+    assert status == 1
+    assert [(part["ended"], part["how"]) for part in report["parts"]] == [
+        ("failing", "failed"),
+        ("killed", "failed with status -6"),
+        ("hanging", "cut off after 2 s"),
+        ("last", "done"),
+    ]
+    assert report["libraries"] == {"torch": "2"}
+    assert "smoke: kernel WRONG" in printed
+    assert "not done: failing (failed), killed" in printed
+    assert "ZeroDivisionError" in (tmp_path / "gpu.log").read_text()
+    assert (tmp_path / "gpu.txt").read_text() in printed
+
+
+def test_what_does_not_fit_the_minutes_is_named_and_no_failure(run):
+    status, printed, report = run(
+        script("long", "import time; time.sleep(60)"), script("one", ""), script("two", ""), seconds=9.0
+    )
+    assert status == 0
+    assert report["parts"][0]["how"] == "cut off at the end of the minutes"
+    assert report["left_out"] == ["one", "two"]
+    assert "did not fit the minutes: one, two" in printed
+
+
+def test_everything_fine_is_status_zero(run):
+    assert run(script("one", ""), script("two", ""))[0] == 0
+
+
+def test_interrupted_it_leaves_what_was_learned(tmp_path):
+    code = f"""
+import sys
+from pathlib import Path
+from benchmarks import gpu
+from benchmarks.gpu_parts import Part
+Part.command = lambda part: [sys.executable, *part.arguments]
+text = "from benchmarks import gpu_record; gpu_record.add(libraries={{'torch': '2'}}); import time; time.sleep(60)"
+sys.exit(gpu._run([Part("hanging", ("-c", text), 50.0)], Path({str(tmp_path)!r}), 60.0, True))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)
+    until = time.monotonic() + 30
+    while "libraries" not in str(gpu_record.read(tmp_path / "gpu.jsonl")) and time.monotonic() < until:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert json.loads((tmp_path / "gpu.json").read_text())["libraries"] == {"torch": "2"}
+
+
+TESTS = """
+import os, time
+def test_first(): pass
+def test_hangs(): time.sleep(60)
+def test_fails(): assert False
+def test_breaks(): raise RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS")
+def test_last(): pass
+"""
+
+
+def test_tests_go_on_after_one_that_hangs_or_breaks_the_device(run, tmp_path, monkeypatch):
+    (tmp_path / "test_these.py").write_text(TESTS)
+    (tmp_path / "impatient.py").write_text("from benchmarks import gpu_tests\ngpu_tests._SECONDS = 1\n")
+    monkeypatch.setattr(gpu, "_toolkit", lambda: {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"})
+    plugins = ("-p", "benchmarks.gpu_tests", "-p", "impatient", "-p", "no:cacheprovider")
+    arguments = ("-m", "pytest", "-q", *plugins, "--rootdir", str(tmp_path), "-c", os.devnull)
+    part = Part("tests: these", (*arguments, str(tmp_path / "test_these.py")), 60.0, True)
+    status, printed, report = run(part)
+    assert status == 1
+    assert report["tests"]["line"] == "2 passed, 2 failed, 1 broke off"
+    assert [name.rpartition("::")[2] for name in report["tests"]["failed"]] == [
+        "test_hangs", "test_fails", "test_breaks",
+    ]  # fmt: skip
+    assert "tests: 2 passed, 2 failed, 1 broke off" in printed
+
+
+def test_a_test_that_the_end_of_the_part_cut_off_has_not_failed():
+    lines = [
+        {"part": "tests: a", "tests": 3},
+        {"at": 1.0, "part": "tests: a", "began": "one"},
+        {"at": 2.0, "test": "one", "outcome": "passed"},
+        {"at": 2.0, "part": "tests: a", "began": "two"},
+        {"at": 4.0, "ended": "tests: a", "how": "cut off after 3 s"},
+    ]
+    assert gpu_report.tests(lines) == {"status": 0, "line": "1 passed, 2 not run", "failed": []}
+    lines[-1]["at"] = 60.0
+    assert gpu_report.tests(lines) == {
+        "status": 1,
+        "line": "1 passed, 1 broke off, 1 not run",
+        "failed": ["two"],
+    }
+
+
+def test_order_and_every_test_file_once(monkeypatch):
+    monkeypatch.delenv(gpu_parts.EMULATED, raising=False)
+    found = gpu_parts.parts(8.0, quick=False, tests=True)
+    assert [part.name for part in found][:9] == [
+        "found", "smoke", "tests: integers", "tests: steps", "tests: the rest", "limits", "co-activation counts",
+        "training step, dual", "masked sums",
+    ]  # fmt: skip
+    assert [part.name for part in found][9:11] == ["limit gram", "reproduce"]
+    named = [argument for part in found for argument in part.arguments if argument.startswith("tests/")]
+    there = {f"tests/cuda/{path.name}" for path in (ROOT / "tests" / "cuda").glob("test_*.py")}
+    assert sorted(named) == sorted(there - {"tests/cuda/test_ptx.py"})
+    assert all("gpu" in part.arguments for part in found if part.resumes)
+    assert not [part for part in gpu_parts.parts(8.0, quick=False, tests=False) if part.resumes]
+
+
+def test_a_line_that_was_cut_is_left_out(tmp_path):
+    gpu_record.add(tmp_path / "record", device={"name": "A"})
+    with (tmp_path / "record").open("a") as file:
+        file.write('{"device": {"na')
+    assert gpu_record.latest(gpu_record.read(tmp_path / "record"), "device") == {"name": "A"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["--python", "/nowhere/python"],
+            "--python /nowhere/python is not a Python of version 3.11 or newer",
+        ),
+        (["--minutes", "3", "--python"], "--python (nothing) is not a Python of version 3.11 or newer"),
+        (["--minutes", "0.5", f"--python={sys.executable}"], "--minutes must be at least 1, got 0.5"),
+        (
+            ["--python", sys.executable, "--out", "/dev/null/there"],
+            "--out /dev/null/there cannot be written: Not a directory",
+        ),
+    ],
+)
+def test_bad_arguments_are_one_line_and_status_two(arguments, said):
+    done = subprocess.run(
+        ["sh", ROOT / "scripts" / "gpu", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"gpu: {said}\n")
