@@ -17,12 +17,14 @@ from fastntk.kernels.cpu.coactivation import gram_from_panels
 from fastntk.kernels.cpu.products import products as _products
 from fastntk.kernels.scratch import thread_slots
 from fastntk.matrices.blocks import FiniteGram
-from fastntk.matrices.neurons import DrawnNeurons, HeldNeurons, MappedNeurons, Neurons
+from fastntk.matrices.neurons import DrawnNeurons, HeldNeurons, MappedNeurons, Neurons, StreamedNeurons
 from fastntk.matrices.passes import Terms
 from fastntk.matrices.rows import warn_parallel_rows
 from fastntk.matrices.there import compute_there, is_host_target
 from fastntk.matrices.tiled import compute
+from fastntk.model.network import TwoLayerReLU
 from fastntk.model.patterns import Masks, arrays_of, block_pairs, packed, panels
+from fastntk.model.streamed import StreamedNetwork
 
 _ROWS = 128  # of a block of products: a few dozen tasks at n = 1000
 _LAYERS = {"first": (True, False), "second": (False, True), "both": (True, True)}
@@ -131,6 +133,18 @@ def gram(
             (len(points), len(others)), kind, X, out, progress,
             lambda target: gpu.gram(points, others, network, terms, kind, target),
         )  # fmt: skip
+
+
+def gram_of_network(X: npt.ArrayLike, net: TwoLayerReLU, layers: str) -> Any:
+    """`gram` of the weights of a network, which need not be in memory."""
+    if not isinstance(net, StreamedNetwork):
+        return gram(X, net.W, a=net.a, layers=layers)
+    points = checks.matrix(X, "X")
+    warn_parallel_rows(points, "X", opposite=False)
+    source = FiniteGram(
+        points, points, StreamedNeurons(net), terms_of(layers, net.a), np.dtype(np.float64)
+    )  # fmt: skip
+    return compute(source)
 
 
 def gram_source(

@@ -68,7 +68,7 @@ class Run:
     snapshots : dict of int to (n, n) float64
         H at the steps that were asked for.
     net : TwoLayerReLU or None
-        The trained network; runs inside a `Sweep` keep none.
+        The trained network; of the path engine a `StreamedNetwork`, which makes its weights when asked; runs inside a `Sweep` keep none.
     X, y : arrays or None
         The data trained on; runs inside a `Sweep` keep none.
     times : (k,) float64 or None
@@ -187,10 +187,9 @@ class Run:
         """
         if self.net is None or self.X is None:
             raise ValueError("gram: this run keeps no network and data (runs of a sweep do not); use train()")
-        from fastntk.matrices.finite import gram
+        from fastntk.matrices.finite import gram_of_network
 
-        layers = self.provenance.get("layers", "first")
-        return gram(self.X, self.net.W, a=self.net.a, layers=layers)
+        return gram_of_network(self.X, self.net, self.provenance.get("layers", "first"))
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the log as tidy rows, one dict per logged step: width, seed, step, time and every series present.
@@ -251,7 +250,9 @@ class Run:
             found |= {f"diagnostics/{name}": array for name, array in self.diagnostics.arrays().items()}
         found |= {f"snapshots/{step}": H for step, H in self.snapshots.items()}
         if self.net is not None:
-            found |= {"W": on_host(self.net.W), "a": on_host(self.net.a)}
+            from fastntk.model.streamed import network_arrays
+
+            found |= network_arrays(self.net)
         found |= {
             name: np.asarray(on_host(value))
             for name in ("X", "y", "times")
@@ -264,10 +265,10 @@ class Run:
         """Inverse of `arrays`."""
         arrays = {_FORMER_NAMES.get(name, name): array for name, array in arrays.items()}
         net = None
-        if "W" in arrays:
-            from fastntk.model.network import TwoLayerReLU
+        if "a" in arrays or "network/active" in arrays:
+            from fastntk.model.streamed import network_from
 
-            net = TwoLayerReLU(arrays["W"], arrays["a"])
+            net = network_from(arrays)
         kept = {name: arrays[name] for name in ("steps", *SERIES, "X", "y", "times") if name in arrays}
         seen = _inside("diagnostics", arrays)
         return cls(

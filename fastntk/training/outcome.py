@@ -78,6 +78,8 @@ class Outcome:
     end : Finished, Explosion or Solution
     net : TwoLayerReLU or None
         Where it ended; none after an explosion.
+    engine : dict
+        Which one it was and why, JSON-able.
     series : dict
         The log, as the fields of a `Run`.
     limit : dict or None
@@ -91,6 +93,7 @@ class Outcome:
 
     end: Finished | Explosion | Solution
     net: TwoLayerReLU | None
+    engine: dict[str, Any]
     series: dict[str, Any]
     limit: dict[str, float] | None
     largest: float | None

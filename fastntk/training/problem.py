@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 import numpy.typing as npt
 
 from fastntk.device.arrays import engine_for, on_host, together
-from fastntk.engines import Choice, choose
-from fastntk.model.network import TwoLayerReLU, initial_network
+from fastntk.engines import Choice, Course, choose
+from fastntk.model.draws import Draws
+from fastntk.model.network import TwoLayerReLU, given_width, initial_network, require_pairs
+from fastntk.model.streamed import Drawn
 from fastntk.training.samples import Samples
 from fastntk.training.settings import Settings
 
-__all__ = ["Problem", "on_samples", "prepare", "require_suitable"]
+__all__ = ["Problem", "on_samples", "prepare", "require_suitable", "stepwise"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +42,7 @@ class Problem:
 
 def prepare(X: npt.ArrayLike, y: npt.ArrayLike, net: TwoLayerReLU | None, settings: Settings) -> Problem:
     """A run on data, and from a network if one is given, that live on the host or together on a GPU."""
-    if together(**{"X": X, "y": y, "net.W": getattr(net, "W", None)}):
+    if together(**{"X": X, "y": y, "net.W": getattr(net, "a", None)}):
         settings = replace(settings, engine=engine_for(settings.engine, X=X))
         if isinstance(net, TwoLayerReLU):
             net = TwoLayerReLU(on_host(net.W), on_host(net.a))
@@ -50,13 +52,36 @@ def prepare(X: npt.ArrayLike, y: npt.ArrayLike, net: TwoLayerReLU | None, settin
 def on_samples(samples: Samples, net: TwoLayerReLU | None, settings: Settings) -> Problem:
     """The same on samples that are checked, which runs may share."""
     require_suitable(settings, samples)
-    start, drawn = initial_network(
-        samples.X, settings.width, net, settings.seed, settings.dtype, settings.kappa, settings.paired
-    )
-    samples.require_range(start.W.dtype)
     n, d = samples.X.shape
-    choice = choose(n, d, start.width, start.W.dtype, settings.engine, settings.motion)
+    width = given_width(settings.width, net)
+    dtype = settings.dtype if net is None else net.a.dtype
+    course = Course(settings.steps, _speed(samples, settings)) if settings.full_descent else None
+    choice = choose(n, d, width, dtype, settings.engine, settings.motion, course)
+    if choice.name == "path" and net is None:
+        require_pairs(width, settings.paired)
+        drawn = True
+        draws = Draws(settings.seed, settings.kappa, settings.paired)
+        start = Drawn(draws, d, settings.dtype).network(width)
+    else:
+        start, drawn = initial_network(
+            samples.X, settings.width, net, settings.seed, settings.dtype, settings.kappa, settings.paired
+        )
+    samples.require_range(start.a.dtype)
     return Problem(samples, settings, start, drawn, choice)
+
+
+def stepwise(problem: Problem, reason: str) -> Problem:
+    """The same run by an engine that takes one step after the other."""
+    n, d = problem.samples.X.shape
+    start = problem.start
+    chosen = choose(n, d, start.width, start.a.dtype, motion=problem.settings.motion)
+    return replace(problem, choice=Choice(chosen.name, f"{reason}; {chosen.reason}"))
+
+
+def _speed(samples: Samples, settings: Settings) -> float:
+    """The step size over about the largest stable one: half of ``X X^T`` bounds the limit of H."""
+    largest = settings.loss.curvature * samples.stretch / 2.0
+    return settings.lr * largest / settings.optimizer.stability
 
 
 def require_suitable(settings: Settings, samples: Samples) -> None:

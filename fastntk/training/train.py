@@ -8,12 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from fastntk.base.errors import ToleranceError
+from fastntk.base.memory import available_bytes, require_memory
 from fastntk.base.progress import Progress, reporter
 from fastntk.compilation.jit import CompileClock
 from fastntk.compilation.threads import kernel_threads
 from fastntk.device.arrays import give_back, upload
-from fastntk.engines import Engine, engine_of
+from fastntk.engines import DualEngine, Engine, PathEngine, engine_of
+from fastntk.engines.choice import PATH_PASSES
+from fastntk.engines.path import Path, Slow, attempt
 from fastntk.model.network import TwoLayerReLU
+from fastntk.model.streamed import StreamedNetwork
 from fastntk.results import Run, provenance
 from fastntk.spectra import lambda_max
 from fastntk.training.descent import descend
@@ -23,7 +27,7 @@ from fastntk.training.metrics import Recorder
 from fastntk.training.options import spelled_out
 from fastntk.training.outcome import Explosion, Finished, Outcome, Solution, divergence
 from fastntk.training.pattern_history import PatternHistory
-from fastntk.training.problem import Problem, prepare
+from fastntk.training.problem import Problem, prepare, stepwise
 from fastntk.training.settings import Options, Settings
 
 _IN_RESULT = ("times", "snapshots", "diagnostics")  # settings that show in what a run carries
@@ -152,13 +156,14 @@ def train(
 
 def run(problem: Problem, threads: int | None, progress: Progress) -> Outcome:
     """Move the network to where it ends; how it ends is part of the answer."""
-    samples, settings, start = problem.samples, problem.settings, problem.start
-    X, y, kind = samples.X, samples.y, engine_of(problem.choice)
-    follow: Callable[..., Finished | Explosion | Solution] = descend
-    if settings.dynamics == "flow":
-        follow = integrate
     began = time.perf_counter()
     with CompileClock.running() as clock:
+        problem, path = _solved(problem, threads)
+        samples, settings, start = problem.samples, problem.settings, problem.start
+        X, y, kind = samples.X, samples.y, engine_of(problem.choice)
+        follow: Callable[..., Finished | Explosion | Solution] = descend
+        if settings.dynamics == "flow":
+            follow = integrate
         kernel = kind.tangent_kernel(X, start, settings.layers)
         history = PatternHistory(len(X), start.width) if settings.diagnostics else None
         # Dense linear algebra, before BLAS is limited to one thread.
@@ -168,13 +173,35 @@ def run(problem: Problem, threads: int | None, progress: Progress) -> Outcome:
             kernel_threads(threads) as used,
             reporter(progress, settings.goal, f"width {start.width}") as report,
         ):
-            moving = kind(X, start, settings.motion)
+            moving = kind(X, start, settings.motion) if path is None else PathEngine(start, path)
             with moving.working():
                 end = follow(moving, y, settings, recorder, report)
             net = None if isinstance(end, Explosion) else _network(problem, moving)
     seconds = time.perf_counter() - began - clock.seconds
     largest = float(lambda_max(kernel.initial(moving))) if isinstance(end, Explosion) else None
-    return Outcome(end, net, recorder.arrays(), recorder.limit, largest, used, seconds, clock.seconds)
+    engine = {"name": problem.choice.name, "reason": problem.choice.reason, **moving.facts()}
+    return Outcome(end, net, engine, recorder.arrays(), recorder.limit, largest, used, seconds, clock.seconds)
+
+
+def _solved(problem: Problem, threads: int | None) -> tuple[Problem, Path | None]:
+    """All steps at once if the path engine is chosen; where that is slow the problem is one for another engine."""
+    if problem.choice.name != PathEngine.name:
+        return problem, None
+    X, settings, net = problem.samples.X, problem.settings, problem.start
+    (n, d), m = X.shape, net.width
+    require_memory(
+        PathEngine.bytes_needed(n, d, m, net.a.itemsize), f"the path engine for n={n} samples and m={m} neurons"
+    )
+    held = DualEngine.bytes_needed(n, d, m, net.a.itemsize, settings.motion) + m * d * net.a.itemsize
+    least = PATH_PASSES if held <= available_bytes() else 0.0
+    with kernel_threads(threads):
+        try:
+            found = attempt(
+                X, problem.samples.y, net, settings.loss, settings.optimizer, settings.lr, settings.steps, least
+            )
+        except Slow as slow:
+            return stepwise(problem, f"the path engine needed {slow}"), None
+    return problem, found
 
 
 def record(problem: Problem, outcome: Outcome) -> Run:
@@ -187,8 +214,8 @@ def record(problem: Problem, outcome: Outcome) -> Run:
         if settings.batch_size is None:
             made["seed"] = None
     made |= {
-        "dtype": start.W.dtype.name,
-        "engine": {"name": problem.choice.name, "reason": problem.choice.reason},
+        "dtype": start.a.dtype.name,
+        "engine": outcome.engine,
         "limit": outcome.limit, "threads": outcome.threads,
         "seconds": outcome.seconds, "compile_seconds": outcome.compile_seconds, "data": samples.description,
     }  # fmt: skip
@@ -210,9 +237,19 @@ def record(problem: Problem, outcome: Outcome) -> Run:
 
 def _network(problem: Problem, moving: Engine) -> TwoLayerReLU:
     """The trained network, in memory of its own, on the GPU if the data came from there."""
+    if isinstance(moving, PathEngine) and _streamed(problem):
+        return moving.network()
     W, a = problem.start.W if problem.drawn else np.empty_like(problem.start.W), np.array(moving.a)
     moving.write_weights(W)
     library = problem.samples.library
     if library is None:
         return TwoLayerReLU(W, a)
     return TwoLayerReLU(*(give_back(upload(part), library) for part in (W, a)))
+
+
+def _streamed(problem: Problem) -> bool:
+    """Whether the weights at the end of a path are made when they are asked for, not here."""
+    start = problem.start
+    if isinstance(start, StreamedNetwork):
+        return not start.held
+    return 2 * start.W.nbytes > available_bytes()

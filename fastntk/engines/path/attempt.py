@@ -1,0 +1,47 @@
+"""A run by its path, given up where windows become so short that steps one by one are cheaper."""
+
+import numpy as np
+
+from fastntk.engines.path.problem import Problem
+from fastntk.engines.path.solution import Path
+from fastntk.engines.path.windows import solve
+from fastntk.losses import Loss
+from fastntk.model.network import TwoLayerReLU
+from fastntk.optimizers import Optimizer
+
+_WINDOWS = 3  # that are waited for before a path is judged
+
+
+class Slow(Exception):
+    """Too many windows; it says how many for how many steps."""
+
+
+def attempt(
+    X: np.ndarray,
+    labels: np.ndarray,
+    net: TwoLayerReLU,
+    objective: Loss,
+    optimizer: Optimizer,
+    lr: float,
+    steps: int,
+    least: float,
+) -> Path:
+    """The path of full-batch descent of the first layer from a network.
+
+    Raises
+    ------
+    Slow
+        If the windows have fewer than ``least`` steps on average.
+    """
+    points = np.ascontiguousarray(X, np.float64)
+    problem = Problem(points, labels, objective, optimizer, lr, steps, np.asarray(net.a), net.weights)
+    windows = 0
+
+    def judge(done: int) -> None:
+        nonlocal windows
+        windows += 1
+        if windows >= _WINDOWS and done < least * windows and done < steps:
+            raise Slow(f"{windows} windows for the first {done} steps")
+
+    with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss
+        return solve(problem, judge)
