@@ -202,7 +202,12 @@ class Moved:
 
 def network_arrays(net: TwoLayerReLU) -> dict[str, np.ndarray]:
     """What a file keeps of a network: what makes its weights again, if that is possible and less, or the weights."""
-    if isinstance(net, StreamedNetwork) and not net.held and isinstance(net.rows, Moved) and net.rows.repeatable:
+    if (
+        isinstance(net, StreamedNetwork)
+        and not net.held
+        and isinstance(net.rows, Moved)
+        and net.rows.repeatable
+    ):
         found = net.rows.arrays()
         if sum(array.nbytes for array in found.values()) < net.width * net.d * net.a.itemsize:
             return {f"network/{name}": array for name, array in found.items()}

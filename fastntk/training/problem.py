@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy.typing as npt
 
+from fastntk.base.memory import require_memory
 from fastntk.device.arrays import engine_for, on_host, together
-from fastntk.engines import Choice, Course, choose
+from fastntk.engines import Choice, Course, PathEngine, choose
 from fastntk.model.draws import Draws
 from fastntk.model.network import TwoLayerReLU, given_width, initial_network, require_pairs
 from fastntk.model.streamed import Drawn
@@ -57,7 +58,12 @@ def on_samples(samples: Samples, net: TwoLayerReLU | None, settings: Settings) -
     dtype = settings.dtype if net is None else net.a.dtype
     course = Course(settings.steps, _speed(samples, settings)) if settings.full_descent else None
     choice = choose(n, d, width, dtype, settings.engine, settings.motion, course)
-    if choice.name == "path" and net is None:
+    if choice.name == PathEngine.name:
+        require_memory(
+            PathEngine.bytes_needed(n, d, width, dtype.itemsize),
+            f"the path engine for n={n} samples and m={width} neurons",
+        )
+    if choice.name == PathEngine.name and net is None:
         require_pairs(width, settings.paired)
         drawn = True
         draws = Draws(settings.seed, settings.kappa, settings.paired)

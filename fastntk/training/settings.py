@@ -150,7 +150,9 @@ class Settings:
     snapshots: tuple[int, ...] = option(
         (), Check(_steps, least=0, many=True), "Steps such as 0,10,100 at which H(k) is kept.", only="descent"
     )
-    engine: str = option("auto", one_of(CHOICES), "What trains; path: all steps at once; cuda: dual or primal on a GPU.")
+    engine: str = option(
+        "auto", one_of(CHOICES), "What trains; path: all steps at once; cuda: dual or primal on a GPU."
+    )
     dtype: np.dtype[Any] = option(
         "float32", Check(checks.floating_dtype, ("float32", "float64")), "Precision of the network."
     )
@@ -189,7 +191,9 @@ class Settings:
         """ValueError if the path engine is asked for what it cannot do."""
         if self.engine == "path" and not self.full_descent:
             kept = {"layers": "first", "batch_size": None, "dynamics": "descent"}
-            name, got = next((name, getattr(self, name)) for name in kept if getattr(self, name) != kept[name])
+            name, got = next(
+                (name, getattr(self, name)) for name in kept if getattr(self, name) != kept[name]
+            )
             raise ValueError(
                 "engine='path' trains the first layer by full-batch descent: use engine='dual' or 'auto' "
                 f"for {name}={got!r}"

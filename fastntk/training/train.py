@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastntk.base.errors import ToleranceError
-from fastntk.base.memory import available_bytes, require_memory
+from fastntk.base.memory import available_bytes
 from fastntk.base.progress import Progress, reporter
 from fastntk.compilation.jit import CompileClock
 from fastntk.compilation.threads import kernel_threads
@@ -98,8 +98,9 @@ def train(
         steps: ``run.diagnostics``.
     snapshots : iterable of int
         Steps at which H is kept, 8 n^2 bytes each: ``run.snapshots``.
-    engine : {"auto", "dual", "primal", "cuda"}
-        "dual" moves the pre-activations, "primal" the weights: the same gradient descent up to rounding.
+    engine : {"auto", "dual", "primal", "path", "cuda"}
+        "dual" moves the pre-activations, "primal" the weights, "path" makes all steps of full-batch descent of the
+        first layer at once and never holds weights that are drawn: the same gradient descent up to rounding.
         "auto" takes the one that is expected to be faster and fits in memory (`fastntk.engines.choose`), "cuda" one of
         both on a GPU, by the same rule. Nothing leaves it within a step, or within a step of the flow, unless batches
         or a loss of your own are made on the host.
@@ -189,18 +190,22 @@ def _solved(problem: Problem, threads: int | None) -> tuple[Problem, Path | None
         return problem, None
     X, settings, net = problem.samples.X, problem.settings, problem.start
     (n, d), m = X.shape, net.width
-    require_memory(
-        PathEngine.bytes_needed(n, d, m, net.a.itemsize), f"the path engine for n={n} samples and m={m} neurons"
-    )
     held = DualEngine.bytes_needed(n, d, m, net.a.itemsize, settings.motion) + m * d * net.a.itemsize
     least = PATH_PASSES if held <= available_bytes() else 0.0
     with kernel_threads(threads):
         try:
             found = attempt(
-                X, problem.samples.y, net, settings.loss, settings.optimizer, settings.lr, settings.steps, least
+                X,
+                problem.samples.y,
+                net,
+                settings.loss,
+                settings.optimizer,
+                settings.lr,
+                settings.steps,
+                least,
             )
         except Slow as slow:
-            return stepwise(problem, f"the path engine needed {slow}"), None
+            return stepwise(problem, f"the path engine gave up: {slow}"), None
     return problem, found
 
 

@@ -13,7 +13,7 @@ _WINDOWS = 3  # that are waited for before a path is judged
 
 
 class Slow(Exception):
-    """Too many windows; it says how many for how many steps."""
+    """Too many windows, or numbers too large to work with; it says which."""
 
 
 def attempt(
@@ -31,17 +31,20 @@ def attempt(
     Raises
     ------
     Slow
-        If the windows have fewer than ``least`` steps on average.
+        If the windows have fewer than ``least`` steps on average, or squares of steps overflow.
     """
     points = np.ascontiguousarray(X, np.float64)
     problem = Problem(points, labels, objective, optimizer, lr, steps, np.asarray(net.a), net.weights)
+    size = lr * float(problem.sizes.max()) * max(1.0, float(np.abs(labels).max()))
+    if not size < float(np.finfo(problem.dtype).max) ** 0.5:
+        raise Slow(f"steps of size {size:.3g} overflow when they are squared")
     windows = 0
 
     def judge(done: int) -> None:
         nonlocal windows
         windows += 1
         if windows >= _WINDOWS and done < least * windows and done < steps:
-            raise Slow(f"{windows} windows for the first {done} steps")
+            raise Slow(f"it needed {windows} windows for the first {done} steps")
 
     with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss
         return solve(problem, judge)

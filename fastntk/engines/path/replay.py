@@ -51,7 +51,12 @@ class PathEngine(Engine):
         """The pattern; entries near zero, with displacements and events; what is kept of a neuron; matrices; blocks."""
         near = n * min(float(m), _KEPT * m**0.5)
         return int(
-            n * m // 8 + near * (2 * itemsize + 32) + 240 * m + 64 * n * n + 2**24 * itemsize + 8192 * d * itemsize
+            n * m // 8
+            + near * (2 * itemsize + 32)
+            + 240 * m
+            + 64 * n * n
+            + 2**24 * itemsize
+            + 8192 * d * itemsize
         )
 
     def __init__(self, net: TwoLayerReLU, path: Path) -> None:

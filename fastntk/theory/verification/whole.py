@@ -147,7 +147,7 @@ def verify(
         Gradient steps of a run, at least 1; the times of gradient flow are in proportion.
     delta : float
         Failure probability of the statements, between 0 and 1.
-    engine : {"auto", "dual", "primal", "cuda"}
+    engine : {"auto", "dual", "primal", "path", "cuda"}
         Of the runs, as in `train`; for data on a GPU "auto" is "cuda".  All else is computed on the host.
     progress : bool or callable
         True prints what is being measured on a terminal; a callable is called with it.
