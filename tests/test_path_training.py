@@ -119,7 +119,7 @@ def test_a_network_that_is_not_held_answers_like_one_that_is():
     X = samples(30, 6)[0]
     np.testing.assert_allclose(net(X), held(X), rtol=1e-12)
     assert not net.held
-    with pytest.raises(ValueError, match="X and net.W must have the same number of columns, got 5 and 6"):
+    with pytest.raises(ValueError, match=r"X and net\.W must have the same number of columns, got 5 and 6"):
         net(X[:, :5])
     np.testing.assert_array_equal(net.W, held.W)
     np.testing.assert_array_equal(net(X), net(X))

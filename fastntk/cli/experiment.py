@@ -61,7 +61,8 @@ def reproduce(data: Path | None, out: Path, progress: bool, **settings: Any) -> 
     """Train two-layer ReLU networks of several widths by gradient descent and watch their kernel.
 
     The experiment of Du, Zhai, Poczos and Singh, arXiv 1810.02054. Writes to DIR: figure.png and figure.pdf,
-    scaling.png and scaling.pdf if the widths span a decade (where the runs end against the width), results.csv (one row per width, seed and logged step), provenance.json, and runs/ with one file per
+    scaling.png and scaling.pdf (where the runs end against the width, if the widths span a decade),
+    results.csv (one row per width, seed and logged step), provenance.json, and runs/ with one file per
     finished run. Interrupted, the same command goes on where it stopped.
     """
     with _kept_in(out, settings):

@@ -14,8 +14,8 @@ them where rows are many for their dimension.  In steps of the dual engine, a ru
     PATH_PASSES + PATH_STEP steps ((1 + n / d) / 2)^(3/4) / sqrt(m) + (PATH_CALL + PATH_CALLS steps) / (n^2 m),
 
 the last part for calls and small matrices.  It is taken where that is less by the factor `PATH_MARGIN` (rounds differ
-from run to run), where the step size is at most `PATH_SPEED` of the largest stable one (beyond, patterns change so often
-that it needs windows of few steps), or where nothing else fits in memory; never where it does not fit itself.
+from run to run) and the step size at most `PATH_SPEED` of the largest stable one (beyond, patterns change so often that
+it needs windows of few steps), or where nothing else fits in memory; never where it does not fit itself.
 """
 
 import dataclasses
@@ -78,8 +78,8 @@ def choose(
     dtype : {"float32", "float64"}
         Precision.
     engine : {"auto", "dual", "primal", "path", "cuda"}
-        "dual", "primal" and "path" are taken as they are; "cuda" is the one of them that "auto" would take if the memory were
-        that of the GPU, there.
+        "dual", "primal" and "path" are taken as they are; "cuda" is the one of the first two that "auto" would take if
+        the memory were that of the GPU, there.
     motion : Motion
         What moves and how, which decides the memory.
     course : Course, optional

@@ -59,7 +59,7 @@ class StreamedNetwork(TwoLayerReLU):
         self._held: np.ndarray | None = None
 
     @property
-    def W(self) -> np.ndarray:  # type: ignore[override]
+    def W(self) -> np.ndarray:
         """All weights, (m, d)."""
         if self._held is None:
             size = self.width * self.d * self.a.itemsize

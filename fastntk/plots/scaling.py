@@ -99,7 +99,7 @@ def ends(runs: Sequence[Log], name: str) -> tuple[list[int], NDArray[np.float64]
 
 
 def power(widths: Sequence[int], table: NDArray[np.float64]) -> tuple[float, float] | None:
-    """Exponent and factor of ``factor m^exponent`` fitted to values of each width and seed; None if some are not positive."""
+    """Exponent and factor of ``factor m^exponent``, fitted to each seed; None if some values are not positive."""
     if not (table > 0.0).all():
         return None
     slopes, intercepts = np.polyfit(np.log(widths), np.log(table), 1)

@@ -68,7 +68,8 @@ class Run:
     snapshots : dict of int to (n, n) float64
         H at the steps that were asked for.
     net : TwoLayerReLU or None
-        The trained network; of the path engine a `StreamedNetwork`, which makes its weights when asked; runs inside a `Sweep` keep none.
+        The trained network; of the path engine one that makes its weights when asked, see `fastntk.model.streamed`.
+        Runs inside a `Sweep` keep none.
     X, y : arrays or None
         The data trained on; runs inside a `Sweep` keep none.
     times : (k,) float64 or None

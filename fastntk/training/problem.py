@@ -56,13 +56,17 @@ def on_samples(samples: Samples, net: TwoLayerReLU | None, settings: Settings) -
     n, d = samples.X.shape
     width = given_width(settings.width, net)
     dtype = settings.dtype if net is None else net.a.dtype
-    course = Course(settings.steps, _speed(samples, settings)) if settings.full_descent else None
+    samples.require_range(dtype)
+    course = None
+    if settings.engine == "auto" and settings.full_descent:
+        course = Course(settings.steps, _speed(samples, settings))
     choice = choose(n, d, width, dtype, settings.engine, settings.motion, course)
     if choice.name == PathEngine.name:
         require_memory(
             PathEngine.bytes_needed(n, d, width, dtype.itemsize),
             f"the path engine for n={n} samples and m={width} neurons",
         )
+    start: TwoLayerReLU
     if choice.name == PathEngine.name and net is None:
         require_pairs(width, settings.paired)
         drawn = True
@@ -72,7 +76,6 @@ def on_samples(samples: Samples, net: TwoLayerReLU | None, settings: Settings) -
         start, drawn = initial_network(
             samples.X, settings.width, net, settings.seed, settings.dtype, settings.kappa, settings.paired
         )
-    samples.require_range(start.a.dtype)
     return Problem(samples, settings, start, drawn, choice)
 
 
