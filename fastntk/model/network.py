@@ -14,6 +14,8 @@ from fastntk.model.draws import Draws
 from fastntk.model.patterns import forward_pass
 from fastntk.model.torch_bridge import module_of, weights_of
 
+_LARGEST_DRAW = 6.8  # above the largest number that `normals` gives
+
 
 class TwoLayerReLU:
     """Network ``f(x) = (1 / sqrt(m)) sum_r a_r relu(w_r . x)``.
@@ -24,6 +26,9 @@ class TwoLayerReLU:
         Weights of the first layer; float32 or float64 decides the precision of everything computed with them.
     a : array_like, shape (m,)
         Weights of the second layer.  If both live on a GPU the network does.
+
+        Arrays that need no conversion (contiguous, of one of these precisions, memory maps among them) are shared, not
+        copied: the network changes if they are changed.  Nothing in this package writes to them.
 
     Raises
     ------
@@ -111,9 +116,7 @@ class TwoLayerReLU:
         seed = checks.integer(seed, "seed", 0)
         kind = checks.floating_dtype(dtype)
         require_memory(width * (d + 1) * kind.itemsize, f"a network of width {width} on {d} inputs")
-        kappa = checks.positive(kappa, "kappa")
-        require_pairs(width, paired)
-        draws = Draws(seed, kappa, paired)
+        draws = checked_draws(width, seed, kind, kappa, paired)
         net = cls.__new__(cls)
         net.W, net.a = np.empty((width, d), dtype=kind), draws.signs(0, width, kind)
         draws.weights(0, net.W)
@@ -200,10 +203,15 @@ class TwoLayerReLU:
         return f"TwoLayerReLU(d={self.d}, width={self.width}, dtype={str(self.W.dtype).rpartition('.')[2]})"
 
 
-def require_pairs(width: int, paired: bool) -> None:
-    """ValueError if neurons shall come in pairs and do not."""
+def checked_draws(width: int, seed: int, dtype: np.dtype, kappa: float, paired: bool) -> Draws:
+    """The draws of `TwoLayerReLU.init`; ValueError if they cannot be made."""
+    kappa = checks.positive(kappa, "kappa")
+    least, most = float(np.finfo(dtype).tiny), float(np.finfo(dtype).max) / _LARGEST_DRAW
+    if not least <= kappa <= most:
+        raise ValueError(f"kappa must keep the weights within the range of {dtype.name}, got {kappa!r}")
     if paired and width % 2:
         raise ValueError(f"width must be even with paired=True, got {width}")
+    return Draws(seed, kappa, paired)
 
 
 def given_width(width: int | None, net: TwoLayerReLU | None) -> int:

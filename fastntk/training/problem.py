@@ -9,8 +9,7 @@ import numpy.typing as npt
 from fastntk.base.memory import require_memory
 from fastntk.device.arrays import engine_for, on_host, together
 from fastntk.engines import Choice, Course, PathEngine, choose
-from fastntk.model.draws import Draws
-from fastntk.model.network import TwoLayerReLU, given_width, initial_network, require_pairs
+from fastntk.model.network import TwoLayerReLU, checked_draws, given_width, initial_network
 from fastntk.model.streamed import Drawn
 from fastntk.training.samples import Samples
 from fastntk.training.settings import Settings
@@ -68,9 +67,8 @@ def on_samples(samples: Samples, net: TwoLayerReLU | None, settings: Settings) -
         )
     start: TwoLayerReLU
     if choice.name == PathEngine.name and net is None:
-        require_pairs(width, settings.paired)
         drawn = True
-        draws = Draws(settings.seed, settings.kappa, settings.paired)
+        draws = checked_draws(width, settings.seed, settings.dtype, settings.kappa, settings.paired)
         start = Drawn(draws, d, settings.dtype).network(width)
     else:
         start, drawn = initial_network(
