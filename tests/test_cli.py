@@ -100,6 +100,17 @@ def test_reproduce_writes_figure_table_and_provenance(data, tmp_path):
     assert f"lambda_0 = {record['limit']['lambda_0']:.6f}" in printed
 
 
+def test_reproduce_draws_the_figure_of_scale_over_a_decade(data, tmp_path):
+    out = tmp_path / "out"
+    ok("reproduce", "--data", data, "--widths", "20,40,200", "--steps", 3, "--engine", "path", "--out", out)
+    assert (out / "scaling.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "scaling.pdf").read_bytes().startswith(b"%PDF")
+    record = json.loads((out / "provenance.json").read_text())
+    assert {made["engine"]["name"] for made in record["runs"]} == {"path"}
+    assert "full-batch descent" in fails("sweep", "--data", data, "--widths", 8, "--engine", "path",
+                                         "--batch-size", 2, "--out", tmp_path / "b")  # fmt: skip
+
+
 def test_reproduce_resumes_and_keeps_its_numbers(data, tmp_path):
     ok(*small(data, tmp_path / "out"))
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out" / "runs").iterdir()}
@@ -183,7 +194,7 @@ def test_data_can_be_read_back(tmp_path, name, seed):
 
 def test_info_names_the_machine_and_the_engine():
     printed = ok("info", "--n", 4000, "--d", 500, "--width", 64)
-    chosen = fastntk.engines.choose(4000, 500, 64)
+    chosen = fastntk.engines.choose(4000, 500, 64, course=fastntk.engines.Course(100))
     assert f"{chosen.name}: {chosen.reason}" in printed
     for word in ("fastntk", "numba", "processor", "compiled for", "threading layer", "memory", "blas"):
         assert word in printed

@@ -139,7 +139,7 @@ def test_choice_follows_the_cost_model():
     assert "less work" in choose(below, 100, 50).reason
     assert choose(above, 100, 50, engine="dual") == choice.Choice("dual", "asked for")
     with pytest.raises(
-        ValueError, match="engine must be one of 'auto', 'dual', 'primal', 'cuda', got 'fast'"
+        ValueError, match="engine must be one of 'auto', 'dual', 'primal', 'path', 'cuda', got 'fast'"
     ):
         choose(1, 1, 1, engine="fast")
 

@@ -264,7 +264,7 @@ SPHERE = fastntk.datasets.sphere(6, 4)
         (
             {"engine": "fast"},
             ValueError,
-            "engine must be one of 'auto', 'dual', 'primal', 'cuda', got 'fast'",
+            "engine must be one of 'auto', 'dual', 'primal', 'path', 'cuda', got 'fast'",
         ),
         ({"engine": np.array(["dual", "primal"])}, ValueError, "engine must be one of"),
         ({"metrics": "losss"}, ValueError, "metrics must be 'all' or some of 'loss', .*, got 'losss'"),

@@ -60,6 +60,7 @@ def reproduce(data: DataFile | None, out: Path, progress: bool, **settings: Any)
     """Train two-layer ReLU networks of several widths by gradient descent and watch their kernel.
 
     The experiment of Du, Zhai, Poczos and Singh, arXiv 1810.02054. Writes to DIR: figure.png and figure.pdf,
+    scaling.png and scaling.pdf (where the runs end against the width, if the widths span a decade),
     results.csv (one row per width, seed and logged step), provenance.json, and runs/ with one file per
     finished run. Interrupted, the same command goes on where it stopped.
     """
@@ -97,7 +98,7 @@ def reproduce(data: DataFile | None, out: Path, progress: bool, **settings: Any)
 @click.option("--widths", type=IntList(1), required=True, help="Numbers of hidden neurons, such as 500,1000.")
 @click.option("--seeds", type=IntList(0), default="0", show_default=True)
 @click.option("--out", type=FilePath(), required=True, metavar="DIR")
-@click.option("--figure", is_flag=True, help="Also draw figure.png and figure.pdf.")
+@click.option("--figure", is_flag=True, help="Also draw the figures of reproduce.")
 @threads_option
 @progress_option
 def sweep(data: DataFile | None, out: Path, figure: bool, progress: bool, **settings: Any) -> None:
@@ -120,8 +121,13 @@ def _write(result: Sweep, out: Path, data: DataFile | None, command: str, figure
     result.to_csv(out / "results.csv")
     write_provenance(out / "provenance.json", result, data_source(data), command)
     if figure:
-        for name in ("figure.png", "figure.pdf"):
-            result.plot(out / name)
+        from fastntk.plots.scaling import spans_decade
+
+        scaling = spans_decade(result.runs)
+        for suffix in (".png", ".pdf"):
+            result.plot(out / f"figure{suffix}")
+            if scaling:
+                result.plot_scaling(out / f"scaling{suffix}")
     print_summary(result)
     written = sorted(path.name for path in out.iterdir() if path.is_file() and not path.name.startswith("."))
     click.echo(f"written to {out}: {', '.join(written)}")

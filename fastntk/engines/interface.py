@@ -3,6 +3,7 @@
 import abc
 import contextlib
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -76,16 +77,20 @@ class Engine(abc.ABC):
         if motion.layers != "first":
             self._second = self.second_layer(net.a, motion.optimizer)
         *forward, look = motion.optimizer.coefficients()
-        self._coefficients = np.array([*forward, -look], dtype=net.W.dtype)
+        self._coefficients = np.array([*forward, -look], dtype=net.a.dtype)
         self.net = net
         self.n, self.m = len(X), net.width
-        self.dtype = net.W.dtype
+        self.dtype = net.a.dtype
         self._scale = np.zeros(padded_width(self.m), dtype=self.dtype)
 
     @staticmethod
     @abc.abstractmethod
     def bytes_needed(n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN) -> int:
         """Memory of the state, the given weights not counted; of two states for gradient flow."""
+
+    def facts(self) -> dict[str, Any]:
+        """What the record of a run says of how the engine worked, JSON-able."""
+        return {}
 
     def working(self) -> contextlib.AbstractContextManager[None]:
         """Around all work of a run: an engine that has memory elsewhere frees it after a failure."""

@@ -16,7 +16,7 @@ from fastntk.kernels.cpu.coactivation import gram_from_panels
 from fastntk.matrices.blocks import FiniteGram
 from fastntk.matrices.deep import deep_gram
 from fastntk.matrices.inner_products import products
-from fastntk.matrices.neurons import DrawnNeurons, HeldNeurons, MappedNeurons, Neurons
+from fastntk.matrices.neurons import DrawnNeurons, HeldNeurons, MappedNeurons, Neurons, StreamedNeurons
 from fastntk.matrices.on_gpu import compute_on_gpu, is_host_target
 from fastntk.matrices.passes import Terms
 from fastntk.matrices.rows import warn_parallel_rows
@@ -24,6 +24,7 @@ from fastntk.matrices.tiled import compute
 from fastntk.model.deep import DeepReLU
 from fastntk.model.network import TwoLayerReLU
 from fastntk.model.patterns import Masks, arrays_of, packed, panels
+from fastntk.model.streamed import StreamedNetwork
 
 _LAYERS = {"first": (True, False), "second": (False, True), "both": (True, True)}
 
@@ -144,6 +145,18 @@ def gram(
             (len(points), len(others)), kind, X, out, progress,
             lambda target: gpu.gram(points, others, network, terms, kind, target),
         )  # fmt: skip
+
+
+def gram_of_network(X: npt.ArrayLike, net: TwoLayerReLU | DeepReLU, layers: Any) -> Any:
+    """`gram` of the weights of a network, which need not be in memory."""
+    if not isinstance(net, StreamedNetwork):
+        return gram(X, net=net, layers=layers)
+    points = checks.matrix(X, "X")
+    warn_parallel_rows(points, "X", opposite=False)
+    source = FiniteGram(
+        points, points, StreamedNeurons(net), terms_of(layers, net.a), np.dtype(np.float64)
+    )  # fmt: skip
+    return compute(source)
 
 
 def gram_source(

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastntk.base import checks
 from fastntk.model.draws import Draws
+from fastntk.model.streamed import StreamedNetwork
 
 _HASHED_BYTES = 2**24  # of a file at a time
 
@@ -104,6 +105,24 @@ class DrawnNeurons(Neurons):
     def add_to(self, digest: "hashlib._Hash") -> None:
         """Add the seed, the size and the name of the generator."""
         digest.update(repr(("philox", self.columns, self.count, self._seed)).encode())
+
+
+class StreamedNeurons(Neurons):
+    """The weights of a network that makes them when they are asked for."""
+
+    def __init__(self, net: StreamedNetwork) -> None:
+        self.count, self.columns, self.dtype = net.width, net.d, net.a.dtype
+        self._net = net
+
+    def pieces(self, size: int) -> Iterator[np.ndarray]:
+        """New arrays."""
+        for first in range(0, self.count, size):
+            yield self._net.weights(first, min(first + size, self.count))
+
+    def add_to(self, digest: "hashlib._Hash") -> None:
+        """Make all weights."""
+        for rows in self.pieces(max(1, _HASHED_BYTES // (self.dtype.itemsize * self.columns))):
+            digest.update(np.ascontiguousarray(rows).data)
 
 
 def drawing_bytes(size: int, d: int) -> int:

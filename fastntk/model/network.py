@@ -116,13 +116,7 @@ class TwoLayerReLU:
         seed = checks.integer(seed, "seed", 0)
         kind = checks.floating_dtype(dtype)
         require_memory(width * (d + 1) * kind.itemsize, f"a network of width {width} on {d} inputs")
-        kappa = checks.positive(kappa, "kappa")
-        least, most = float(np.finfo(kind).tiny), float(np.finfo(kind).max) / _LARGEST_DRAW
-        if not least <= kappa <= most:
-            raise ValueError(f"kappa must keep the weights within the range of {kind.name}, got {kappa!r}")
-        if paired and width % 2:
-            raise ValueError(f"width must be even with paired=True, got {width}")
-        draws = Draws(seed, kappa, paired)
+        draws = checked_draws(width, seed, kind, kappa, paired)
         net = cls.__new__(cls)
         net.W, net.a = np.empty((width, d), dtype=kind), draws.signs(0, width, kind)
         draws.weights(0, net.W)
@@ -174,12 +168,23 @@ class TwoLayerReLU:
     @property
     def width(self) -> int:
         """Number of neurons m."""
-        return len(self.W)
+        return len(self.a)
 
     @property
     def d(self) -> int:
         """Dimension of the samples."""
         return int(self.W.shape[1])
+
+    def weights(self, first: int, last: int) -> Any:
+        """Rows ``first ... last - 1`` of W."""
+        return self.W[first:last]
+
+    def require_inputs(self, X: np.ndarray, name: str) -> None:
+        """ValueError unless the rows of a matrix can be inputs."""
+        if X.shape[1] != self.d:
+            raise ValueError(
+                f"{name} and net.W must have the same number of columns, got {X.shape[1]} and {self.d}"
+            )
 
     def __call__(self, X: npt.ArrayLike) -> Any:
         """Outputs ``u_i = f(x_i)``, float64 of shape (n,), relative error near 1e-6 if the weights are float32."""
@@ -198,6 +203,30 @@ class TwoLayerReLU:
         return f"TwoLayerReLU(d={self.d}, width={self.width}, dtype={str(self.W.dtype).rpartition('.')[2]})"
 
 
+def checked_draws(width: int, seed: int, dtype: np.dtype, kappa: float, paired: bool) -> Draws:
+    """The draws of `TwoLayerReLU.init`; ValueError if they cannot be made."""
+    kappa = checks.positive(kappa, "kappa")
+    least, most = float(np.finfo(dtype).tiny), float(np.finfo(dtype).max) / _LARGEST_DRAW
+    if not least <= kappa <= most:
+        raise ValueError(f"kappa must keep the weights within the range of {dtype.name}, got {kappa!r}")
+    if paired and width % 2:
+        raise ValueError(f"width must be even with paired=True, got {width}")
+    return Draws(seed, kappa, paired)
+
+
+def given_width(width: int | None, net: TwoLayerReLU | None) -> int:
+    """The width of the network that exactly one of `width` and `net` says."""
+    if (width is None) == (net is None):
+        raise ValueError(
+            "exactly one of width and net must be given, got " + ("neither" if net is None else "both")
+        )
+    if net is None:
+        return checks.integer(width, "width", 1)
+    if not isinstance(net, TwoLayerReLU):
+        raise TypeError(f"net must be a TwoLayerReLU, got {type(net).__name__}")
+    return net.width
+
+
 def initial_network(
     X: np.ndarray,
     width: int | None,
@@ -207,14 +236,9 @@ def initial_network(
     kappa: float,
     paired: bool,
 ) -> tuple[TwoLayerReLU, bool]:
-    """The network that exactly one of `width` and `net` says, and whether its weights may be overwritten."""
-    if (width is None) == (net is None):
-        raise ValueError(
-            "exactly one of width and net must be given, got " + ("neither" if net is None else "both")
-        )
+    """That network, and whether its weights may be overwritten."""
+    m = given_width(width, net)
     if net is None:
-        return TwoLayerReLU.init(X.shape[1], width, seed, dtype, kappa, paired), True  # type: ignore[arg-type]
-    if not isinstance(net, TwoLayerReLU):
-        raise TypeError(f"net must be a TwoLayerReLU, got {type(net).__name__}")
-    checks.same_columns(X, "X", net.W, "net.W")
+        return TwoLayerReLU.init(X.shape[1], m, seed, dtype, kappa, paired), True
+    net.require_inputs(X, "X")
     return net, False

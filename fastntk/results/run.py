@@ -80,7 +80,8 @@ class Run:
     snapshots : dict of int to (n, n) float64
         H at the steps that were asked for.
     net : TwoLayerReLU, DeepReLU or None
-        The trained network; runs inside a `Sweep` keep none.
+        The trained network; of the path engine one that makes its weights when asked, see `fastntk.model.streamed`.
+        Runs inside a `Sweep` keep none.
     X, y : arrays or None
         The data trained on; runs inside a `Sweep` keep none.
     times : (k,) float64 or None
@@ -206,9 +207,9 @@ class Run:
         """
         if self.net is None or self.X is None:
             raise ValueError("gram: this run keeps no network and data (runs of a sweep do not); use train()")
-        from fastntk.matrices.finite import gram
+        from fastntk.matrices.finite import gram_of_network
 
-        return gram(self.X, net=self.net, layers=self.provenance.get("layers", "first"))
+        return gram_of_network(self.X, self.net, self.provenance.get("layers", "first"))
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the log as tidy rows, one dict per logged step: width, seed, step, time and every series present.
@@ -274,10 +275,13 @@ class Run:
             found |= {f"diagnostics/{name}": array for name, array in self.diagnostics.arrays().items()}
         found |= {f"snapshots/{step}": H for step, H in self.snapshots.items()}
         if self.net is not None:
-            weights = self.net.W
-            several = {f"W/{h}": W for h, W in enumerate(weights, 1)} if isinstance(weights, list) else {}
-            found |= several or {"W": on_host(weights)}
-            found["a"] = on_host(self.net.a)
+            from fastntk.model.deep import DeepReLU
+            from fastntk.model.streamed import network_arrays
+
+            if isinstance(self.net, DeepReLU):
+                found |= {f"W/{h}": W for h, W in enumerate(self.net.W, 1)} | {"a": self.net.a}
+            else:
+                found |= network_arrays(self.net)
         found |= {
             name: np.asarray(on_host(value))
             for name in ("X", "y", "times")
@@ -290,15 +294,15 @@ class Run:
         """Inverse of `arrays`."""
         arrays = {_FORMER_NAMES.get(name, name): array for name, array in arrays.items()}
         net: TwoLayerReLU | DeepReLU | None = None
-        if "W" in arrays:
-            from fastntk.model.network import TwoLayerReLU
-
-            net = TwoLayerReLU(arrays["W"], arrays["a"])
-        elif several := _inside("W", arrays):
+        if several := _inside("W", arrays):
             from fastntk.model.deep import DeepReLU
 
             W = [several[h] for h in sorted(several, key=int)]
             net = DeepReLU(W, arrays["a"], provenance.get("scale", 1.0))
+        elif "a" in arrays or "network/active" in arrays:
+            from fastntk.model.streamed import network_from
+
+            net = network_from(arrays)
         kept = {name: arrays[name] for name in ("steps", *SERIES, "X", "y", "times") if name in arrays}
         seen = _inside("diagnostics", arrays)
         return cls(

@@ -107,6 +107,15 @@ class Sweep:
 
         return plot_runs(self.runs, path, limit=self.limit)
 
+    def plot_scaling(self, path: str | os.PathLike[str]) -> Path:
+        """Draw where the runs end against their width, on logarithmic axes, with fitted powers beside -1/2.
+
+        The file and its errors are those of `fastntk.plots.scaling.plot_scaling`.
+        """
+        from fastntk.plots.scaling import plot_scaling
+
+        return plot_scaling(self.runs, path)
+
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write everything to one .npz file, bit for bit; `fastntk.load` reads it."""
         arrays = {

@@ -46,7 +46,10 @@ def run_deep(problem: Problem, threads: int | None, progress: Progress) -> Outco
     seconds = time.perf_counter() - began - clock.seconds
     largest = _largest(X, net, a, initial, moving) if isinstance(end, Explosion) else None
     trained = None if isinstance(end, Explosion) else net
-    return Outcome(end, trained, recorder.arrays(), recorder.limit, largest, used, seconds, clock.seconds)
+    engine = {"name": problem.choice.name, "reason": problem.choice.reason}
+    return Outcome(
+        end, trained, engine, recorder.arrays(), recorder.limit, largest, used, seconds, clock.seconds
+    )
 
 
 def _start(problem: Problem, start: DeepReLU) -> tuple[DeepReLU, list[InitialLayer]]:

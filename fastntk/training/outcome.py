@@ -80,6 +80,8 @@ class Outcome:
     end : Finished, Explosion or Solution
     net : TwoLayerReLU, DeepReLU or None
         Where it ended; none after an explosion.
+    engine : dict
+        Which one it was and why, JSON-able.
     series : dict
         The log, as the fields of a `Run`.
     limit : dict or None
@@ -93,6 +95,7 @@ class Outcome:
 
     end: Finished | Explosion | Solution
     net: TwoLayerReLU | DeepReLU | None
+    engine: dict[str, Any]
     series: dict[str, Any]
     limit: dict[str, Any] | None
     largest: float | None

@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 import numpy.typing as npt
 
 from fastntk.base import checks
+from fastntk.base.memory import require_memory
 from fastntk.device.arrays import engine_for, on_host, on_one_gpu
-from fastntk.engines import Choice, DeepEngine, choose
+from fastntk.engines import Choice, Course, DeepEngine, PathEngine, choose
 from fastntk.model.deep import DeepReLU
-from fastntk.model.network import TwoLayerReLU, initial_network
+from fastntk.model.network import TwoLayerReLU, checked_draws, given_width, initial_network
+from fastntk.model.streamed import Drawn
 from fastntk.training.samples import Samples
 from fastntk.training.settings import Settings
 
-__all__ = ["Problem", "on_samples", "prepare", "require_suitable"]
+__all__ = ["Problem", "on_samples", "prepare", "require_suitable", "stepwise"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +46,7 @@ def prepare(
     X: npt.ArrayLike, y: npt.ArrayLike, net: TwoLayerReLU | DeepReLU | None, settings: Settings
 ) -> Problem:
     """A run on data, and from a network if one is given, that live on the host or together on a GPU."""
-    weights = net.W[0] if isinstance(net, DeepReLU) else getattr(net, "W", None)
-    if on_one_gpu(**{"X": X, "y": y, "net.W": weights}):
+    if on_one_gpu(**{"X": X, "y": y, "net.W": getattr(net, "a", None)}):
         settings = replace(settings, engine=engine_for(settings.engine, X=X))
         if isinstance(net, TwoLayerReLU):
             net = TwoLayerReLU(on_host(net.W), on_host(net.a))
@@ -58,12 +59,28 @@ def on_samples(samples: Samples, net: TwoLayerReLU | DeepReLU | None, settings: 
     if settings.deep or isinstance(net, DeepReLU):
         return _deep(samples, net, settings)
     assert not isinstance(settings.width, tuple)
-    start, drawn = initial_network(
-        samples.X, settings.width, net, settings.seed, settings.dtype, settings.kappa, settings.paired
-    )
-    samples.require_range(start.W.dtype)
     n, d = samples.X.shape
-    choice = choose(n, d, start.width, start.W.dtype, settings.engine, settings.motion)
+    width = given_width(settings.width, net)
+    dtype = settings.dtype if net is None else net.a.dtype
+    samples.require_range(dtype)
+    course = None
+    if settings.engine == "auto" and settings.full_descent:
+        course = Course(settings.steps, _speed(samples, settings))
+    choice = choose(n, d, width, dtype, settings.engine, settings.motion, course)
+    if choice.name == PathEngine.name:
+        require_memory(
+            PathEngine.bytes_needed(n, d, width, dtype.itemsize),
+            f"the path engine for n={n} samples and m={width} neurons",
+        )
+    start: TwoLayerReLU
+    if choice.name == PathEngine.name and net is None:
+        drawn = True
+        draws = checked_draws(width, settings.seed, settings.dtype, settings.kappa, settings.paired)
+        start = Drawn(draws, d, settings.dtype).network(width)
+    else:
+        start, drawn = initial_network(
+            samples.X, settings.width, net, settings.seed, settings.dtype, settings.kappa, settings.paired
+        )
     return Problem(samples, settings, start, drawn, choice)
 
 
@@ -91,6 +108,20 @@ def _deep(samples: Samples, net: TwoLayerReLU | DeepReLU | None, settings: Setti
     samples.require_range(found.dtype)
     choice = Choice(DeepEngine.name, f"{found.depth} hidden layers: products of BLAS on the weights")
     return Problem(samples, settings, found, net is None, choice)
+
+
+def stepwise(problem: Problem, reason: str) -> Problem:
+    """The same run by an engine that takes one step after the other."""
+    n, d = problem.samples.X.shape
+    start = problem.start
+    chosen = choose(n, d, start.width, start.a.dtype, motion=problem.settings.motion)
+    return replace(problem, choice=Choice(chosen.name, f"{reason}; {chosen.reason}"))
+
+
+def _speed(samples: Samples, settings: Settings) -> float:
+    """The step size over about the largest stable one: half of ``X X^T`` bounds the limit of H."""
+    largest = settings.loss.curvature * samples.stretch / 2.0
+    return settings.lr * largest / settings.optimizer.stability
 
 
 def require_suitable(settings: Settings, samples: Samples) -> None:

@@ -176,7 +176,9 @@ class Settings:
     snapshots: tuple[int, ...] = option(
         (), Check(_steps, least=0, many=True), "Steps such as 0,10,100 at which H(k) is kept.", only="descent"
     )
-    engine: str = option("auto", one_of(CHOICES), "What trains; cuda: dual or primal on a GPU.")
+    engine: str = option(
+        "auto", one_of(CHOICES), "What trains; path: all steps at once; cuda: dual or primal on a GPU."
+    )
     dtype: np.dtype[Any] = option(
         "float32", Check(checks.floating_dtype, ("float32", "float64")), "Precision of the network."
     )
@@ -187,6 +189,7 @@ class Settings:
         apply_checks(self)
         self._require_own_dynamics()
         self._settle_layers()
+        self._require_path()
         if self.snapshots and self.snapshots[-1] > self.steps:
             raise ValueError(
                 f"snapshots must be at most the number of steps ({self.steps}), got {self.snapshots[-1]}"
@@ -237,6 +240,23 @@ class Settings:
             if value != default:
                 where = f"depth={self.depth} and scale={self.scale:g}"
                 raise ValueError(f"{name} must be {default!r} with {where}, got {value!r}")
+
+    def _require_path(self) -> None:
+        """ValueError if the path engine is asked for what it cannot do."""
+        if self.engine == "path" and not self.full_descent:
+            kept = {"layers": "first", "batch_size": None, "dynamics": "descent"}
+            name, got = next(
+                (name, getattr(self, name)) for name in kept if getattr(self, name) != kept[name]
+            )
+            raise ValueError(
+                "engine='path' trains the first layer by full-batch descent: use engine='dual' or 'auto' "
+                f"for {name}={got!r}"
+            )
+
+    @property
+    def full_descent(self) -> bool:
+        """Whether it is descent of the first layer on all samples, whose steps can be made at once."""
+        return self.layers == "first" and self.batch_size is None and self.dynamics == "descent"
 
     def _logged_times(self) -> tuple[float, ...]:
         """When a flow is logged, from 0 to its end."""

@@ -8,13 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from fastntk.base.errors import ToleranceError
+from fastntk.base.memory import available_bytes
 from fastntk.base.progress import Progress, reporter
 from fastntk.compilation.jit import CompileClock
 from fastntk.compilation.threads import kernel_threads
 from fastntk.device.arrays import give_back, upload
-from fastntk.engines import Engine, engine_of
+from fastntk.engines import DualEngine, Engine, PathEngine, engine_of
+from fastntk.engines.choice import PATH_PASSES
+from fastntk.engines.path import Path, Slow, attempt
 from fastntk.model.deep import DeepReLU
 from fastntk.model.network import TwoLayerReLU
+from fastntk.model.streamed import StreamedNetwork
 from fastntk.results import Run, provenance
 from fastntk.spectra import lambda_max
 from fastntk.training.deep import run_deep
@@ -25,7 +29,7 @@ from fastntk.training.metrics import Recorder
 from fastntk.training.options import spelled_out
 from fastntk.training.outcome import Explosion, Finished, Outcome, Solution, divergence
 from fastntk.training.pattern_history import PatternHistory
-from fastntk.training.problem import Problem, prepare
+from fastntk.training.problem import Problem, prepare, stepwise
 from fastntk.training.settings import Options, Settings
 
 _IN_RESULT = ("times", "snapshots", "diagnostics")  # settings that show in what a run carries
@@ -104,8 +108,9 @@ def train(
         steps: ``run.diagnostics``.
     snapshots : iterable of int
         Steps at which H is kept, 8 n^2 bytes each: ``run.snapshots``.
-    engine : {"auto", "dual", "primal", "cuda"}
-        "dual" moves the pre-activations, "primal" the weights: the same gradient descent up to rounding.
+    engine : {"auto", "dual", "primal", "path", "cuda"}
+        "dual" moves the pre-activations, "primal" the weights, "path" makes all steps of full-batch descent of the
+        first layer at once and never holds weights that are drawn: the same gradient descent up to rounding.
         "auto" takes the one that is expected to be faster and fits in memory (`fastntk.engines.choose`), "cuda" one of
         both on a GPU, by the same rule. Nothing leaves it within a step, or within a step of the flow, unless batches
         or a loss of your own are made on the host.
@@ -165,15 +170,17 @@ def train(
 
 def run(problem: Problem, threads: int | None, progress: Progress) -> Outcome:
     """Move the network to where it ends; how it ends is part of the answer."""
-    samples, settings, start = problem.samples, problem.settings, problem.start
-    if isinstance(start, DeepReLU):
+    if isinstance(problem.start, DeepReLU):
         return run_deep(problem, threads, progress)
-    X, y, kind = samples.X, samples.y, engine_of(problem.choice)
-    follow: Callable[..., Finished | Explosion | Solution] = descend
-    if settings.dynamics == "flow":
-        follow = integrate
     began = time.perf_counter()
     with CompileClock.running() as clock:
+        problem, path = _solved(problem, threads)
+        samples, settings, start = problem.samples, problem.settings, problem.start
+        assert isinstance(start, TwoLayerReLU)
+        X, y, kind = samples.X, samples.y, engine_of(problem.choice)
+        follow: Callable[..., Finished | Explosion | Solution] = descend
+        if settings.dynamics == "flow":
+            follow = integrate
         layers = settings.motion.layers
         kernel = kind.tangent_kernel(X, start, layers)
         history = PatternHistory(len(X), start.width) if settings.diagnostics else None
@@ -184,13 +191,40 @@ def run(problem: Problem, threads: int | None, progress: Progress) -> Outcome:
             kernel_threads(threads) as used,
             reporter(progress, settings.goal, f"width {start.width}") as report,
         ):
-            moving = kind(X, start, settings.motion)
+            moving = kind(X, start, settings.motion) if path is None else PathEngine(start, path)
             with moving.working():
                 end = follow(moving, y, settings, recorder, report)
             net = None if isinstance(end, Explosion) else _network(problem, start, moving)
     seconds = time.perf_counter() - began - clock.seconds
     largest = float(lambda_max(kernel.initial(moving))) if isinstance(end, Explosion) else None
-    return Outcome(end, net, recorder.arrays(), recorder.limit, largest, used, seconds, clock.seconds)
+    engine = {"name": problem.choice.name, "reason": problem.choice.reason, **moving.facts()}
+    return Outcome(end, net, engine, recorder.arrays(), recorder.limit, largest, used, seconds, clock.seconds)
+
+
+def _solved(problem: Problem, threads: int | None) -> tuple[Problem, Path | None]:
+    """All steps at once if the path engine is chosen; where that is slow the problem is one for another engine."""
+    if problem.choice.name != PathEngine.name:
+        return problem, None
+    X, settings, net = problem.samples.X, problem.settings, problem.start
+    assert isinstance(net, TwoLayerReLU)
+    (n, d), m = X.shape, net.width
+    held = DualEngine.bytes_needed(n, d, m, net.a.itemsize, settings.motion) + m * d * net.a.itemsize
+    least = PATH_PASSES if held <= available_bytes() else 0.0
+    with kernel_threads(threads):
+        try:
+            found = attempt(
+                X,
+                problem.samples.y,
+                net,
+                settings.loss,
+                settings.optimizer,
+                settings.lr,
+                settings.steps,
+                least,
+            )
+        except Slow as slow:
+            return stepwise(problem, f"the path engine gave up: {slow}"), None
+    return problem, found
 
 
 def record(problem: Problem, outcome: Outcome) -> Run:
@@ -206,7 +240,7 @@ def record(problem: Problem, outcome: Outcome) -> Run:
             made["seed"] = None
     made |= {
         "dtype": start.a.dtype.name,
-        "engine": {"name": problem.choice.name, "reason": problem.choice.reason},
+        "engine": outcome.engine,
         "limit": outcome.limit, "threads": outcome.threads,
         "seconds": outcome.seconds, "compile_seconds": outcome.compile_seconds, "data": samples.description,
     }  # fmt: skip
@@ -228,9 +262,18 @@ def record(problem: Problem, outcome: Outcome) -> Run:
 
 def _network(problem: Problem, start: TwoLayerReLU, moving: Engine) -> TwoLayerReLU:
     """The trained network, in memory of its own, on the GPU if the data came from there."""
+    if isinstance(moving, PathEngine) and _streamed(start):
+        return moving.network()
     W, a = start.W if problem.drawn else np.empty_like(start.W), np.array(moving.a)
     moving.write_weights(W)
     library = problem.samples.library
     if library is None:
         return TwoLayerReLU(W, a)
     return TwoLayerReLU(*(give_back(upload(part), library) for part in (W, a)))
+
+
+def _streamed(start: TwoLayerReLU) -> bool:
+    """Whether the weights at the end of a path are made when they are asked for, not here."""
+    if isinstance(start, StreamedNetwork):
+        return not start.held
+    return 2 * start.W.nbytes > available_bytes()

@@ -1,28 +1,63 @@
 """A solved path seen as an engine: each step is looked up, so that loops and metrics need not know how it was made."""
 
+from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fastntk.base.packing import PackedMasks, byte_rows
 from fastntk.engines.interface import PLAIN, Engine, Motion
+from fastntk.engines.path.counts import counts_of
 from fastntk.engines.path.problem import Problem
-from fastntk.engines.path.solution import Path
+from fastntk.engines.path.solution import Coefficients, Path
+from fastntk.engines.tangent import TangentKernel
 from fastntk.kernels.cpu.path_events import change_patterns
 from fastntk.model.network import TwoLayerReLU
+from fastntk.model.streamed import Moved, StreamedNetwork
 
 _BLOCK = 4096  # neurons whose weights are written at once
+_KEPT = 40.0  # entries of a sample that are near zero, in units of sqrt(m), of a run about as long as most
+
+
+class PathKernel(TangentKernel):
+    """H of each step from the changes of the pattern: nothing is counted again."""
+
+    def __call__(self, engine: Engine, out: np.ndarray | None = None) -> npt.NDArray[np.float64]:
+        """H at the present step."""
+        assert isinstance(engine, PathEngine)
+        return self._scaled(engine, engine.counts(), out)
+
+    def initial(self, engine: Engine) -> npt.NDArray[np.float64]:
+        """H at the start."""
+        assert isinstance(engine, PathEngine)
+        return self._scaled(engine, engine.path.windows[0].start.sums, None)
+
+    def _scaled(self, engine: "PathEngine", sums: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+        H = np.multiply(engine.path.problem.K, sums, out=out)
+        H /= engine.m
+        return H
 
 
 class PathEngine(Engine):
     """Step k of a path; ``path`` is solved before, for the loss and the steps that will be asked for."""
 
     name = "path"
+    tangent_kernel = PathKernel
 
     @staticmethod
     def bytes_needed(n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN) -> int:
-        """The pattern twice, a tenth of the entries with their places, what is kept of a neuron, six matrices."""
-        return n * m // 4 + n * m * (itemsize + 24) // 10 + 80 * m + 48 * n * n
+        """The pattern; entries near zero, with displacements and events; what is kept of a neuron; matrices; blocks."""
+        near = n * min(float(m), _KEPT * m**0.5)
+        return int(
+            n * m // 8
+            + near * (2 * itemsize + 32)
+            + 240 * m
+            + 64 * n * n
+            + 2**24 * itemsize
+            + 8192 * d * itemsize
+        )
 
     def __init__(self, net: TwoLayerReLU, path: Path) -> None:
         problem = path.problem
@@ -30,8 +65,8 @@ class PathEngine(Engine):
         self.path, self._at = path, 0
         self._u, self._flips, self._drift = path.u, path.flips, path.drift
         self.u = self._u[0]
-        self._shown, self._rows = 0, path.windows[0].start.rows.copy()
-        self._initial = packed_rows(self._rows, problem)
+        self._shown, self._counted = 0, -1
+        self._counts: Iterator[np.ndarray] = counts_of(path)
 
     def step(self, e: np.ndarray, lr: float) -> None:
         """Go to the next step, whose derivatives and size are those that the path was solved for."""
@@ -41,10 +76,15 @@ class PathEngine(Engine):
     def _blend(self, share: float) -> None:
         raise NotImplementedError("a path is descent; a flow needs another engine")
 
-    @property
+    @cached_property
     def initial_masks(self) -> PackedMasks:  # type: ignore[override]
         """The pattern at the start."""
-        return self._initial
+        return packed_rows(self.path.windows[0].start.rows, self.path.problem)
+
+    @cached_property
+    def _rows(self) -> np.ndarray:
+        """The pattern of the step shown, that of the start at first; only what asks for patterns pays for it."""
+        return self.path.windows[0].start.rows.copy()
 
     @property
     def masks(self) -> PackedMasks:  # type: ignore[override]
@@ -53,10 +93,17 @@ class PathEngine(Engine):
             self._shown += 1
             window = self.path.window_of(self._shown)
             if self._shown == window.begin + 1:
-                self._rows = window.start.rows.copy()
+                self._rows[...] = window.start.rows
             events = window.solved.swept.events
             change_patterns(events.first[self._shown - window.begin], events.neurons, events.on, self._rows)
         return packed_rows(self._rows, self.path.problem)
+
+    def counts(self) -> np.ndarray:
+        """``sum_r a_r^2 M_ir M_jr`` of the present step; steps that are past cannot be asked for."""
+        while self._counted < self._at:
+            self._sums = next(self._counts)
+            self._counted += 1
+        return self._sums
 
     def flip_fraction(self) -> float:
         """Of the present step."""
@@ -75,6 +122,15 @@ class PathEngine(Engine):
         for first in range(0, self.m, _BLOCK):
             last = min(first + _BLOCK, self.m)
             out[first:last] = self.path.weights(self._at, first, last)
+
+    def network(self) -> StreamedNetwork:
+        """The network at the end, which keeps of the path what makes its weights again."""
+        problem, window = self.path.problem, self.path.windows[-1]
+        made = Coefficients(problem, window.start, window.solved, window.moving, window.base, window.steps)
+        end = window.base.moved(made.changed, window.start.rows, window.solved.E[-1])
+        X = problem.X.astype(problem.dtype)
+        changed = end.changed
+        return Moved(self.net, X, end.rows, end.active, changed.keys, changed.values).network()
 
     def facts(self) -> dict[str, Any]:
         """How the path was found, for the record of a run: one entry for each window."""

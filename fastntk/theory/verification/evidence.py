@@ -133,6 +133,9 @@ def gather(
     """Measure everything, runs by that engine; `report` is told what is being measured."""
     found = Evidence(facts, widths, seeds)
     run_of = functools.partial(_run, facts, engine=engine)
+    other = functools.partial(
+        _run, facts, engine="auto" if engine == "path" else engine
+    )  # for what it cannot do
     found.with_copy = _with_copy(facts)
     flow_end = _FLOW * steps * found.largest_step
     joint_end = _JOINT * steps * 2.0 / largest_of_both(facts.X)
@@ -153,8 +156,8 @@ def gather(
                 run = run_of(width, seed, metrics, steps=steps, lr=part * found.largest_step)
                 found.descent.setdefault(part, []).append(run)
             flow = ("loss", "drift", "lambda_min")
-            found.flow.append(run_of(width, seed, flow, **_flow(flow_end)))
-            both = run_of(width, seed, ("loss", "drift"), **_flow(joint_end), layers="both")
+            found.flow.append(other(width, seed, flow, **_flow(flow_end)))
+            both = other(width, seed, ("loss", "drift"), **_flow(joint_end), layers="both")
             found.joint.append(both)
             if found.theory_step is not None:
                 run = run_of(width, seed, ("loss", "drift"), steps=steps, lr=found.theory_step, every=10)

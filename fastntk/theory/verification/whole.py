@@ -159,7 +159,7 @@ def verify(
         Above 1 the statements about that many hidden layers are added, see `fastntk.theory.verification.deep`.
     deep_widths : iterable of int
         Their widths, since a step costs ``n m^2``.
-    engine : {"auto", "dual", "primal", "cuda"}
+    engine : {"auto", "dual", "primal", "path", "cuda"}
         Of the runs with one hidden layer, as in `train`; for data on a GPU "auto" is "cuda".  All else is computed on
         the host.
     progress : bool or callable

@@ -1,0 +1,50 @@
+"""A run by its path, given up where windows become so short that steps one by one are cheaper."""
+
+import numpy as np
+
+from fastntk.engines.path.problem import Problem
+from fastntk.engines.path.solution import Path
+from fastntk.engines.path.windows import solve
+from fastntk.losses import Loss
+from fastntk.model.network import TwoLayerReLU
+from fastntk.optimizers import Optimizer
+
+_WINDOWS = 3  # that are waited for before a path is judged
+
+
+class Slow(Exception):
+    """Too many windows, or numbers too large to work with; it says which."""
+
+
+def attempt(
+    X: np.ndarray,
+    labels: np.ndarray,
+    net: TwoLayerReLU,
+    objective: Loss,
+    optimizer: Optimizer,
+    lr: float,
+    steps: int,
+    least: float,
+) -> Path:
+    """The path of full-batch descent of the first layer from a network.
+
+    Raises
+    ------
+    Slow
+        If the windows have fewer than ``least`` steps on average, or squares of steps overflow.
+    """
+    points = np.ascontiguousarray(X, np.float64)
+    problem = Problem(points, labels, objective, optimizer, lr, steps, np.asarray(net.a), net.weights)
+    size = lr * float(problem.sizes.max()) * max(1.0, float(np.abs(labels).max()))
+    if not size < float(np.finfo(problem.dtype).max) ** 0.5:
+        raise Slow(f"steps of size {size:.3g} overflow when they are squared")
+    windows = 0
+
+    def judge(done: int) -> None:
+        nonlocal windows
+        windows += 1
+        if windows >= _WINDOWS and done < least * windows and done < steps:
+            raise Slow(f"it needed {windows} windows for the first {done} steps")
+
+    with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss
+        return solve(problem, judge)
