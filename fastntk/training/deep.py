@@ -46,9 +46,9 @@ def run_deep(problem: Problem, threads: int | None, progress: Progress) -> Outco
     seconds = time.perf_counter() - began - clock.seconds
     largest = _largest(X, net, a, initial, moving) if isinstance(end, Explosion) else None
     trained = None if isinstance(end, Explosion) else net
-    engine = {"name": problem.choice.name, "reason": problem.choice.reason}
+    chosen = {"name": problem.choice.name, "reason": problem.choice.reason}
     return Outcome(
-        end, trained, engine, recorder.arrays(), recorder.limit, largest, used, seconds, clock.seconds
+        end, trained, chosen, recorder.arrays(), recorder.limit, largest, used, seconds, clock.seconds
     )
 
 
