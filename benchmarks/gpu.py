@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from benchmarks import gpu_record, gpu_report
 from benchmarks.gpu_parts import Part, parts
@@ -55,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
             (chosen.out / name).write_bytes(b"")
     except OSError as error:
         return _refuse(f"--out {chosen.out} cannot be written: {error.strerror}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     every = parts(chosen.minutes, chosen.quick, not chosen.no_tests)
     found = [part for part in every if part.name == "found" or chosen.only in part.name]
     return _run(found, chosen.out.resolve(), 60 * chosen.minutes, chosen.quick)
@@ -68,7 +70,6 @@ def _refuse(text: str) -> int:
 def _run(found: list[Part], out: Path, seconds: float, quick: bool) -> int:
     """Every part, as long as there is time; what is known is written also when that is interrupted."""
     until, interrupted, record = time.monotonic() + seconds, False, out / "gpu.jsonl"
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _say_versions(record)
         for part in found:
@@ -114,18 +115,20 @@ def _part(part: Part, out: Path, until: float) -> str:
     return how
 
 
-def _child(command: list[str], environment: dict[str, str], log: object, seconds: float) -> int | None:
+def _child(command: list[str], environment: dict[str, str], log: IO[bytes], seconds: float) -> int | None:
     """Exit status, or None where it had to be killed, with all that it began."""
-    with subprocess.Popen(
+    child = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-    ) as child:  # fmt: skip
-        try:
-            return child.wait(max(0.0, seconds))
-        except subprocess.TimeoutExpired:
-            return None
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
+    )  # fmt: skip
+    try:
+        return child.wait(max(0.0, seconds))
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # the driver may hold on to it
+            child.wait(5.0)
 
 
 def _toolkit() -> dict[str, str]:
@@ -154,7 +157,11 @@ def _versions(names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
 
 def _say_found(lines: list[dict[str, object]]) -> None:
     device = gpu_record.latest(lines, "device")
-    print(f"device: {device['name'] if device else 'none'}")
+    beside = " ".join(gpu_record.latest(lines, "libraries", {})) or "no other library"
+    cublas = gpu_record.latest(lines, "cublas", "unknown")
+    print(
+        f"device: {device['name'] if device else 'none'}; beside it: {beside}; cuBLAS: {cublas}", flush=True
+    )
     for line in lines:
         if "missing" in line:
             print(f"missing: {line['missing']}: {line['text']}", flush=True)

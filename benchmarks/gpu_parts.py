@@ -57,7 +57,7 @@ def parts(minutes: float, quick: bool, tests: bool) -> list[Part]:
     scale = minutes / 8
     small = ("--quick",) if quick else ()
     found = [
-        Part("found", ("benchmarks.gpu_found",), max(30, 30 * scale)),
+        Part("found", ("benchmarks.gpu_found",), max(45, 45 * scale)),
         Part("smoke", ("benchmarks.gpu_smoke",), max(20, 20 * scale)),
     ]
     if tests:
