@@ -48,15 +48,14 @@ def drift_of(problem: Problem, start: Start, solved: Solved, moving: Moving, bas
     order = np.argsort(events.neurons, kind="stable")
     neurons, steps, samples = events.neurons[order], events.steps[order], events.samples[order]
     signs = np.where(events.on[order], 1.0, -1.0)
-    responses, tails = Responses(problem, solved.outputs.e), {}
+    responses = Responses(problem, solved.outputs.e)
     rows = pattern(start.rows[leaders.neurons], n) * solved.E[leaders.steps]
     for row, neuron, step in zip(rows, leaders.neurons, leaders.steps, strict=True):
-        if step not in tails:
-            tails[step] = responses.position(step)
         own = slice(*np.searchsorted(neurons, (neuron, neuron + 1)))
         early = steps[own] <= step
-        t, i = steps[own][early], samples[own][early]
-        np.add.at(row, i, signs[own][early] * tails[step][t, i])
+        changed, place = np.unique(samples[own][early], return_inverse=True)
+        tails = responses.of(changed).position(step)
+        np.add.at(row, changed[place], signs[own][early] * tails[steps[own][early], place])
         if moving.keys.size:
             some = slice(*np.searchsorted(moving.keys, (neuron * n, neuron * n + n)))
             row[moving.keys[some] - neuron * n] += responses.coast(step)[0] * moving.speeds[some]

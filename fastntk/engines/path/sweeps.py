@@ -14,13 +14,25 @@ from fastntk.engines.path.problem import Problem
 from fastntk.engines.path.rounding import drift_doubt, drift_slack, sweep_rounding
 from fastntk.engines.path.start import Start
 from fastntk.kernels.cpu.path_displacement import TABLE_ROWS, path_displacement
-from fastntk.kernels.cpu.path_sweep import Candidates, Course, Drift, Found, Neurons, Scratch, path_sweep
+from fastntk.kernels.cpu.path_sweep import (
+    Candidates,
+    Course,
+    Drift,
+    Found,
+    Neurons,
+    Scratch,
+    path_sweep,
+)
 from fastntk.kernels.scratch import thread_slots
 
 _LANES = 16
 _TABLE_BYTES = 2**15  # in the first-level cache
 _EVENTS = 6  # of a candidate, room to begin with
 _SHARES = 2**21  # entries of S of all ranges
+_TRUNCATION = {
+    "float32": 1e-6,
+    "float64": 1e-14,
+}  # of the path's length; a tenth of its worst rounding or less
 
 
 @dataclass(frozen=True)
@@ -84,12 +96,22 @@ class Sweeper:
         self._room = 0
 
     def __call__(
-        self, e: np.ndarray, E: np.ndarray, chosen: Chosen, speed: np.ndarray, drifts: bool
+        self,
+        e: np.ndarray,
+        E: np.ndarray,
+        chosen: Chosen,
+        speed: np.ndarray,
+        drifts: bool,
+        coarse: float = 0.0,
     ) -> Swept:
-        """Follow all candidates along a path; ``speed`` are the velocities they start with, or empty."""
+        """Follow all candidates along a path, known to ``coarse`` times its length or to rounding.
+
+        ``speed`` are the velocities they start with, or empty.
+        """
         problem, dtype, m = self._problem, self._problem.dtype, self._problem.m
         steps = len(e)
-        directions = basis(E, 2e-7, _LANES) if dtype == np.float32 else basis(E, 1e-14)
+        tolerance = max(_TRUNCATION[dtype.name], coarse)
+        directions = basis(E, tolerance, _LANES if dtype == np.float32 else None)
         rank = len(directions.vectors)
         D = self._displacements(directions.vectors, chosen)
         beta, ahead, direct, _ = problem.optimizer.coefficients()
