@@ -16,9 +16,9 @@ Accumulation: z in working precision; K q is added up along the path; S in float
     a range.  `doubt_of` bounds how wrong z is, in the worst case; candidates closer to zero than that are
     counted, and what is said of others (`need_of`, records of drifts) allows for it.
 Rejected: the directions of eight steps at once, in eight accumulators (no change: events and the samples that
-    follow them take most of the time); K q summed anew at each step (as many terms as samples have changed, not as are changing);
-    gradients and S by step (1.5 times slower: a miss of the first-level cache for every changed sample and
-    step).
+    follow them take most of the time); K q summed anew at each step (as many terms as samples have changed,
+    not as are changing); gradients and S by step (1.5 times slower: a miss of the first-level cache for
+    every changed sample and step).
 """
 
 from collections import namedtuple
