@@ -54,7 +54,7 @@ def regression(matrices, y, train, test):
 
 def tangent_regression(depth, X, y, train, test):
     """The same regression, by the estimator of fastntk."""
-    search = GridSearchCV(NTKClassifier(depth=depth), {"alpha": RIDGES}, cv=INNER)
+    search = GridSearchCV(NTKClassifier(depth=depth, fit_intercept=False), {"alpha": RIDGES}, cv=INNER)
     return search.fit(X[train], y[train]).score(X[test], y[test])
 
 

@@ -150,7 +150,11 @@ def test_arrays_on_a_device_that_cannot_be_used(monkeypatch, problem):
         ),
         (OnlyArray(None, RuntimeError("closed")), TypeError, "^X must be readable .* got OnlyArray: closed$"),
         (OnlyArray([[1j]]), TypeError, "^X must be real numbers, got dtype complex128$"),
-        (OnlyArray(np.array([[1.0, None]])), TypeError, "^X must be real numbers, got dtype object$"),
+        (
+            OnlyArray(np.array([[1.0, None]])),
+            ValueError,
+            r"^X must have no missing values, got None at index \(0, 1\)$",
+        ),
         (OnlyArray([["a"]]), TypeError, "^X must be real numbers, got dtype <U1$"),
         (OnlyDLPack(np.eye(2) * 1j), TypeError, "^X must be real numbers, got dtype complex128$"),
         (OnlyDLPack(np.ones(2)), ValueError, r"^X must have 2 dimension\(s\), got shape \(2,\)$"),

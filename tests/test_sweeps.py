@@ -110,6 +110,27 @@ def test_runs_of_other_data_or_settings_are_refused_before_any_work(tmp_path, mo
     assert run_file(16, 0) in str(caught.value)
 
 
+def test_a_folder_of_another_minor_version_is_refused_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("fastntk.__version__", "3.4.0")
+    made = small(out=tmp_path, widths=[8])
+    monkeypatch.setattr("fastntk.__version__", "3.4.9")  # a patch changes no numbers
+    assert small(out=tmp_path, widths=[8]).runs[0].provenance == made.runs[0].provenance
+    monkeypatch.setattr("fastntk.__version__", "3.5.0")
+    monkeypatch.setattr(training, "train", lambda *a, **k: pytest.fail("something was trained"))
+    with pytest.raises(
+        ValueError, match=r"run-w8-s0\.npz' was made by fastntk 3\.4\.0, this is fastntk 3\.5\.0"
+    ):
+        small(out=tmp_path, widths=[4, 8])
+
+
+def test_a_run_that_names_no_version_is_refused(tmp_path):
+    run = small(out=tmp_path, widths=[8]).runs[0]
+    del run.provenance["environment"]["fastntk"]
+    run.save(tmp_path / run_file(8, 0))
+    with pytest.raises(ValueError, match="was made by fastntk of an unknown version"):
+        small(out=tmp_path, widths=[8])
+
+
 def test_a_run_of_train_in_the_folder_is_refused(tmp_path):
     fastntk.train(X, Y, width=8, steps=4).save(tmp_path / run_file(8, 0))
     with pytest.raises(ValueError, match="holds a run with data=None"):

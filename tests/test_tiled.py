@@ -298,6 +298,78 @@ def test_the_beginning_of_another_matrix_is_refused(tmp_path, source, rng, kind)
     np.testing.assert_array_equal(read(blockwise(source, out)), compute(source))
 
 
+BY_NAME = [".npy", ".h5", ".zarr"]
+
+
+def another(change, rng):
+    """A matrix that is not `source`, by one change."""
+    X = rng.integers(-3, 4, (40 if change == "shape" else N, 7))
+    return limit_source(
+        X,
+        rng.integers(-3, 4, (N, 7)) if change == "cross" else None,
+        layers="both" if change == "layers" else "first",
+        dtype="float32" if change == "dtype" else "float64",
+    )
+
+
+@pytest.mark.parametrize("change", ["shape", "dtype", "layers", "data", "cross"])
+@pytest.mark.parametrize("kind", BY_NAME)
+def test_an_unfinished_matrix_is_never_destroyed_by_another_one(tmp_path, source, rng, kind, change):
+    out = tmp_path / f"K{kind}"
+    with pytest.raises(KeyboardInterrupt):
+        blockwise(Stopping(source, 4), out)
+    left = names(tmp_path)
+    with pytest.raises(ValueError, match=r"^out: .* holds the beginning of another matrix") as caught:
+        blockwise(another(change, rng), out)
+    for name in left:  # the two that are to be removed
+        assert repr(str(tmp_path / name)) in str(caught.value)
+    assert names(tmp_path) == left
+    rest = Stopping(source, BLOCKS)
+    np.testing.assert_array_equal(read(blockwise(rest, out)), compute(source))
+    assert rest.filled == BLOCKS - 4
+
+
+@pytest.mark.parametrize("kind", BY_NAME)
+def test_removing_the_named_files_starts_anew(tmp_path, source, cross, kind):
+    out = tmp_path / f"K{kind}"
+    with pytest.raises(KeyboardInterrupt):
+        blockwise(Stopping(source, 4), out)
+    next(tmp_path.rglob("*.journal")).unlink()
+    np.testing.assert_array_equal(read(blockwise(cross, out)), compute(cross))
+    assert names(tmp_path) == [out.name]
+
+
+def test_a_finished_npy_is_replaced_by_another_matrix(tmp_path, source, cross):
+    blockwise(source, tmp_path / "K.npy")
+    np.testing.assert_array_equal(blockwise(cross, tmp_path / "K.npy"), compute(cross))
+
+
+@pytest.mark.parametrize("kind", PERSISTENT)
+def test_what_another_version_began_is_refused(tmp_path, source, monkeypatch, kind):
+    monkeypatch.setattr("fastntk.__version__", "3.4.0")
+    out = TARGETS[kind](tmp_path, source)
+    with pytest.raises(KeyboardInterrupt):
+        blockwise(Stopping(source, 4), out)
+    out = reopened(out)
+    monkeypatch.setattr("fastntk.__version__", "3.5.0")
+    with pytest.raises(ValueError, match=r"\(fastntk '3\.4'; this one has fastntk '3\.5'\)"):
+        blockwise(source, out)
+    monkeypatch.setattr("fastntk.__version__", "3.4.7")  # a patch changes no numbers
+    rest = Stopping(source, BLOCKS)
+    np.testing.assert_array_equal(read(blockwise(rest, out)), compute(source))
+    assert rest.filled == BLOCKS - 4
+
+
+def test_a_journal_that_names_no_version_is_refused(tmp_path, source, monkeypatch):
+    monkeypatch.setattr("fastntk.__version__", "3.4.0")
+    with pytest.raises(KeyboardInterrupt):
+        blockwise(Stopping(source, 4), tmp_path / "K.npy")
+    journal = tmp_path / "K.npy.journal"
+    journal.write_text(journal.read_text().replace('"fastntk": "3.4", ', ""))
+    with pytest.raises(ValueError, match=r"\(fastntk unknown; this one has fastntk '3\.4'\)"):
+        blockwise(source, tmp_path / "K.npy")
+
+
 def test_a_target_that_was_emptied_since_is_computed_anew(tmp_path, source):
     out = memmap(tmp_path, source)
     with pytest.raises(KeyboardInterrupt):

@@ -233,7 +233,8 @@ def test_command(tmp_path):
     arguments[2] = str(tmp_path / "data.csv")
     found = CliRunner().invoke(main, [*arguments, "--out", str(tmp_path / "out")])
     assert found.exit_code == 0, found.output
-    assert found.stderr == ""
+    assert found.stderr.startswith("data.csv: n = ")
+    assert len(found.stderr.splitlines()) == 1
     assert "Theorem 3.1    holds" in found.stdout
     record = json.loads((tmp_path / "out" / "report.json").read_text())
     assert [len(runs) for runs in record["runs"].values()] == [4] * 7

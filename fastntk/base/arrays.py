@@ -1,8 +1,10 @@
-"""Arrays of other libraries as NumPy arrays: anything with ``__array__``, a buffer, or DLPack in host memory."""
+"""Arrays and tables of other libraries as NumPy arrays: ``__array__``, a buffer, DLPack in host memory, frames."""
 
 from typing import Any
 
 import numpy as np
+
+from fastntk.base.frames import from_frame, from_objects, is_frame
 
 _HOST = (1, 3, 11)  # DLPack device types that the CPU can read: CPU, CUDA pinned, ROCm pinned
 
@@ -19,10 +21,12 @@ def host_array(value: Any, name: str, ndim: int) -> np.ndarray:
         raise TypeError(
             f"{name} must be free of gradients, got a {kind.__name__} that records them: pass {name}.detach()"
         )
+    if is_frame(value):
+        return from_frame(value, name)
     try:
         if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
             return _from_dlpack(value)
-        return np.asarray(value)
+        found = np.asarray(value)
     except ValueError as error:  # ragged nested sequences
         raise ValueError(f"{name} must be a {ndim}-dimensional array of numbers: {error}") from None
     except (
@@ -31,6 +35,14 @@ def host_array(value: Any, name: str, ndim: int) -> np.ndarray:
         BufferError,
     ) as error:  # what an owner says when it cannot give its numbers
         raise TypeError(f"{name} must be readable as a NumPy array, got {kind.__name__}: {error}") from error
+    if found.dtype == object:
+        return from_objects(found, name)
+    return found.astype(np.float64) if _extended(found.dtype) else found
+
+
+def _extended(dtype: np.dtype) -> bool:
+    """Whether it is a number format of another library, such as ml_dtypes' bfloat16, all of it within float64."""
+    return dtype.isbuiltin == 2 and np.can_cast(dtype, np.float64)
 
 
 def _from_dlpack(value: Any) -> np.ndarray:

@@ -38,6 +38,10 @@ def array(value: Any, name: str, ndim: int, dtype: npt.DTypeLike | None = None) 
     if not np.isfinite(total) and not np.isfinite(converted).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(converted))[0])
         index = where[0] if ndim == 1 else where
+        if np.isfinite(found[where]):
+            raise ValueError(
+                f"{name} must be within the range of {converted.dtype}, got {found[where]!s} at index {index}"
+            )
         raise ValueError(f"{name} must be finite, got {converted[where]} at index {index}")
     return converted
 
@@ -59,7 +63,11 @@ def matrix(value: Any, name: str, dtype: npt.DTypeLike | None = None, ndim: int 
 
 def vector(value: Any, name: str, size: int, of: str, dtype: npt.DTypeLike | None = None) -> np.ndarray:
     """A finite float vector with one entry for each of the ``size`` rows of ``of``."""
-    found = array(value, name, 1, dtype)
+    found = host_array(value, name, 1)
+    if found.ndim == 2:
+        why = "several outputs are not supported" if found.shape[1] > 1 else "pass its one column"
+        raise ValueError(f"{name} must have 1 dimension(s), got shape {found.shape}: {why}")
+    found = array(found, name, 1, dtype)
     require_size(found, name, size, of)
     return found
 

@@ -1,5 +1,6 @@
 """Exceptions that callers may want to catch; bad arguments raise plain ``ValueError`` and ``TypeError``."""
 
+import copyreg
 from typing import Any
 
 
@@ -15,7 +16,17 @@ class ConvergenceWarning(UserWarning):
     """An iteration stopped before it reached the accuracy asked for; what it has is returned, with its residual."""
 
 
-class DivergenceError(ArithmeticError):
+class _CarriesData(ArithmeticError):
+    """An error whose attributes survive pickle, copy and a process pool.
+
+    Built-in exceptions are made again by a call with `args`, which hold the message alone.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+
+
+class DivergenceError(_CarriesData):
     """Training left the stable range.
 
     Attributes
@@ -36,7 +47,7 @@ class DivergenceError(ArithmeticError):
         self.largest_stable_step = largest_stable_step
 
 
-class ToleranceError(ArithmeticError):
+class ToleranceError(_CarriesData):
     """Gradient flow could not be followed with the accuracy that was asked for.
 
     Attributes

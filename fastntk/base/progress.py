@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,6 +11,8 @@ __all__ = ["Progress", "SweepBar", "reporter"]
 
 Progress = bool | Callable[[int, int], object]
 
+_DELAY = 1  # seconds: no bar for what takes less
+_COLUMNS = 100  # of a bar in a notebook, whose width nobody knows
 _FORM = "{desc} {percentage:3.0f}% |{bar}| {elapsed} passed, {remaining} left"
 
 
@@ -27,12 +30,7 @@ class SweepBar:
 
     def __enter__(self) -> SweepBar:
         if self._show:
-            from tqdm import tqdm
-
-            # disable=None: silent unless stderr is a terminal; delay: nothing for what takes under a second.
-            self._tqdm = tqdm(
-                total=self._total, disable=None, delay=1, smoothing=0.05, bar_format=_FORM, leave=False
-            )
+            self._tqdm = _bar(self._total, smoothing=0.05, bar_format=_FORM)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -72,11 +70,20 @@ def reporter(
     elif not progress:
         yield lambda reached: None
     else:
-        from tqdm import tqdm
-
-        look: dict[str, Any] = {"disable": None, "delay": 1, "leave": False, "unit": unit}
         # Large counts are shown as a share; what was there before must not count for the speed.
-        if total > 10**6:
-            look["bar_format"] = _FORM
-        with tqdm(total=total, desc=label, initial=done, **look) as bar:
+        look = {"bar_format": _FORM} if total > 10**6 else {}
+        with _bar(total, desc=label, initial=done, unit=unit, **look) as bar:
             yield lambda reached: bar.update(reached - bar.n)
+
+
+def _bar(total: int, **look: Any) -> Any:
+    """A bar on stderr if that is a terminal or the output of a notebook's cell, else none."""
+    from tqdm import tqdm
+
+    there = {"disable": False, "ncols": _COLUMNS} if _in_notebook() else {"disable": None}
+    return tqdm(total=total, delay=_DELAY, leave=False, **there, **look)
+
+
+def _in_notebook() -> bool:
+    """Whether stderr is what a Jupyter kernel sends to the cell; it draws a bar of text as a terminal does."""
+    return type(sys.stderr).__module__.startswith("ipykernel.")

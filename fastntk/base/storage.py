@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["atomic_write", "ensure_folder", "ensure_parent", "remove_leftovers", "sync_folder"]
+__all__ = ["atomic_write", "ensure_folder", "ensure_parent", "remove_leftovers", "sync_folder", "user_path"]
 
 _SUFFIX = ".fastntk-part"
 
@@ -23,6 +23,17 @@ _SUFFIX = ".fastntk-part"
 def _host() -> str:
     """Short tag of this machine, so that a shared folder tells whose unfinished file it holds."""
     return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """`path` with a leading ~ replaced by the home that it stands for.
+
+    Examples
+    --------
+    >>> user_path("~/K.npy") == Path.home() / "K.npy", user_path("K.npy~").name
+    (True, 'K.npy~')
+    """
+    return Path(os.path.expanduser(path))
 
 
 @contextmanager
@@ -57,7 +68,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     >>> [p.name for p in folder.iterdir()]
     ['answer.txt']
     """
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(user_path(path)))
     if target.is_dir():
         raise IsADirectoryError(f"{str(path)!r} is a folder, a file name is expected")
     part = target.with_name(f".{target.name}.{_host()}.{os.getpid()}.{secrets.token_hex(4)}{_SUFFIX}")
@@ -114,7 +125,7 @@ def ensure_folder(path: str | os.PathLike[str], name: str = "out") -> Path:
     >>> ensure_folder(Path(tempfile.mkdtemp()) / "a" / "b").name
     'b'
     """
-    folder = Path(path)
+    folder = user_path(path)
     made: list[Path] = []
     try:
         for parent in [*reversed(folder.parents), folder]:
@@ -138,7 +149,7 @@ def ensure_folder(path: str | os.PathLike[str], name: str = "out") -> Path:
 
 def ensure_parent(path: str | os.PathLike[str], name: str = "out") -> Path:
     """Check that a file can be created at `path` before the work starts; its folder is made if needed."""
-    target = Path(path)
+    target = user_path(path)
     if target.is_dir():
         raise IsADirectoryError(f"{name}: {str(path)!r} is a folder, a file name is expected")
     ensure_folder(target.parent, name)

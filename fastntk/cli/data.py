@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from fastntk.base.storage import ensure_parent
+from fastntk.cli.paths import FilePath
 
 __all__ = ["data"]
 
@@ -28,7 +29,7 @@ __all__ = ["data"]
     type=int,
     help="Which eigenvector: 0 is learned slowest, -1 fastest. Default: 0.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE.csv")
+@click.option("--out", type=FilePath(), required=True, metavar="FILE.csv")
 def data(name: str, n: int, d: int, seed: int | None, labels: str, index: int | None, out: Path) -> None:
     """Write points on the unit sphere with labels, one row per sample, the last column is y.
 

@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastntk.base.storage import ensure_folder
+from fastntk.cli.data_files import DataFile, data_option, data_source, load_data
 from fastntk.cli.errors import Diverged, Interrupted
 from fastntk.cli.options import (
     IntList,
     check_threads,
-    data_option,
-    data_source,
-    load_data,
     progress_option,
     threads_option,
 )
 from fastntk.cli.output import print_summary, write_provenance
+from fastntk.cli.paths import FilePath
 from fastntk.cli.settings import SettingsCommand, check_settings, resolve_methods
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ __all__ = ["reproduce", "sweep"]
     epilog="Exit status: 2 bad input, 3 training diverged (its log is in DIR/diverged.csv), 130 interrupted.",
     short_help="The published experiment: table, figure, CSV, provenance.",
 )
-@data_option
+@data_option()
 @click.option(
     "--widths",
     type=IntList(1),
@@ -49,7 +48,7 @@ __all__ = ["reproduce", "sweep"]
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     default="results",
     show_default=True,
     metavar="DIR",
@@ -57,7 +56,7 @@ __all__ = ["reproduce", "sweep"]
 )
 @threads_option
 @progress_option
-def reproduce(data: Path | None, out: Path, progress: bool, **settings: Any) -> None:
+def reproduce(data: DataFile | None, out: Path, progress: bool, **settings: Any) -> None:
     """Train two-layer ReLU networks of several widths by gradient descent and watch their kernel.
 
     The experiment of Du, Zhai, Poczos and Singh, arXiv 1810.02054. Writes to DIR: figure.png and figure.pdf,
@@ -92,14 +91,14 @@ def reproduce(data: Path | None, out: Path, progress: bool, **settings: Any) -> 
     ),
     short_help="Any widths, seeds and settings; data as .npz and CSV.",
 )
-@data_option
+@data_option()
 @click.option("--widths", type=IntList(1), required=True, help="Numbers of hidden neurons, such as 500,1000.")
 @click.option("--seeds", type=IntList(0), default="0", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR")
+@click.option("--out", type=FilePath(), required=True, metavar="DIR")
 @click.option("--figure", is_flag=True, help="Also draw figure.png and figure.pdf.")
 @threads_option
 @progress_option
-def sweep(data: Path | None, out: Path, figure: bool, progress: bool, **settings: Any) -> None:
+def sweep(data: DataFile | None, out: Path, figure: bool, progress: bool, **settings: Any) -> None:
     """Train at every width and seed and keep the logs.
 
     Writes to DIR: sweep.npz (for fastntk.load), results.csv, provenance.json, and runs/ with one file per
@@ -114,7 +113,7 @@ def sweep(data: Path | None, out: Path, figure: bool, progress: bool, **settings
         _write(result, out, data, "sweep", figure)
 
 
-def _write(result: Sweep, out: Path, data: Path | None, command: str, figure: bool) -> None:
+def _write(result: Sweep, out: Path, data: DataFile | None, command: str, figure: bool) -> None:
     """Write CSV, provenance and figure, and print the table."""
     result.to_csv(out / "results.csv")
     write_provenance(out / "provenance.json", result, data_source(data), command)
@@ -126,7 +125,7 @@ def _write(result: Sweep, out: Path, data: Path | None, command: str, figure: bo
     click.echo(f"written to {out}: {', '.join(written)}")
 
 
-def _run(data: Path | None, out: Path, progress: bool, settings: dict[str, Any]) -> Sweep:
+def _run(data: DataFile | None, out: Path, progress: bool, settings: dict[str, Any]) -> Sweep:
     """Check everything that can be checked before the work, then run the sweep in ``out/runs``."""
     from fastntk.training.sweeps import sweep as run_sweep
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
-from fastntk.cli.matrix_output import Outputs, load_samples, matrix_options, write_outputs
+from fastntk.cli.data_files import load_samples
+from fastntk.cli.matrix_output import Outputs, matrix_options, write_outputs
 from fastntk.cli.options import progress_option, threads_option, use_threads
+from fastntk.cli.paths import FilePath
 
 __all__ = ["gram", "limit"]
 
@@ -18,7 +20,7 @@ __all__ = ["gram", "limit"]
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--run",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="FILE.npz",
     help="Take data and trained network from what `fastntk train --out` wrote.",
 )

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastntk.base.storage import ensure_parent
+from fastntk.cli.data_files import data_option
 from fastntk.cli.errors import Interrupted
-from fastntk.cli.options import load_data
 from fastntk.cli.output import check_matrix_path, eigenvalue_text, write_matrix
+from fastntk.cli.paths import FilePath
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Outputs", "load_samples", "matrix_options", "write_outputs"]
+__all__ = ["Outputs", "matrix_options", "write_outputs"]
 
 _LARGEST = 20_000
 """Most samples of which eigenvalues are computed: n^3 / 3 multiply-adds, and two more copies of the matrix."""
@@ -29,13 +30,6 @@ def matrix_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what both commands read and write."""
     for option in reversed(
         [
-            click.option(
-                "--data",
-                type=click.Path(path_type=Path),
-                metavar="FILE",
-                help="Samples, one per row: .npy without labels, or CSV with a header row, whose last column is y. "
-                "Default: the published experiment's n = d = 1000 (legacy random stream, seed 1234).",
-            ),
             click.option(
                 "--layers",
                 type=click.Choice(["first", "second", "both"]),
@@ -52,20 +46,20 @@ def matrix_options(command: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option(
                 "--out",
-                type=click.Path(path_type=Path),
+                type=FilePath(),
                 metavar="FILE",
                 help='The matrix: .npy, .h5 (dataset "gram"), .zarr, of any size, or .csv. '
                 "Without it only the eigenvalue is printed.",
             ),
             click.option(
                 "--spectrum",
-                type=click.Path(path_type=Path),
+                type=FilePath(),
                 metavar="FILE.png",
                 help="Draw all eigenvalues, lambda_min marked (.png, .pdf or .svg).",
             ),
             click.option(
                 "--heatmap",
-                type=click.Path(path_type=Path),
+                type=FilePath(),
                 metavar="FILE.png",
                 help="Draw the matrix as colours (.png, .pdf or .svg).",
             ),
@@ -75,23 +69,9 @@ def matrix_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ]
     ):
         command = option(command)
-    return command
-
-
-def load_samples(data: Path | None) -> NDArray[Any]:
-    """Read ``--data``, a matrix or a table with labels, or draw the published experiment's."""
-    if data is None or data.suffix.lower() != ".npy":
-        return load_data(data)[0]
-    import numpy as np
-
-    from fastntk.base import checks
-
-    try:
-        with open(data, "rb") as file:
-            X = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"--data: {str(data)!r} is not a readable .npy file ({error})") from None
-    return checks.matrix(X, f"--data: the array in {str(data)!r}")
+    return data_option(
+        "Samples, one per row: .npy, or a table, where a last column called y or the like is left out."
+    )(command)
 
 
 @dataclass(frozen=True)

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 __all__ = [
     "IntList",
     "check_threads",
-    "data_option",
-    "data_source",
-    "load_data",
     "progress_option",
     "threads_option",
     "use_threads",
@@ -48,17 +40,6 @@ class IntList(click.ParamType):
         return numbers
 
 
-def data_option(command: Command) -> Command:
-    """Add ``--data``."""
-    return click.option(
-        "--data",
-        type=click.Path(path_type=Path),
-        metavar="FILE.csv",
-        help="Samples, one per row, after a header row; the last column is y. "
-        "Default: the published experiment's n = d = 1000 (legacy random stream, seed 1234).",
-    )(command)
-
-
 def threads_option(command: Command) -> Command:
     """Add ``--threads``."""
     return click.option(
@@ -71,18 +52,6 @@ def progress_option(command: Command) -> Command:
     return click.option(
         "--progress/--no-progress", default=True, help="Bar on stderr (never when it is no terminal)."
     )(command)
-
-
-def data_source(data: Path | None) -> str:
-    """Say in words where the data come from (the file's name without its folder)."""
-    return data.name if data is not None else "slides(n=1000, d=1000, seed=1234)"
-
-
-def load_data(data: Path | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Read ``--data``, or draw the published experiment's."""
-    from fastntk import datasets
-
-    return datasets.load_csv(data) if data is not None else datasets.slides()
 
 
 def check_threads(threads: int | None) -> None:

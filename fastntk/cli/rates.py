@@ -8,15 +8,15 @@ from typing import Any
 import click
 
 from fastntk.base.storage import ensure_parent
+from fastntk.cli.data_files import DataFile, data_option, load_data
 from fastntk.cli.errors import Diverged, Interrupted
 from fastntk.cli.options import (
     check_threads,
-    data_option,
-    load_data,
     progress_option,
     threads_option,
 )
 from fastntk.cli.output import table_text
+from fastntk.cli.paths import FilePath
 from fastntk.cli.settings import WIDTH, SettingsCommand
 
 __all__ = ["rates"]
@@ -29,7 +29,7 @@ __all__ = ["rates"]
     epilog="Exit status: 2 bad input, 3 training diverged, 130 interrupted.",
     short_help="Gradient descent, heavy ball and Nesterov, each at its best step: a figure.",
 )
-@data_option
+@data_option()
 @click.option(
     "--steps",
     type=click.IntRange(min=1),
@@ -37,16 +37,16 @@ __all__ = ["rates"]
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     default="rates.png",
     show_default=True,
     metavar="FILE",
     help="The figure, .png, .pdf or .svg.",
 )
-@click.option("--csv", type=click.Path(path_type=Path), metavar="FILE.csv", help="The curves.")
+@click.option("--csv", type=FilePath(), metavar="FILE.csv", help="The curves.")
 @threads_option
 @progress_option
-def rates(data: Path | None, out: Path, csv: Path | None, **settings: Any) -> None:
+def rates(data: DataFile | None, out: Path, csv: Path | None, **settings: Any) -> None:
     """Train one network by three methods, at the steps and momenta that are best for its kernel H(0).
 
     The table has three factors of the loss per step: that of the slowest mode by the formulas (Lessard, Recht and

@@ -8,9 +8,11 @@ from typing import Any
 import click
 
 from fastntk.base.storage import ensure_folder, ensure_parent
+from fastntk.cli.data_files import DataFile, data_option, load_data
 from fastntk.cli.errors import Diverged, Interrupted
-from fastntk.cli.options import check_threads, data_option, load_data, progress_option, threads_option
+from fastntk.cli.options import check_threads, progress_option, threads_option
 from fastntk.cli.output import print_summary
+from fastntk.cli.paths import FilePath
 from fastntk.cli.settings import WIDTH, SettingsCommand, check_settings, resolve_methods
 
 __all__ = ["train"]
@@ -43,23 +45,23 @@ __all__ = ["train"]
     "--csv file), 130 interrupted.",
     short_help="One network; its log and weights as .npz, its log as CSV.",
 )
-@data_option
+@data_option()
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="FILE.npz",
     help="Log, trained network, data and provenance, for fastntk.load.",
 )
-@click.option("--csv", type=click.Path(path_type=Path), metavar="FILE.csv", help="The log, one row per step.")
+@click.option("--csv", type=FilePath(), metavar="FILE.csv", help="The log, one row per step.")
 @click.option(
     "--prediction",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="FILE",
     help="A figure (.png, .pdf, .svg) of the run with what its constant initial kernel predicts, deviations included.",
 )
 @click.option(
     "--diagnostics",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="DIR",
     help="Which patterns flip, when and how often, and quantiles of the drift: diagnostics.png and "
     "diagnostics.pdf, steps.csv, samples.csv, neurons.csv.",
@@ -67,7 +69,7 @@ __all__ = ["train"]
 @threads_option
 @progress_option
 def train(
-    data: Path | None,
+    data: DataFile | None,
     out: Path | None,
     csv: Path | None,
     prediction: Path | None,

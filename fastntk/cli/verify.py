@@ -8,8 +8,10 @@ from typing import Any
 import click
 
 from fastntk.base.storage import ensure_folder
+from fastntk.cli.data_files import DataFile, data_option
 from fastntk.cli.errors import Interrupted
 from fastntk.cli.options import IntList, progress_option, threads_option, use_threads
+from fastntk.cli.paths import FilePath
 from fastntk.cli.settings import SettingsCommand
 
 __all__ = ["verify"]
@@ -21,13 +23,7 @@ __all__ = ["verify"]
     epilog="Exit status: 0 whatever the verdicts, 2 bad input, 130 interrupted.",
     short_help="The theory's statements, measured: a report as HTML and JSON.",
 )
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    metavar="FILE.csv",
-    help="Samples, one per row, after a header row; the last column is y. "
-    "Default: n = d = 200 uniform on the sphere, Gaussian labels.",
-)
+@data_option(default="n = d = 200 uniform on the sphere, Gaussian labels")
 @click.option("--widths", type=IntList(1), default="512,2048,8192,32768", show_default=True)
 @click.option("--seeds", type=IntList(0), default="0,1,2,3,4", show_default=True)
 @click.option(
@@ -41,7 +37,7 @@ __all__ = ["verify"]
 @click.option("--delta", type=float, default=0.1, show_default=True, help="Failure probability.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     default="verification",
     show_default=True,
     metavar="DIR",
@@ -49,7 +45,7 @@ __all__ = ["verify"]
 )
 @threads_option
 @progress_option
-def verify(data: Path | None, out: Path, threads: int | None, **settings: Any) -> None:
+def verify(data: DataFile | None, out: Path, threads: int | None, **settings: Any) -> None:
     """Check what Du, Zhai, Poczos and Singh (arXiv 1810.02054) state, on data.
 
     For each of Theorems 3.1, 3.2, 3.3, 4.1, Lemmas 3.1 to 3.4 and Corollary 4.1: what it says, what was measured over
@@ -59,7 +55,7 @@ def verify(data: Path | None, out: Path, threads: int | None, **settings: Any) -
     import fastntk
 
     use_threads(threads)
-    X, y = fastntk.datasets.load_csv(data) if data is not None else (None, None)
+    X, y = data.labelled() if data is not None else (None, None)
     ensure_folder(out, "--out")
     try:
         result = fastntk.verify(X, y, **settings)

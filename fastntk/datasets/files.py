@@ -1,39 +1,59 @@
-"""Samples and labels in CSV files: a header row, then a row a sample with y last."""
+"""Samples and labels in text files of rows: read whatever wrote them, written with a header and y last."""
 
-import csv
-import math
 import os
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastntk.base.arrays import host_array
+from fastntk.base import checks
 from fastntk.base.storage import atomic_write
+from fastntk.datasets.table import read_table
 from fastntk.device.arrays import on_host
 
 __all__ = ["load_csv", "save_csv"]
 
 
-def load_csv(path: str | os.PathLike[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    r"""Read samples and labels from a CSV file with a header row; the last column is y.
+def load_csv(
+    path: str | os.PathLike[str],
+    *,
+    labels: str | int | None = "last",
+    signs: bool = False,
+    drop: Sequence[str | int] = (),
+    header: bool | None = None,
+    separator: str | None = None,
+) -> tuple[NDArray[np.float64], Any]:
+    r"""Read samples and labels from a text file with a row a sample; the last column is y if nothing else is said.
 
     Parameters
     ----------
     path : str or path-like
-        UTF-8 text, comma separated. Blank lines are skipped.
+        UTF-8 (or UTF-16 with a byte order mark). Blank lines and lines that begin with # are skipped, cells may be
+        quoted, empty columns at the end are left out.
+    labels : str, int or None
+        The column of y: its name, its place from 1, or "last"; None: there is none, all columns are features.
+    signs : bool
+        Whether the labels are two classes, words or numbers, that become -1 and +1 in this order.
+    drop : sequence of str or int
+        Columns that are left out, by name or place.
+    header : bool, optional
+        Whether the first row names the columns. Found out by default: it does where it has words above numbers.
+    separator : str, optional
+        Found out by default: tab, semicolon, bar, comma or spaces. Where it is no comma, numbers may have decimal
+        commas.
 
     Returns
     -------
     X : array of float64, shape (n, d)
-    y : array of float64, shape (n,)
+    y : array of float64, shape (n,), or None
 
     Raises
     ------
     ValueError
-        When the file cannot be read, is empty, has no header row or no data, has rows of different length, or holds
-        something that is not a finite number. The message names the file, the line and the column.
+        When the file cannot be read, is empty, has rows of different length, or holds something that is not a finite
+        number; the message names the file, the line and the column. Also for a first column without a name, which is
+        the index that pandas' ``to_csv`` and R's ``write.csv`` put there, and where a header cannot be told from data.
 
     Notes
     -----
@@ -47,17 +67,13 @@ def load_csv(path: str | os.PathLike[str]) -> tuple[NDArray[np.float64], NDArray
     >>> load_csv(path)
     (array([[1., 2.],
            [4., 5.]]), array([3., 6.]))
+    >>> _ = path.write_text("kind;height\nfir;1,5\noak;2,25\n")
+    >>> load_csv(path, labels="kind", signs=True)
+    (array([[1.5 ],
+           [2.25]]), array([-1.,  1.]))
     """
-    name = repr(os.fspath(path))
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = list(_parse(csv.reader(file), name))
-    except OSError as error:
-        raise ValueError(f"cannot read {name}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"cannot read {name}: it is not UTF-8 text ({error.reason})") from error
-    table = np.stack(rows)
-    return np.ascontiguousarray(table[:, :-1]), table[:, -1].copy()
+    table = read_table(path, labels=labels, signs=signs, drop=drop, header=header, separator=separator)
+    return table.X, table.y
 
 
 def save_csv(path: str | os.PathLike[str], X: ArrayLike, y: ArrayLike) -> None:
@@ -73,8 +89,8 @@ def save_csv(path: str | os.PathLike[str], X: ArrayLike, y: ArrayLike) -> None:
 
     Raises
     ------
-    ValueError
-        When the shapes do not fit or a number is not finite.
+    TypeError, ValueError
+        When the shapes do not fit or an entry is not a finite number.
     OSError
         When the file cannot be written; nothing is left behind.
 
@@ -91,76 +107,9 @@ def save_csv(path: str | os.PathLike[str], X: ArrayLike, y: ArrayLike) -> None:
     >>> path.read_text().splitlines()
     ['0,1,y', '0.1,1e-300,-1.0', '2.0,3.0,1.0']
     """
-    X = np.asarray(host_array(on_host(X), "X", 2), dtype=np.float64)
-    y = np.asarray(host_array(on_host(y), "y", 1), dtype=np.float64)
-    if X.ndim != 2 or X.size == 0:
-        raise ValueError(f"X must have shape (n, d) with n, d >= 1, got {X.shape}")
-    if y.shape != X.shape[:1]:
-        raise ValueError(f"y must have shape ({X.shape[0]},) to fit X, got {y.shape}")
-    for name, array in (("X", X), ("y", y)):
-        if not np.isfinite(array).all():
-            raise ValueError(f"{name} must be finite, got NaN or infinity")
+    X = checks.matrix(on_host(X), "X", np.float64)
+    y = checks.vector(on_host(y), "y", len(X), "X", np.float64)
     with atomic_write(path) as file:
         file.write((",".join([*map(str, range(X.shape[1])), "y"]) + "\n").encode())
         for features, label in zip(X, y.tolist(), strict=True):
             file.write((",".join(map(repr, [*features.tolist(), label])) + "\n").encode())
-
-
-def _parse(reader: Any, name: str) -> Iterator[NDArray[np.float64]]:
-    """Check the header and yield the data rows one by one; `reader` is what ``csv.reader`` returns."""
-    header: list[str] | None = None
-    empty = True
-    try:
-        for fields in reader:
-            if not fields or fields == [""] or all(field.isspace() for field in fields):
-                continue
-            if header is None:
-                header = _checked_header(fields, name, reader.line_num)
-                continue
-            if len(fields) != len(header):
-                raise ValueError(
-                    f"{name}, line {reader.line_num}: {len(fields)} columns, the header has {len(header)}"
-                )
-            empty = False
-            yield _numbers(fields, header, name, reader.line_num)
-    except csv.Error as error:
-        raise ValueError(f"{name}, line {reader.line_num}: not a CSV file ({error})") from error
-    if header is None:
-        raise ValueError(f"{name} is empty: a header row and at least one row of numbers are expected")
-    if empty:
-        raise ValueError(f"{name} has a header but no rows of numbers")
-
-
-def _checked_header(fields: list[str], name: str, line: int) -> list[str]:
-    """Return the header, unless it is too short or looks like data."""
-    if len(fields) < 2:
-        raise ValueError(f"{name}, line {line}: at least two columns are expected (features, then y), got 1")
-    if all(_is_number(field) for field in fields):
-        raise ValueError(f"{name}, line {line}: a header row is expected, got only numbers")
-    return fields
-
-
-def _is_number(field: str) -> bool:
-    """Whether `field` is a number as CSV files write them; Python's own 1_000 is not."""
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return "_" not in field
-
-
-def _numbers(fields: list[str], header: list[str], name: str, line: int) -> NDArray[np.float64]:
-    """One row as float64. The loop over columns runs only when something is wrong."""
-    try:
-        row = np.fromiter(map(float, fields), np.float64, len(fields))
-        if np.isfinite(row).all() and "_" not in "".join(fields):
-            return row
-    except ValueError:
-        pass
-    for column, field in enumerate(fields):
-        where = f"{name}, line {line}, column {column + 1} ({header[column]!r})"
-        if not _is_number(field):
-            raise ValueError(f"{where}: {field!r} is not a number")
-        if not math.isfinite(float(field)):
-            raise ValueError(f"{where}: {field!r} is not finite")
-    raise AssertionError("a row was refused without a reason")

@@ -3,19 +3,12 @@
 import numpy as np
 
 from fastntk.base.memory import aligned_zeros, require_memory
-from fastntk.base.packing import TILE, PackedMasks, padded_width, tiles_of
+from fastntk.base.packing import TILE, PackedMasks, byte_rows, padded_width, tiles_of
 from fastntk.engines.interface import MAX_RANGES, PLAIN, Engine, Motion
-from fastntk.kernels.cpu.forward import forward_moved
 from fastntk.kernels.cpu.primal_momentum import primal_momentum
 from fastntk.kernels.cpu.primal_step import primal_step
-from fastntk.kernels.scratch import (
-    ForwardScratch,
-    column_tiles,
-    padded_rows,
-    padded_vector,
-    table_scratch,
-    thread_slots,
-)
+from fastntk.kernels.scratch import padded_vector, shared_rows, table_bytes, table_scratch
+from fastntk.model.forward import Forward
 from fastntk.model.network import TwoLayerReLU
 
 
@@ -27,47 +20,62 @@ class PrimalEngine(Engine):
     initial_masks: PackedMasks
 
     @staticmethod
-    def bytes_needed(n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN) -> int:
-        """The change of W, its velocity if anything but plain descent of the first layer; two patterns; shares."""
+    def bytes_needed(
+        n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN, shared: bool = False
+    ) -> int:
+        """The change of W, its velocity if anything but plain descent of the first layer, patterns; scratch and X."""
+        tiles, width, moves = tiles_of(d), padded_width(m), motion.layers != "second"
         parts = 1 if motion.plain else 2
-        states = parts + (1 if motion.flow and motion.layers != "second" else 0)
-        return states * d * m * itemsize + (2 + motion.flow) * n * m // 8 + 8 * MAX_RANGES * m * parts
+        states = parts + (motion.flow and moves)
+        patterns = (
+            4 if motion.flow else 2
+        )  # a step's own and the one it returns to, the present and the first one
+        shares = 8 * min(tiles, MAX_RANGES) * width * (parts + motion.flow)
+        shares += (2 * 8 + itemsize) * width  # drifts, what they are computed from, and the scale
+        rest = TILE * tiles_of(n) * TILE * itemsize * (d % TILE > 0)
+        product = Forward.bytes_needed(
+            n, d, m, np.dtype(f"f{itemsize}"), outputs=True, moved=True, shared=shared
+        )
+        state = states * tiles * width * TILE * itemsize + patterns * byte_rows(n) * width + shares
+        return state + rest + product + table_bytes(m, itemsize)
 
     def __init__(self, X: np.ndarray, net: TwoLayerReLU, motion: Motion = PLAIN) -> None:
         super().__init__(X, net, motion)
         (n, d), m, dtype = X.shape, self.m, self.dtype
         require_memory(
-            self.bytes_needed(n, d, m, dtype.itemsize, motion),
+            self.bytes_needed(n, d, m, dtype.itemsize, motion, shared_rows(X, dtype)),
             f"the primal engine for n={n} samples, d={d} columns and m={m} neurons",
         )
         width = padded_width(m)
         self._state((tiles_of(d), width, TILE))
-        self._X = padded_rows(X, dtype)
-        self._X_tiles = column_tiles(X, dtype)
         self._tables, self._sums = table_scratch(m, dtype)
-        self._scratch = ForwardScratch(n, m, dtype)
-        self._rows = aligned_zeros((thread_slots(), self._scratch.rows, d), dtype)
+        self._product = Forward(X, m, dtype)
+        self._rest = self._last_columns()
         self._drift_shares = np.zeros((min(tiles_of(d), MAX_RANGES), width))
         if not motion.plain:
             self._V = aligned_zeros(self._D.shape, dtype)
             self._product_shares = np.zeros(self._drift_shares.shape)
         self.masks = PackedMasks.empty(n, m)
         self._forward()
+        self._product.require(self.u)
         self.initial_masks = self.masks.copy()
 
+    def _last_columns(self) -> np.ndarray:
+        """The columns of the samples beyond the last whole tile, as a tile (samples, 16); nothing if there are none."""
+        X = self._product.samples
+        whole = X.shape[1] // TILE * TILE
+        rest = aligned_zeros((len(X) if whole < X.shape[1] else 0, TILE), self.dtype)
+        rest[:, : X.shape[1] - whole] = X[: len(rest), whole:]
+        return rest
+
     def _forward(self) -> None:
-        scratch = self._scratch
-        forward_moved(
-            self.net.W, self._D, self._X, self.n, self.a, self.masks.bits,
-            self._rows, scratch.Z, scratch.octets, scratch.shares, scratch.u_shares,
-        )  # fmt: skip
-        self.u = scratch.outputs(self.n, self.m)
+        self.u = self._product.moved(self.net.W, self._D, self.a, self.masks.bits)
 
     def step(self, e: np.ndarray, lr: float) -> None:
-        padded = padded_vector(e, len(self._X), self.dtype)
+        padded = padded_vector(e, len(self._product.samples), self.dtype)
         if self.motion.plain:
             primal_step(
-                self.m, self.masks.bits, self._X_tiles, padded, self._signed_step(lr), self._D,
+                self.m, self.masks.bits, self._product.samples, self._rest, padded, self._signed_step(lr), self._D,
                 self._tables, self._sums, self._drift_shares,
             )  # fmt: skip
         else:
@@ -78,9 +86,9 @@ class PrimalEngine(Engine):
         """Both layers from the same state, with momentum; a first layer that stays moves by zero."""
         weights = self.net.W if self._second is not None else self.net.W[:0]
         primal_momentum(
-            self.m, self.masks.bits, self._X_tiles, e, self._signed_step(0.0 if self.layers == "second" else lr),
-            self._coefficients, weights, self._D, self._V, self._tables, self._sums,
-            self._drift_shares, self._product_shares,
+            self.m, self.masks.bits, self._product.samples, self._rest, e,
+            self._signed_step(0.0 if self.layers == "second" else lr), self._coefficients, weights,
+            self._D, self._V, self._tables, self._sums, self._drift_shares, self._product_shares,
         )  # fmt: skip
         if self._second is not None:
             self._second.step(self._product_shares.sum(axis=0)[: self.m], lr)
@@ -100,8 +108,9 @@ class PrimalEngine(Engine):
 
     def _blend(self, share: float) -> None:
         if self.layers != "second":
-            self._D *= self.dtype.type(1.0 - share)
-            self._D += self.dtype.type(share) * self._kept
+            for change, kept in zip(self._D, self._kept, strict=True):  # no temporary of the size of W
+                change *= self.dtype.type(1.0 - share)
+                change += self.dtype.type(share) * kept
         self._forward()
 
     def drifts(self) -> np.ndarray:

@@ -1,15 +1,14 @@
 """Padded and tiled copies of matrices, and the scratch space of the kernels (one slice a thread)."""
 
+import functools
+
 import numba
 import numpy as np
 
 from fastntk.base.memory import aligned_zeros
-from fastntk.base.packing import TILE, byte_rows, tiles_of
+from fastntk.base.packing import TILE, tiles_of
+from fastntk.kernels.cpu.coactivation import SUPER
 from fastntk.kernels.cpu.masked_sums import NEURON_BLOCK, TABLE_ROWS, TABLES
-
-_FORWARD_BYTES = 2**23  # a block of pre-activations stays in the last-level cache
-_FORWARD_ROWS = (64, 512)  # fewer rows cost BLAS up to a third of its speed
-_FORWARD_BLOCKS = 8  # the number of blocks is a multiple, for the threads
 
 
 def thread_slots() -> int:
@@ -17,8 +16,15 @@ def thread_slots() -> int:
     return int(numba.config.NUMBA_NUM_THREADS)
 
 
+def shared_rows(X: np.ndarray, dtype: np.dtype) -> bool:
+    """Whether kernels take X as it is: whole tiles of rows in their precision."""
+    return X.dtype == dtype and len(X) % TILE == 0 and X.flags.c_contiguous
+
+
 def padded_rows(X: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """X with zero rows up to a whole number of tiles."""
+    """X with zero rows up to a whole number of tiles; X itself if it has that already, so not to be written to."""
+    if shared_rows(X, dtype):
+        return X
     n, d = X.shape
     padded = aligned_zeros((TILE * tiles_of(n), d), dtype)
     padded[:n] = X
@@ -47,31 +53,32 @@ def _equal_parts(total: int, parts: int, multiple: int) -> int:
     return -(-total // (parts * multiple)) * multiple
 
 
+def _sum_rows(m: int, itemsize: int) -> int:
+    """Neurons that share a set of tables."""
+    most = NEURON_BLOCK * 4 // itemsize
+    return _equal_parts(m, -(-m // most), 64)
+
+
 def table_scratch(m: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """Tables and sums of `masked_sums`."""
     tables = aligned_zeros((thread_slots(), TABLES * TABLE_ROWS, TILE), dtype)
-    most = NEURON_BLOCK * 4 // np.dtype(dtype).itemsize
-    block = _equal_parts(m, -(-m // most), 64)
-    sums = aligned_zeros((thread_slots(), block, TILE), dtype)
+    sums = aligned_zeros((thread_slots(), _sum_rows(m, np.dtype(dtype).itemsize), TILE), dtype)
     return tables, sums
 
 
-class ForwardScratch:
-    """Scratch of the forward kernels for ``n`` samples and ``m`` neurons of ``dtype``."""
+def table_bytes(m: int, itemsize: int) -> int:
+    """Memory of `table_scratch`."""
+    return thread_slots() * (TABLES * TABLE_ROWS + _sum_rows(m, itemsize)) * TILE * itemsize
 
-    def __init__(self, n: int, m: int, dtype: np.dtype) -> None:
-        tiles = tiles_of(n)
-        columns = TILE * tiles
-        least, most = _FORWARD_ROWS
-        fitting = min(max(_FORWARD_BYTES // (columns * np.dtype(dtype).itemsize), least), most)
-        blocks = _FORWARD_BLOCKS * -(-m // (_FORWARD_BLOCKS * fitting))
-        self.rows = max(least, _equal_parts(m, blocks, 2))  # pairs that cancel stay in one block
-        slots = thread_slots()
-        self.Z = aligned_zeros((slots, self.rows, columns), dtype)
-        self.octets = aligned_zeros((slots, byte_rows(n), 64), np.uint8)
-        self.shares = aligned_zeros((slots, columns), dtype)
-        self.u_shares = aligned_zeros((-(-m // self.rows), columns), np.float64)
 
-    def outputs(self, n: int, m: int) -> np.ndarray:
-        """``u / sqrt(m)`` from the shares, added in neuron order."""
-        return self.u_shares.sum(axis=0)[:n] / np.sqrt(m)
+def sum_blocks(m: int, itemsize: int) -> int:
+    """Number of blocks of neurons that share a set of tables each."""
+    return -(-m // _sum_rows(m, itemsize))
+
+
+@functools.lru_cache(maxsize=4)  # the same in every step of a run
+def block_pairs(blocks: int) -> np.ndarray:
+    """Pairs of blocks, row >= column (the last block, which may be part empty, is a row), by super-blocks."""
+    rows, columns = np.tril_indices(blocks)
+    order = np.lexsort((columns, rows, columns // SUPER, rows // SUPER))
+    return np.stack((rows[order], columns[order]), axis=1)

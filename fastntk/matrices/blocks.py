@@ -7,16 +7,16 @@ import numba
 import numpy as np
 
 from fastntk.base.memory import aligned_zeros, require_memory
-from fastntk.base.packing import SAMPLES_PER_BYTE, PackedMasks
+from fastntk.base.packing import SAMPLES_PER_BYTE, PackedMasks, byte_rows, padded_width
 from fastntk.compilation.threads import kernel_threads
 from fastntk.kernels.cpu.coactivation import BLOCK
 from fastntk.kernels.cpu.gram_sums import ROWS
 from fastntk.kernels.cpu.gram_tiles import SIDE, add_counts, gram_tiles
 from fastntk.kernels.scratch import thread_slots
-from fastntk.matrices.neurons import HeldNeurons, Neurons
-from fastntk.matrices.passes import Terms, TileSums, piece_size, sum_over_masks, sum_over_neurons
+from fastntk.matrices.neurons import HeldNeurons, Neurons, drawing_bytes
+from fastntk.matrices.passes import Terms, TileSums, pass_bytes, piece_size, sum_over_masks, sum_over_neurons
 from fastntk.matrices.tiled.source import GramSource
-from fastntk.model.activations import Activations, block_rows
+from fastntk.model.forward import Forward
 from fastntk.model.patterns import panels
 
 KEPT_BYTES = 2**28  # of patterns, in both packings, that are kept for all blocks
@@ -129,13 +129,18 @@ class FiniteGram(GramSource):
                 aligned_zeros((slots, ROWS, ROWS), np.float64), aligned_zeros((slots, BLOCK, BLOCK), np.uint64),
                 aligned_zeros((slots, BLOCK, BLOCK), np.float64), out,
             )  # fmt: skip
+        if self._terms.second and not np.isfinite(out).all():
+            raise ValueError(
+                f"X and W must keep the sums over the neurons within the range of {self.dtype.name}, and over 512 of "
+                "them within that of W, got an overflow"
+            )
 
     def _keeps(self) -> bool:
         """Whether the patterns of all points are kept: they are given, or they take little memory."""
         if not self._terms.counts or self._terms.second:
             return False
         samples = len(self.points) + (0 if self.symmetric else len(self.others))
-        return self._masks is not None or samples * self.width // 4 <= KEPT_BYTES
+        return self._masks is not None or keeps_patterns(samples, self.width, self._terms)
 
     def _kept_panels(self) -> tuple[np.ndarray, np.ndarray]:
         """Panels of rows and columns, made once."""
@@ -157,11 +162,12 @@ class FiniteGram(GramSource):
             n * m // 4 + points.nbytes, f"the activation pattern of n={n} samples and m={m} neurons"
         )
         masks = PackedMasks.empty(n, m)
-        forward = Activations(points, m, block_rows(n, m, dtype), dtype)
-        size = m if isinstance(neurons, HeldNeurons) else piece_size(neurons, (points,), self._terms)
+        forward = Forward(points, m, dtype)
+        held = isinstance(neurons, HeldNeurons)
+        size = m if held else piece_size((n,), neurons.columns, m, dtype, self._terms)
         first = 0
         for W in neurons.pieces(size):
-            forward(W, first, masks.bits)
+            forward.signs(W, first, masks.bits)
             first += len(W)
         return masks
 
@@ -179,6 +185,35 @@ class FiniteGram(GramSource):
         left = self.points[rows]
         right = left if same else self.others[columns]
         return sum_over_neurons(self._neurons, left, right, self._terms, tiles)
+
+
+def keeps_patterns(samples: int, m: int, terms: Terms) -> bool:
+    """Whether the patterns of all points are kept, not computed anew for every block."""
+    return terms.counts and not terms.second and samples * m // 4 <= KEPT_BYTES
+
+
+def drawn_bytes(
+    shape: tuple[int, int], block: tuple[int, int], symmetric: bool, d: int, m: int, terms: Terms
+) -> tuple[int, int]:
+    """Memory of a `FiniteGram` of drawn neurons, beside points and result: while the neurons pass by, and after."""
+    dtype, sides = np.dtype(np.float32), shape[:1] if symmetric else shape
+    if keeps_patterns(sum(sides), m, terms):
+        patterns = [byte_rows(n) * padded_width(m) for n in sides]
+        making = [
+            Forward.bytes_needed(n, d, m, dtype)
+            + drawing_bytes(min(piece_size((n,), d, m, dtype, terms), m), d)
+            for n in sides
+        ]
+        # Made one after the other, then brought into panels one after the other.
+        most = max(sum(patterns[: k + 1]) + some for k, some in enumerate(making))
+        return max(most, 2 * sum(patterns)), sum(patterns)
+    whole = symmetric and shape == block
+    here = block[:1] if whole else block
+    height, width = (-(-side // ROWS) for side in block)
+    tiles = height * (height + 1) // 2 if whole else height * width
+    sums = TileSums.bytes_needed(tiles, terms)
+    size = piece_size(here, d, m, dtype, terms)
+    return sums + pass_bytes(here, d, m, dtype, terms) + drawing_bytes(min(size, m), d), sums
 
 
 def _tiles(bottom: int, right: int, symmetric: bool) -> np.ndarray:

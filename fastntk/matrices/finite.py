@@ -8,23 +8,20 @@ import numpy.typing as npt
 from fastntk.base import checks
 from fastntk.base.packing import PackedMasks
 from fastntk.base.progress import Progress
-from fastntk.compilation.threads import kernel_threads
 from fastntk.device import checks as device_checks
 from fastntk.device.arrays import on_host, together
 from fastntk.device.dispatch import backend
 from fastntk.device.masks import masks_on_host
 from fastntk.kernels.cpu.coactivation import gram_from_panels
-from fastntk.kernels.cpu.products import products as _products
-from fastntk.kernels.scratch import thread_slots
 from fastntk.matrices.blocks import FiniteGram
+from fastntk.matrices.inner_products import products
 from fastntk.matrices.neurons import DrawnNeurons, HeldNeurons, MappedNeurons, Neurons
 from fastntk.matrices.passes import Terms
 from fastntk.matrices.rows import warn_parallel_rows
 from fastntk.matrices.there import compute_there, is_host_target
 from fastntk.matrices.tiled import compute
-from fastntk.model.patterns import Masks, arrays_of, block_pairs, packed, panels
+from fastntk.model.patterns import Masks, arrays_of, packed, panels
 
-_ROWS = 128  # of a block of products: a few dozen tasks at n = 1000
 _LAYERS = {"first": (True, False), "second": (False, True), "both": (True, True)}
 
 
@@ -125,7 +122,7 @@ def gram(
     if others is points and not (isinstance(network, tuple) and network[0] is not network[1]):
         warn_parallel_rows(points, "X", opposite=False)
     if not there:
-        return compute(FiniteGram(points, others, network, terms, kind), out, progress=progress)
+        return compute(_host_source(points, others, network, terms, kind), out, progress=progress)
     with backend() as gpu:
         return compute_there(
             (len(points), len(others)), kind, X, out, progress,
@@ -146,7 +143,19 @@ def gram_source(
     dtype: npt.DTypeLike = "float64",
 ) -> FiniteGram:
     """The checked arguments of `gram`, of the host, ready to compute any block."""
-    return FiniteGram(*_checked(X, W, a, Z, masks, layers, width, seed, dtype))
+    return _host_source(*_checked(X, W, a, Z, masks, layers, width, seed, dtype))
+
+
+def _host_source(
+    points: np.ndarray, others: np.ndarray, network: Any, terms: Terms, kind: np.dtype
+) -> FiniteGram:
+    """The source, of numbers known not to overflow in the products of the samples."""
+    if terms.first:
+        for samples, name in ((points, "X"), (others, "Z")):
+            with np.errstate(over="ignore"):
+                squares = np.einsum("ij,ij->i", samples, samples, dtype=np.float64) * terms.largest
+            checks.representable(squares, f"the diagonal, from the rows of {name} and a,", kind)
+    return FiniteGram(points, others, network, terms, kind)
 
 
 def _checked(
@@ -231,7 +240,8 @@ def _checked_pair(masks: Any, n: int, k: int | None) -> tuple[Any, Any]:
 def terms_of(layers: str, a: np.ndarray) -> Terms:
     """What is summed for these layers with the weights of the second one, which are one number if all are alike."""
     first, second = _LAYERS[layers]
-    squares = np.square(a, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        squares = np.square(a, dtype=np.float64)
     if (squares == squares[0]).all():
         return Terms(first, second, scale=float(squares[0]))
     return Terms(first, second, weights=np.abs(a, dtype=np.float64))
@@ -260,13 +270,3 @@ class GramOfPatterns:
             source = FiniteGram(self._X, self._X, (masks, masks), self._terms, H.dtype)
             source.fill(slice(0, n), slice(0, n), H)
         return H
-
-
-def products(X: np.ndarray) -> npt.NDArray[np.float64]:
-    """``X X^T`` in float64, exactly symmetric."""
-    rows = np.ascontiguousarray(X, dtype=np.float64)
-    n = len(rows)
-    K = np.empty((n, n))
-    with kernel_threads():
-        _products(rows, block_pairs(-(-n // _ROWS)), np.empty((thread_slots(), _ROWS, _ROWS)), K)
-    return K

@@ -12,7 +12,8 @@ from fastntk.base.memory import require_memory
 from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import on_host, together
 from fastntk.device.masks import masks_on_host
-from fastntk.matrices.finite import gram_source, products
+from fastntk.matrices.finite import gram_source
+from fastntk.matrices.inner_products import products
 from fastntk.model.patterns import Masks, arrays_of
 
 

@@ -212,13 +212,14 @@ def limit_source(
     depth: int = 1,
     scale: float = 1.0,
     dtype: npt.DTypeLike = "float64",
+    name: str = "Z",
 ) -> "LimitGram":
-    """The checked arguments of `limit_gram`, of the host, ready to compute any block."""
-    return LimitGram(*_checked(X, Z, layers, depth, scale, dtype))
+    """The checked arguments of `limit_gram`, of the host, ready to compute any block; `name` is that of Z in errors."""
+    return LimitGram(*_checked(X, Z, layers, depth, scale, dtype, name))
 
 
 def _checked(
-    X: Any, Z: Any, layers: str, depth: int, scale: float, dtype: npt.DTypeLike
+    X: Any, Z: Any, layers: str, depth: int, scale: float, dtype: npt.DTypeLike, name: str = "Z"
 ) -> tuple[Points, Points, rows.Lengths, np.dtype, tuple[int, int, float]]:
     """Both sets of points, which are one without Z, the lengths of the first, precision and options."""
     options = options_of(layers, depth, scale)
@@ -228,10 +229,17 @@ def _checked(
     points = _points(samples, found, "X", kind, *options)
     if Z is None:
         return points, points, found, kind, options
-    second = device_checks.matrix(Z, "Z")
-    others = _points(second, rows.measure(second, "Z"), "Z", kind, *options)
-    checks.same_columns(samples, "X", second, "Z")
+    second = device_checks.matrix(Z, name)
+    others = _points(second, rows.measure(second, name), name, kind, *options)
+    checks.same_columns(samples, "X", second, name)
     return points, others, found, kind, options
+
+
+def limit_bytes(shape: tuple[int, int], symmetric: bool, d: int, dtype: np.dtype) -> int:
+    """Memory of a `LimitGram` while it fills blocks, beside float64 points and the result."""
+    samples, edge = shape[0] + (0 if symmetric else shape[1]), _edge(shape, EDGES[dtype.char])
+    copy = 0 if dtype == np.float64 else samples * d * dtype.itemsize
+    return copy + 5 * 8 * samples + thread_slots() * (edge * edge + edge) * dtype.itemsize
 
 
 class LimitGram(GramSource):
@@ -333,6 +341,10 @@ def lengths_for(
     )
     used, exponents = lengths, None
     present = lengths[lengths > 0.0]
+    if present.size and present.min() < np.finfo(np.float64).tiny:  # its inverse would be infinite
+        raise ValueError(
+            f"{name} must have rows that are zero or longer than 2.3e-308, got one of {present.min():.3g}"
+        )
     if present.size and not (
         2.0 ** -_SAFE[kind.char] < present.min() and present.max() < 2.0 ** _SAFE[kind.char]
     ):

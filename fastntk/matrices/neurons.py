@@ -106,6 +106,11 @@ class DrawnNeurons(Neurons):
         digest.update(repr(("philox", self.columns, self.count, self._seed)).encode())
 
 
+def drawing_bytes(size: int, d: int) -> int:
+    """Memory of drawn pieces of so many neurons: one in use while the next is drawn."""
+    return 2 * 4 * size * d
+
+
 def _ahead(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
     """The same pieces, each produced on another thread while the one before it is used."""
     with ThreadPoolExecutor(1, "fastntk-neurons") as reader:

@@ -199,10 +199,7 @@ def gram_operator(
 
 def _factor(V: Any) -> np.ndarray:
     """The right-hand side of a product, in float64."""
-    V = np.asarray(V)
-    if V.dtype.kind not in "biuf":
-        raise TypeError(f"the operator multiplies real numbers, got dtype {V.dtype}")
-    return np.ascontiguousarray(V, dtype=np.float64)
+    return checks.array(V, "the factor", np.ndim(V), np.float64)
 
 
 def _cuts(size: int) -> list[slice]:

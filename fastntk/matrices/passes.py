@@ -11,7 +11,7 @@ from fastntk.kernels.cpu.gram_sums import PART, ROWS, add_sums, expand
 from fastntk.kernels.cpu.gram_tiles import SIDE, add_counts
 from fastntk.kernels.scratch import thread_slots
 from fastntk.matrices.neurons import Neurons
-from fastntk.model.activations import Activations, block_rows
+from fastntk.model.forward import Forward, block_rows
 
 _PIECE_BYTES = 2**26  # of what is held of the neurons that are being summed over
 
@@ -31,6 +31,11 @@ class Terms:
         return self.first and self.weights is None
 
     @property
+    def largest(self) -> float:
+        """The largest ``a_r^2``."""
+        return self.scale if self.weights is None else float(self.weights.max()) ** 2
+
+    @property
     def dense_bytes(self) -> int:
         """Bytes per sample and neuron of the operands of `add_sums`, at most."""
         return 8 * (self.second + (self.first and not self.counts))
@@ -44,12 +49,17 @@ class TileSums:
     weighted: np.ndarray  # (tiles, 160, 160) float64
     second: np.ndarray  # (tiles, 160, 160) float64
 
+    @staticmethod
+    def bytes_needed(tiles: int, terms: Terms) -> int:
+        """Memory of the sums of so many tiles."""
+        return 8 * ROWS * ROWS * tiles * (terms.first + terms.second)
+
     @classmethod
     def zeros(cls, tiles: int, terms: Terms) -> "TileSums":
         """Zeros for the terms, once they are known to fit in memory."""
         counted, dense = tiles * terms.counts, tiles * terms.second
         weighted = tiles * (terms.first and not terms.counts)
-        require_memory(8 * ROWS * ROWS * (counted + weighted + dense), f"the sums of {tiles} tiles")
+        require_memory(cls.bytes_needed(tiles, terms), f"the sums of {tiles} tiles")
         return cls(
             aligned_zeros((counted, SIDE * SIDE, BLOCK, BLOCK), np.uint64),
             aligned_zeros((weighted, ROWS, ROWS), np.float64),
@@ -110,9 +120,7 @@ class _ForwardSide(_Side):
 
     def __init__(self, points: np.ndarray, m: int, dtype: np.dtype, room: int, terms: Terms) -> None:
         super().__init__(len(points), room, 0, terms.first and not terms.counts)
-        self._forward = Activations(
-            points, m, _rows(len(points), m, dtype, terms), dtype, room if terms.second else 0
-        )
+        self._forward = Forward(points, m, dtype, room if terms.second else 0)
         self.positive = self._forward.positive
         self._bytes = aligned_zeros(byte_rows(self.n) * padded_width(room), np.uint8)
 
@@ -122,7 +130,7 @@ class _ForwardSide(_Side):
         rows, width = byte_rows(self.n), padded_width(self.count)
         self.bits = self._bytes[: rows * width].reshape(rows, width)
         self.bits[:, self.count :] = 0
-        self._forward(W, 0, self.bits)
+        self._forward.signs(W, 0, self.bits)
 
 
 class _KnownSide(_Side):
@@ -143,7 +151,8 @@ def sum_over_neurons(
     """Sums for tiles of the Gram matrix of two sets of points, which are the same array if it is symmetric."""
     symmetric, m = right is left, neurons.count
     sums = TileSums.zeros(len(tiles), terms)
-    size = piece_size(neurons, (left,) if symmetric else (left, right), terms)
+    samples = (len(left),) if symmetric else (len(left), len(right))
+    size = piece_size(samples, neurons.columns, m, neurons.dtype, terms)
     sides = [_ForwardSide(left, m, neurons.dtype, size, terms)]
     if not symmetric:
         sides.append(_ForwardSide(right, m, neurons.dtype, size, terms))
@@ -179,18 +188,25 @@ def sum_over_masks(
     return sums
 
 
-def piece_size(neurons: Neurons, sides: tuple[np.ndarray, ...], terms: Terms) -> int:
+def piece_size(sides: tuple[int, ...], d: int, m: int, dtype: np.dtype, terms: Terms) -> int:
     """Neurons read at a time: whole blocks of the forward product and whole parts of the sums."""
-    samples = sum(map(len, sides))
-    per_neuron = samples * (1 + 4 * terms.dense_bytes) // 4 + 16 * neurons.columns + 1
-    rows = (_rows(len(side), neurons.count, neurons.dtype, terms) for side in sides)
+    per_neuron = sum(sides) * (1 + 4 * terms.dense_bytes) // 4 + 16 * d + 1
+    rows = (block_rows(n, m, dtype) for n in sides)
     unit = max(PART if terms.dense_bytes else 1, *rows)
-    return _whole_parts(_PIECE_BYTES // per_neuron, unit, neurons.count)
+    return _whole_parts(_PIECE_BYTES // per_neuron, unit, m)
 
 
-def _rows(n: int, m: int, dtype: np.dtype, terms: Terms) -> int:
-    """Neurons of a block of the forward product, which divides the parts of the sums."""
-    return block_rows(n, m, dtype, PART) if terms.dense_bytes else block_rows(n, m, dtype)
+def pass_bytes(sides: tuple[int, ...], d: int, m: int, dtype: np.dtype, terms: Terms) -> int:
+    """What `sum_over_neurons` takes for sides of so many samples, beside the sums and the neurons."""
+    some, needed = min(piece_size(sides, d, m, dtype, terms), m), 0
+    for n in sides:
+        needed += Forward.bytes_needed(n, d, m, dtype, room=some if terms.second else 0)
+        needed += byte_rows(n) * padded_width(some)
+        if terms.counts:
+            needed += -(-n // BLOCK) * BLOCK * padded_width(some) // SAMPLES_PER_BYTE
+        elif terms.first:
+            needed += -(-n // ROWS) * ROWS * some * 8
+    return needed
 
 
 def _whole_parts(wanted: int, unit: int, m: int) -> int:

@@ -13,11 +13,14 @@ import numpy.typing as npt
 
 from fastntk.base import checks
 from fastntk.base.memory import available_bytes
-from fastntk.matrices.blocks import KEPT_BYTES
+from fastntk.matrices.blocks import drawn_bytes, keeps_patterns
 from fastntk.matrices.calibration import Matrix, fill_rates, write_rate
+from fastntk.matrices.limit import limit_bytes
+from fastntk.matrices.passes import Terms
 from fastntk.matrices.tiled.blocks import Blocks, cut
 from fastntk.matrices.tiled.files import checked_path
 from fastntk.matrices.tiled.targets import allocated
+from fastntk.matrices.tiled.whole import held_bytes
 
 __all__ = ["Plan", "plan"]
 
@@ -139,7 +142,7 @@ def plan(
     layers, depth, dtype
         As in `limit_gram` and `gram`.
     out : optional
-        Where the matrix will go, as in `limit_gram`: a file name needs not exist.
+        Where the matrix will go, as in `limit_gram`: a file of that name need not exist.
 
     Returns
     -------
@@ -179,8 +182,9 @@ def plan(
     blocks = Blocks((n, k), Z is None, n, k) if place is None else _cut((n, k), Z is None, kind, out)
     matrix = Matrix(d, width, layers, depth, kind.name)
     samples = n if Z is None else n + k
+    terms = Terms(layers != "second", layers != "first")
     # The pattern of all points is kept if it is small; if not, every block applies all neurons to its points.
-    kept = width is not None and layers == "first" and samples * width // 4 <= KEPT_BYTES
+    kept = width is not None and keeps_patterns(samples, width, terms)
     pairs = n * (n + 1) // 2 if Z is None else n * k
     points = samples if kept else n * blocks.rows if Z is None else n * blocks.columns + k * blocks.rows
     rates = fill_rates(matrix, Z is None)
@@ -188,7 +192,13 @@ def plan(
     if place is not None:  # a block is computed while the one before it is written
         seconds = max(seconds, size / write_rate(place)) + seconds / len(blocks)
     products = width if width is not None and layers != "first" else 0
-    held = size if place is None else 2 * blocks.height * blocks.width * kind.itemsize
+    held = size if place is None else held_bytes(blocks, kind)
+    if width is None:
+        during = after = limit_bytes((n, k), Z is None, d, kind)
+    else:
+        during, after = drawn_bytes((n, k), (blocks.height, blocks.width), Z is None, d, width, terms)
+    # A new array takes no memory before it is written to; the blocks of a file are used again.
+    most = max(during, held + after) if place is None else held + max(during, after)
     return Plan(
         shape=(n, k),
         d=d,
@@ -197,7 +207,7 @@ def plan(
         depth=depth,
         dtype=kind.name,
         result_bytes=size,
-        resident_bytes=held + 8 * d * samples + _scratch(width, kept, samples, blocks),
+        resident_bytes=most + 8 * d * samples,
         disk_bytes=0 if place is None else size,
         multiply_adds=pairs * (d + products) + points * d * (width or 0),
         bit_products=pairs * (width or 0) if layers != "second" else 0,
@@ -255,13 +265,6 @@ def _cut(shape: tuple[int, int], symmetric: bool, dtype: np.dtype, out: Any) -> 
     chunks = getattr(out, "shards", None) or getattr(out, "chunks", None) or (1, 1)
     blocks = cut(shape, symmetric, dtype.itemsize, chunks)
     return Blocks(shape, symmetric, min(blocks.height, shape[0]), min(blocks.width, shape[1]))
-
-
-def _scratch(width: int | None, kept: bool, samples: int, blocks: Blocks) -> int:
-    """What a network of finite width is summed in: kept patterns, or a piece of the neurons and sums for a block."""
-    if width is None:
-        return 0
-    return samples * width // 4 if kept else 2**26 + 8 * blocks.height * blocks.width
 
 
 def _bytes(size: int) -> str:

@@ -69,8 +69,14 @@ def loss_gradient(X: npt.ArrayLike, y: npt.ArrayLike, W: npt.ArrayLike, a: npt.A
         return give_back(found, library_of(X))
     masks, u = forward_pass(samples, weights, signs)
     tables, sums = table_scratch(m, weights.dtype)
-    e = padded_vector(u - labels, SAMPLES_PER_BYTE * masks.bits.shape[0], weights.dtype)
     gradient = np.empty_like(weights)
-    masked_sums(masks.bits, column_tiles(samples, weights.dtype), e, tables, sums, gradient)
-    gradient *= (signs / np.sqrt(weights.dtype.type(m)))[:, np.newaxis]
+    with np.errstate(over="ignore", invalid="ignore"):
+        e = padded_vector(u - labels, SAMPLES_PER_BYTE * masks.bits.shape[0], weights.dtype)
+        masked_sums(masks.bits, column_tiles(samples, weights.dtype), e, tables, sums, gradient)
+        gradient *= (signs / np.sqrt(weights.dtype.type(m)))[:, np.newaxis]
+        total = gradient.sum()  # finite if the entries are, but for its own overflow
+    if not np.isfinite(total) and not np.isfinite(gradient).all():
+        raise ValueError(
+            f"X, y, W and a must keep the gradient within the range of {weights.dtype.name}, got an overflow"
+        )
     return gradient

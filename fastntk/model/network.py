@@ -14,6 +14,8 @@ from fastntk.model.draws import Draws
 from fastntk.model.patterns import forward_pass
 from fastntk.model.torch_bridge import module_of, weights_of
 
+_LARGEST_DRAW = 6.8  # above the largest number that `normals` gives
+
 
 class TwoLayerReLU:
     """Network ``f(x) = (1 / sqrt(m)) sum_r a_r relu(w_r . x)``.
@@ -24,6 +26,9 @@ class TwoLayerReLU:
         Weights of the first layer; float32 or float64 decides the precision of everything computed with them.
     a : array_like, shape (m,)
         Weights of the second layer.  If both live on a GPU the network does.
+
+        Arrays that need no conversion (contiguous, of one of these precisions, memory maps among them) are shared, not
+        copied: the network changes if they are changed.  Nothing in this package writes to them.
 
     Raises
     ------
@@ -112,6 +117,9 @@ class TwoLayerReLU:
         kind = checks.floating_dtype(dtype)
         require_memory(width * (d + 1) * kind.itemsize, f"a network of width {width} on {d} inputs")
         kappa = checks.positive(kappa, "kappa")
+        least, most = float(np.finfo(kind).tiny), float(np.finfo(kind).max) / _LARGEST_DRAW
+        if not least <= kappa <= most:
+            raise ValueError(f"kappa must keep the weights within the range of {kind.name}, got {kappa!r}")
         if paired and width % 2:
             raise ValueError(f"width must be even with paired=True, got {width}")
         draws = Draws(seed, kappa, paired)

@@ -1,6 +1,5 @@
 """Activation patterns: making them, counting common activations, counting changes."""
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,11 @@ from fastntk.device import checks
 from fastntk.device.arrays import give_back, gpu_of, library_of, together, view
 from fastntk.device.dispatch import backend
 from fastntk.device.masks import DevicePackedMasks
-from fastntk.kernels.cpu import coactivation, flips, forward
+from fastntk.kernels.cpu import coactivation, flips
 from fastntk.kernels.cpu import flip_marginals as marginals
-from fastntk.kernels.cpu.coactivation import BLOCK, SUPER
-from fastntk.kernels.scratch import ForwardScratch, padded_rows, thread_slots
-from fastntk.model.activations import Activations, block_rows
+from fastntk.kernels.cpu.coactivation import BLOCK
+from fastntk.kernels.scratch import block_pairs, thread_slots
+from fastntk.model.forward import Forward
 
 Masks = PackedMasks | DevicePackedMasks | npt.NDArray[np.bool_]
 
@@ -70,7 +69,7 @@ def activation_masks(X: npt.ArrayLike, W: npt.ArrayLike) -> Any:
     _require_pattern(samples, m)
     masks = PackedMasks.empty(n, m)
     with kernel_threads():
-        Activations(samples, m, block_rows(n, m, weights.dtype), weights.dtype)(weights, 0, masks.bits)
+        Forward(samples, m, weights.dtype).signs(weights, 0, masks.bits)
     return masks
 
 
@@ -79,22 +78,8 @@ def forward_pass(X: np.ndarray, W: np.ndarray, a: np.ndarray) -> tuple[PackedMas
     (n, _), m = X.shape, len(W)
     _require_pattern(X, m)
     masks = PackedMasks.empty(n, m)
-    scratch = ForwardScratch(n, m, W.dtype)
-    nothing = np.empty((0, 0, 0), dtype=W.dtype)
     with kernel_threads():
-        forward.forward(
-            W,
-            padded_rows(X, W.dtype),
-            n,
-            a,
-            masks.bits,
-            scratch.Z,
-            scratch.octets,
-            scratch.shares,
-            scratch.u_shares,
-            nothing,
-        )
-    return masks, scratch.outputs(n, m)
+        return masks, Forward(X, m, W.dtype).outputs(W, a, masks.bits)
 
 
 def _require_pattern(X: np.ndarray, m: int) -> None:
@@ -111,14 +96,6 @@ def panels(masks: PackedMasks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     P = aligned_zeros((blocks * BLOCK // SAMPLES_PER_BYTE, words, SAMPLES_PER_BYTE), np.uint64)
     coactivation.to_panels(masks.bits, P)
     return P, block_pairs(blocks), aligned_zeros((thread_slots(), BLOCK, BLOCK), np.uint64)
-
-
-@functools.lru_cache(maxsize=4)  # the same in every step of a run
-def block_pairs(blocks: int) -> np.ndarray:
-    """Pairs of blocks, row >= column (the last block, which may be part empty, is a row), by super-blocks."""
-    rows, columns = np.tril_indices(blocks)
-    order = np.lexsort((columns, rows, columns // SUPER, rows // SUPER))
-    return np.stack((rows[order], columns[order]), axis=1)
 
 
 def bits_of(masks: Any) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastntk.base.storage import atomic_write
+from fastntk.base.storage import atomic_write, user_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,7 +47,7 @@ def write_figure(draw: Callable[[], Figure], path: str | os.PathLike[str], dpi: 
         figure = draw()
         with atomic_write(path) as file:
             figure.savefig(file, format=suffix[1:], dpi=dpi)
-    return Path(path)
+    return user_path(path)
 
 
 def rendered(draw: Callable[[], Figure], kind: str, dpi: int) -> bytes:

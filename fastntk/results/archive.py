@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastntk.base.storage import atomic_write
+from fastntk.base.storage import atomic_write, user_path
 
 __all__ = ["read_archive", "write_archive", "write_csv", "write_json"]
 
@@ -29,7 +29,7 @@ def write_csv(path: str | os.PathLike[str], rows: list[dict[str, Any]]) -> Path:
     writer.writerows(rows)
     with atomic_write(path) as file:
         file.write(text.getvalue().encode())
-    return Path(path)
+    return user_path(path)
 
 
 def write_json(path: str | os.PathLike[str], record: Mapping[str, Any]) -> Path:
@@ -37,7 +37,7 @@ def write_json(path: str | os.PathLike[str], record: Mapping[str, Any]) -> Path:
     text = json.dumps(record, indent=2, default=_plain) + "\n"
     with atomic_write(path) as file:
         file.write(text.encode())
-    return Path(path)
+    return user_path(path)
 
 
 def write_archive(
@@ -49,13 +49,13 @@ def write_archive(
         # A file object, not the name: np.savez would append ".npz" to a name without it.
         members: dict[str, Any] = {"header": np.frombuffer(text.encode(), dtype=np.uint8), **arrays}
         np.savez(file, **members)
-    return Path(path)
+    return user_path(path)
 
 
 def read_archive(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Header (with `kind`) and arrays of a file that `write_archive` made."""
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+        with open(user_path(path), "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         header = json.loads(arrays.pop("header").tobytes().decode())
         kind, version = header.pop("fastntk"), header.pop("format")

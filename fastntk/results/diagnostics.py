@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastntk.base.storage import user_path
 from fastntk.results.archive import write_csv
 
 __all__ = ["LEVELS", "Diagnostics", "FlipHistory"]
@@ -123,7 +124,7 @@ class Diagnostics:
 
     def to_csv(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Write the `tables` as steps.csv, samples.csv and neurons.csv; the folder exists."""
-        return [write_csv(Path(folder) / f"{name}.csv", rows) for name, rows in self.tables().items()]
+        return [write_csv(user_path(folder) / f"{name}.csv", rows) for name, rows in self.tables().items()]
 
     def plot(self, path: str | os.PathLike[str]) -> Path:
         """Draw net and cumulative changes, drift quantiles, flips per neuron, and first flips.

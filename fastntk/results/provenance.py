@@ -17,15 +17,11 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["collect", "data_hash", "describe_data", "environment", "package_version"]
+from fastntk.base.version import package_version
+
+__all__ = ["collect", "data_hash", "describe_data", "environment"]
 
 _LIBRARIES = ("numpy", "scipy", "numba", "llvmlite", "tbb", "numba-cuda", "numba-cuda-mlir")
-
-
-def package_version() -> str:
-    """Version of fastntk itself, from the package, else from its installed metadata."""
-    version = getattr(sys.modules.get("fastntk"), "__version__", None)
-    return str(version) if version else _installed("fastntk") or "unknown"
 
 
 def _installed(name: str) -> str | None:

@@ -97,7 +97,7 @@ class NTKKernel(Kernel):
     def _source(self, X: npt.ArrayLike, Y: npt.ArrayLike | None = None) -> LimitGram:
         """The matrix, not yet computed; singular ones are no concern of a kernel that others may add to."""
         others = None if Y is None else self._points(Y, "Y")
-        return limit_source(self._points(X, "X"), others, self.layers, self.depth, self.scale)
+        return limit_source(self._points(X, "X"), others, self.layers, self.depth, self.scale, name="Y")
 
     def _points(self, X: npt.ArrayLike, name: str) -> np.ndarray:
         """Rows of `X` with the coordinate of the bias."""

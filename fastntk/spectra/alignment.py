@@ -8,6 +8,7 @@ import numpy.typing as npt
 import scipy.linalg
 
 from fastntk.base import checks
+from fastntk.base.arrays import host_array
 from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import on_host
 from fastntk.spectra import Enclosed, Spectrum, lambda_min, spectrum
@@ -147,7 +148,8 @@ def generalization_complexity(H: Any, y: npt.ArrayLike) -> Enclosed:
 
 def _rows(H: Any) -> int:
     """Rows of a matrix or an operator, before any check of it."""
-    return int((np.shape(H) or (0,))[0])
+    shape = H.shape if is_operator(H) else host_array(H, "H", 2).shape
+    return int((shape or (0,))[0])
 
 
 @one_blas_thread()

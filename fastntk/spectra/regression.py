@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastntk.base import checks
+from fastntk.base.arrays import host_array
 from fastntk.base.errors import ConvergenceWarning
 from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import on_host
@@ -107,8 +108,8 @@ def kernel_regression(
     (array([1. , 0.8]), True)
     """
     multiply, n, diagonal = _products(H)
-    y = on_host(y)
-    labels = labels_for(y, n).reshape(n, -1)
+    labels = labels_for(on_host(y), n)
+    single, labels = labels.ndim == 1, labels.reshape(n, -1)
     ridge = checks.nonnegative(ridge, "ridge")
     rtol = checks.positive(rtol, "rtol")
     most = checks.integer(maxiter, "maxiter", 1)
@@ -134,13 +135,14 @@ def kernel_regression(
             stacklevel=2,
         )
     solution, norms = np.ldexp(solution, exponents), np.ldexp(norms, exponents)
-    coefficients = solution[:, 0] if np.ndim(y) == 1 else solution
-    return KernelRegression(coefficients, float(norms[0]) if np.ndim(y) == 1 else norms, steps, converged)
+    coefficients = solution[:, 0] if single else solution
+    return KernelRegression(coefficients, float(norms[0]) if single else norms, steps, converged)
 
 
 def labels_for(y: Any, n: int) -> np.ndarray:
     """Labels, or columns of them, for the `n` rows of a matrix."""
-    labels = checks.array(y, "y", 2 if np.ndim(y) == 2 else 1, np.float64)
+    found = host_array(y, "y", 1)
+    labels = checks.array(found, "y", 2 if found.ndim == 2 else 1, np.float64)
     if len(labels) != n:
         raise ValueError(f"y must have one entry for each row of H ({n}), got {len(labels)}")
     return labels

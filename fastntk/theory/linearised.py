@@ -8,8 +8,9 @@ from fastntk.base.packing import SAMPLES_PER_BYTE, PackedMasks
 from fastntk.compilation.threads import kernel_threads
 from fastntk.device.dispatch import backend
 from fastntk.kernels.cpu.masked_sums import masked_sums
-from fastntk.kernels.scratch import column_tiles, padded_vector, table_scratch
-from fastntk.matrices.finite import GramOfPatterns, products
+from fastntk.kernels.scratch import padded_vector, table_scratch
+from fastntk.matrices.finite import GramOfPatterns
+from fastntk.matrices.inner_products import product_tiles
 from fastntk.model.network import TwoLayerReLU
 from fastntk.model.patterns import forward_pass
 
@@ -34,7 +35,7 @@ class Linearised:
         """
         X, net = self._X, self._net
         n, m, dtype = len(X), net.width, net.W.dtype
-        K = column_tiles(products(X), dtype)
+        K = product_tiles(X, dtype)
         lengths, flips = np.zeros(len(coefficients)), np.zeros(len(coefficients), dtype=np.int64)
         with kernel_threads():
             tables, sums = table_scratch(min(m, _BLOCK), dtype)

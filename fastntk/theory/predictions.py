@@ -18,6 +18,7 @@ from fastntk.matrices.limit import limit_gram
 from fastntk.model.network import TwoLayerReLU, initial_network
 from fastntk.results import Run
 from fastntk.theory.linearised import linearise
+from fastntk.training.samples import Samples
 from fastntk.training.settings import Settings
 
 __all__ = ["PREDICTED", "Prediction", "predict"]
@@ -237,6 +238,7 @@ def predict(
     }  # fmt: skip
     asked = Settings.of(predict, given)
     start, _ = initial_network(samples, width, net, asked.seed, asked.dtype, asked.kappa, asked.paired)
+    Samples.of(samples, labels).require_range(start.W.dtype)
     logged, instants = _instants(asked, times)
     model = linearise(samples, start, engine)
     H = model.gram() if kernel == "initial" else limit_gram(samples)

@@ -24,6 +24,7 @@ from fastntk.plots.style import write_figure
 from fastntk.results import Run
 from fastntk.results.archive import write_csv
 from fastntk.theory.linearised import linearise
+from fastntk.training.samples import Samples
 from fastntk.training.settings import Settings
 from fastntk.training.train import train
 
@@ -230,6 +231,7 @@ def convergence_rates(
     if steps is not None:
         steps = checks.integer(steps, "steps", 1)
     net, _ = initial_network(samples, width, None, seed, dtype, kappa, paired)
+    Samples.of(samples, labels).require_range(net.W.dtype)
     start = linearise(samples, net, engine)
     with one_blas_thread():
         values, vectors = scipy.linalg.eigh(start.gram())

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from fastntk.base.memory import require_memory
 from fastntk.engines import Engine
 from fastntk.engines.tangent import TangentKernel
 from fastntk.spectra import SmallestEigenvalue, SpectralNorm
@@ -19,6 +20,8 @@ class GramMetrics:
     """
 
     def __init__(self, kernel: TangentKernel, limit: LimitKernel, metrics: tuple[str, ...]) -> None:
+        n = len(limit.H)
+        require_memory(self.bytes_needed(n, metrics), f"the metrics of H for n={n} samples")
         self._kernel, self._metrics = kernel, metrics
         self._H = np.empty_like(limit.H)
         self._H_initial: np.ndarray | None = None
@@ -26,13 +29,18 @@ class GramMetrics:
         self._smallest = SmallestEigenvalue()
         self._change, self._distance = SpectralNorm(), SpectralNorm()
 
+    @staticmethod
+    def bytes_needed(n: int, metrics: tuple[str, ...]) -> int:
+        """H, and what it is computed from; the first one and two differences; factors.  Beside the limit."""
+        return int(8 * n * n * (2.0 + 2.3 * ("gram" in metrics) + 2.7 * ("lambda_min" in metrics)))
+
     def __call__(self, engine: Engine) -> dict[str, float]:
         """At the present state."""
         H = self._kernel(engine, out=self._H)
-        if self._H_initial is None:
-            self._H_initial = H.copy()
         found = {}
         if "gram" in self._metrics:
+            if self._H_initial is None:
+                self._H_initial = H.copy()
             found["gram_change"] = float(self._change.update(H, self._H_initial))
             found["gram_limit_distance"] = float(self._distance.update(H, self._H_limit))
         if "lambda_min" in self._metrics:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from fastntk.base.version import number_series, package_version
 from fastntk.results import Run
 from fastntk.results.archive import read_archive
 from fastntk.training.settings import completed
@@ -20,7 +21,10 @@ def run_file(width: int, seed: int) -> str:
 def finished_runs(
     folder: Path, pairs: list[tuple[int, int]], shared: dict[str, Any]
 ) -> dict[tuple[int, int], Run]:
-    """Load the runs of this sweep that `folder` already holds; a run of anything else is an error."""
+    """Load the runs of this sweep that `folder` already holds; a run of anything else is an error.
+
+    So is one of another minor version of fastntk, since numbers may differ between these.
+    """
     found = {}
     for width, seed in pairs:
         path = folder / run_file(width, seed)
@@ -37,8 +41,19 @@ def finished_runs(
                 f"out: {str(path)!r} holds a run with {there}, but this sweep has {here}; "
                 "choose another folder or remove that file"
             )
+        _require_same_numbers(path, header["provenance"])
         found[width, seed] = Run.from_arrays(arrays, header["provenance"])
     return found
+
+
+def _require_same_numbers(path: Path, record: dict[str, Any]) -> None:
+    """Refuse a run of a version whose numbers may not be those of this one."""
+    made, here = record.get("environment", {}).get("fastntk"), package_version()
+    if number_series(made) != number_series(here):
+        raise ValueError(
+            f"out: {str(path)!r} was made by fastntk {made or 'of an unknown version'}, this is fastntk {here}, and "
+            "their numbers may differ: choose another folder, remove that file, or go on with that version"
+        )
 
 
 def _brief(value: Any) -> str:

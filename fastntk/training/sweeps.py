@@ -66,7 +66,8 @@ def sweep(
     Raises
     ------
     ValueError, TypeError
-        For a bad argument, or when `out` holds a run of other data or settings; nothing is trained then.
+        For a bad argument, or when `out` holds a run of other data, other settings or another minor version of fastntk
+        (numbers may differ between 0.1 and 0.2, not between 0.1.0 and 0.1.1); nothing is trained then.
     OSError
         When `out` cannot be written; found out before the work.
     DivergenceError, ToleranceError

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastntk.base.memory import aligned_zeros
-from fastntk.base.packing import PackedMasks
+from fastntk.base.packing import NEURONS_PER_WORD, PackedMasks, byte_rows
 from fastntk.engines.path.problem import COLUMNS, Problem, Rows
 from fastntk.kernels.cpu.coactivation import coactivation_counts
 from fastntk.kernels.cpu.path_start import path_start
-from fastntk.kernels.scratch import ForwardScratch
+from fastntk.kernels.scratch import thread_slots
+from fastntk.model.forward import block_rows
 from fastntk.model.patterns import panels
 
 _BLOCK = 2**23  # pre-activations of a block of neurons
@@ -54,7 +55,20 @@ def octets(n: int) -> int:
 
 def block_size(problem: Problem) -> int:
     """Neurons of a block."""
-    return min(max(_BLOCK // problem.padded // 64 * 64, 64), 8192)
+    rows = block_rows(problem.n, problem.m, problem.dtype)
+    return max(min(_BLOCK // problem.padded, 8192) // rows, 1) * rows
+
+
+class _Scratch:
+    """Room for the products of a block of neurons, whose shape is that of every forward product."""
+
+    def __init__(self, problem: Problem, block: int) -> None:
+        slots, columns = thread_slots(), problem.padded
+        self.rows = block_rows(problem.n, problem.m, problem.dtype)
+        self.Z = aligned_zeros((slots, min(self.rows, problem.m), columns), problem.dtype)
+        self.octets = aligned_zeros((slots, byte_rows(problem.n), NEURONS_PER_WORD), np.uint8)
+        self.shares = aligned_zeros((slots, columns), problem.dtype)
+        self.u_shares = aligned_zeros((-(-block // self.rows), columns), np.float64)
 
 
 def begin(problem: Problem, weights: Rows, reach: np.ndarray, forced: np.ndarray | None = None) -> Start:
@@ -73,7 +87,7 @@ def begin(problem: Problem, weights: Rows, reach: np.ndarray, forced: np.ndarray
         np.bitwise_or.at(marked, (neurons, sample >> 3), (1 << (sample & 7)).astype(np.uint8))
     kept = np.zeros(m, np.int64)
     samples, values = [], []
-    scratch = ForwardScratch(n, min(block, m), dtype)
+    scratch = _Scratch(problem, min(block, m))
     room = len(scratch.u_shares), scratch.rows * n
     near, sizes = np.empty(room, np.int32), np.empty(room, dtype)
     for first in range(0, m, block):

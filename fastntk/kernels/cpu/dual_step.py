@@ -33,70 +33,73 @@ SUB_BLOCK = 64  # neurons summed in working precision before their share of u go
 
 
 @kernel
-def move_tile(n, tile, first, count, bits, new_bits, e, scale, a, Z0, D, S, u_share, drift_share):
-    """Apply the sums S to one tile and a block of neurons, and reduce what the metrics need."""
+def move_tile(n, tile, first, count, bits, new_bits, e, scale, a, Z0, D, S, u_share, drift_share, momentum):
+    """Apply the sums S to one tile and a block of neurons, and reduce what the metrics need.
+
+    momentum is None, or (coefficients, V, step_share) as in dual_momentum; the branches are chosen when compiling.
+    """
     width = bits.shape[1]
     lanes = lane_mask(n, tile)
     residual = load(e, 16 * tile)
-    low, high, new_low, new_high = (
-        bits[2 * tile],
-        bits[2 * tile + 1],
-        new_bits[2 * tile],
-        new_bits[2 * tile + 1],
-    )
+    low, high = bits[2 * tile], bits[2 * tile + 1]
+    new_low, new_high = new_bits[2 * tile], new_bits[2 * tile + 1]
     for start in range(0, count, SUB_BLOCK):
         u = zeros(S)
         for k in range(start, min(start + SUB_BLOCK, count)):
             r = first + k
+            at = np.uint64(r)  # unsigned: no test for a negative index
             offset = (tile * width + r) * 16
-            before = load(D, offset)
-            after = before + broadcast(scale, r) * load(S, k * 16)
+            old = keep(np.uint16(lanes_at(low, high, at)), residual)
+            before, step = load(D, offset), broadcast(scale, r) * load(S, k * 16)
+            if momentum is None:
+                after = before + step
+                drift_share[at] += np.float64(scale[at]) * np.float64(total(old * (before + after)))
+            else:
+                coefficients, V, step_share = momentum
+                velocity = load(V, offset)
+                damped = broadcast(coefficients, 0) * velocity
+                moving = damped + step
+                store(V, offset, moving)
+                after = before + broadcast(coefficients, 1) * moving + broadcast(coefficients, 2) * step
+                base = before + broadcast(coefficients, 3) * velocity
+                drift_share[at] += np.float64(scale[at]) * np.float64(total(old * base))
+                step_share[at] += np.float64(scale[at]) * np.float64(total(old * (damped + moving)))
             store(D, offset, after)
             z = load(Z0, offset) + after
             u = u + broadcast(a, r) * relu(z)
-            at = np.uint64(r)  # unsigned: no test for a negative index
-            old = lanes_at(low, high, at)
             put_lanes(new_low, new_high, at, active_bits(z) & lanes)
-            moved = total(keep(np.uint16(old), residual) * (before + after))
-            drift_share[at] += np.float64(scale[at]) * np.float64(moved)
         store(S, start * 16, u)  # this row of sums has been used up
         for j in range(16):
             u_share[16 * tile + j] += np.float64(S[start, j])
 
 
+@kernel
+def move_task(task, n, m, bits, new_bits, K, e, scale, a, Z0, D, T, S, u_shares, drift_shares, momentum):
+    """One range of tiles and one block of neurons, with a thread's tables T and sums S."""
+    tiles, ranges = bits.shape[0] // 2, drift_shares.shape[0]
+    part, block = task % ranges, task // ranges
+    first = block * S.shape[0]
+    count = min(S.shape[0], m - first)
+    for k in range(count):
+        drift_shares[part, first + k] = 0.0
+    for tile in range(part * tiles // ranges, (part + 1) * tiles // ranges):
+        for j in range(16):
+            u_shares[block, 16 * tile + j] = 0.0
+        tile_sums(bits, K, tile * e.size * 16, 16, e, first, count, T, S)
+        move_tile(
+            n, tile, first, count, bits, new_bits, e, scale, a, Z0, D, S, u_shares[block], drift_shares[part], momentum
+        )  # fmt: skip
+
+
 @kernel(parallel=True)
 def dual_step(n, m, bits, new_bits, K, e, scale, a, Z0, D, tables, sums, u_shares, drift_shares):
     """u_shares (blocks, 16 tiles) and drift_shares (ranges, width) are overwritten; e is zero on padding samples."""
-    tiles = bits.shape[0] // 2
-    ranges, blocks = drift_shares.shape[0], u_shares.shape[0]
-    for task in numba.prange(ranges * blocks):
-        part, block = task % ranges, task // ranges
+    for task in numba.prange(drift_shares.shape[0] * u_shares.shape[0]):
         thread = numba.get_thread_id()
-        S = sums[thread]
-        first = block * S.shape[0]
-        count = min(S.shape[0], m - first)
-        for k in range(count):
-            drift_shares[part, first + k] = 0.0
-        for tile in range(part * tiles // ranges, (part + 1) * tiles // ranges):
-            for j in range(16):
-                u_shares[block, 16 * tile + j] = 0.0
-            tile_sums(bits, K, e, tile, first, count, tables[thread], S)
-            move_tile(
-                n,
-                tile,
-                first,
-                count,
-                bits,
-                new_bits,
-                e,
-                scale,
-                a,
-                Z0,
-                D,
-                S,
-                u_shares[block],
-                drift_shares[part],
-            )
+        move_task(
+            task, n, m, bits, new_bits, K, e, scale, a, Z0, D, tables[thread], sums[thread], u_shares, drift_shares,
+            None,
+        )  # fmt: skip
 
 
 @kernel(parallel=True)

@@ -33,7 +33,7 @@ def lanes_at(low, high, at):
 
 @kernel
 def put_lanes(low, high, at, bits):
-    """The same written."""
+    """Write the bits of 16 samples to their two rows of mask bytes, at an unsigned index."""
     low[at] = np.uint8(bits & np.uint16(255))
     high[at] = np.uint8(bits >> np.uint16(8))
 
@@ -59,9 +59,9 @@ def write_octets(octets, count, first, bits):
 @kernel
 def word_signs(Z, n, row, count, a, first, octets, share):
     """Bytes (8 samples, neuron of the word) and shares of u of up to 64 neurons, from row `row` of Z."""
-    tiles = octets.shape[0] // 2
+    tiles, nothing = octets.shape[0] // 2, zeros(share)
     for t in range(tiles):
-        store(share, 16 * t, zeros(share))
+        store(share, 16 * t, nothing)
     for k in range(count):
         offset = (row + k) * 16 * tiles
         for t in range(tiles):
@@ -69,7 +69,8 @@ def word_signs(Z, n, row, count, a, first, octets, share):
             active = active_bits(z)
             octets[2 * t, k] = np.uint8(active & np.uint16(255))
             octets[2 * t + 1, k] = np.uint8(active >> np.uint16(8))
-            store(share, 16 * t, load(share, 16 * t) + broadcast(a, first + k) * relu(z))
+            # z nothing is 0, or NaN if z has overflowed: then so are the outputs.
+            store(share, 16 * t, load(share, 16 * t) + broadcast(a, first + k) * relu(z) + z * nothing)
     clear_padding(octets, n, count)
 
 
@@ -118,7 +119,7 @@ def moved_rows(W0, D, first, out):
 
 @kernel(parallel=True)
 def forward_moved(W0, D, X, n, a, bits, W, Z, octets, shares, u_shares):
-    """The same for the weights W0 + D, D in tiles, summed in the scratch W (threads, rows, d)."""
+    """`forward` for the weights W0 + D, D in tiles, summed in the scratch W (threads, rows, d)."""
     m, rows = W0.shape[0], Z.shape[1]
     nothing = D[:0]
     for block in numba.prange(u_shares.shape[0]):

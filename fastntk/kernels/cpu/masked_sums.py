@@ -1,8 +1,8 @@
 """Bits times dense: ``S[r, c] = sum_i M[i, r] e[i] V[i, c]``.
 
-Layout: V in column tiles ``[tile][sample][16]``, mask bytes ``[8 samples][neuron]``, sums ``[neuron][16]`` of
-    one tile; every stream is contiguous. A task owns one tile and one block of neurons, so every output has
-    one writer.
+Layout: V in column tiles ``[tile][sample][16]``, or row-major for `tile_sums`; mask bytes ``[8 samples][neuron]``,
+    sums ``[neuron][16]`` of one tile; every long stream is contiguous. A task owns one tile and one block of neurons,
+    so every output has one writer.
 Method: four Russians. Eight samples give a table of the 256 partial sums of a tile; six tables (96 KB in
     float32) at a time, one table row added per mask byte.
 Cost: n p m / 128 additions of sixteen lanes, one table row (64 bytes in float32) each; 2 n p more per block
@@ -39,12 +39,12 @@ def double_rows(T, base, filled, value):
 
 
 @kernel
-def build_table(T, table, V, e, tile, row):
-    """Table number `table`: sums of every subset of e[i] V[i, tile], i = row ... row + 7."""
+def build_table(T, table, V, start, stride, e, row):
+    """Table number `table`: sums of every subset of e[i] V[i], i = row ... row + 7; see `tile_sums`."""
     base = table * TABLE_ROWS * 16
     store(T, base, zeros(T))
     for bit in range(8):
-        value = broadcast(e, row + bit) * load(V, (tile * e.size + row + bit) * 16)
+        value = broadcast(e, row + bit) * load(V, start + stride * (row + bit))
         if bit >= 4:
             double_rows(T, base, np.intp(1) << bit, value)
         else:
@@ -82,8 +82,11 @@ def add_six_rows(T, bits, start, stride, S, count):
 
 
 @kernel
-def tile_sums(bits, V, e, tile, first, count, T, S):
-    """S[k, :] = masked sums of one column tile for the neurons first ... first + count - 1."""
+def tile_sums(bits, V, start, stride, e, first, count, T, S):
+    """S[k, :] = masked sums of 16 columns of V for the neurons first ... first + count - 1.
+
+    Sample i of these columns is at the flat offset start + i stride of V.
+    """
     groups, width = bits.shape
     for k in range(count):
         store(S, k * 16, zeros(S))
@@ -96,11 +99,11 @@ def tile_sums(bits, V, e, tile, first, count, T, S):
             if group + j < done:
                 empty_table(T, j)
             else:
-                build_table(T, j, V, e, tile, 8 * (group + j))
+                build_table(T, j, V, start, stride, e, 8 * (group + j))
         add_six_rows(T, bits, group * width + first, width, S, count)
         done = group + TABLES
     while done < groups:
-        build_table(T, 0, V, e, tile, 8 * done)
+        build_table(T, 0, V, start, stride, e, 8 * done)
         add_row(T, bits, done * width + first, S, count)
         done += 1
 
@@ -115,7 +118,7 @@ def masked_sums(bits, V, e, tables, sums, out):
         count = min(block, m - first)
         thread = numba.get_thread_id()
         S = sums[thread]
-        tile_sums(bits, V, e, tile, first, count, tables[thread], S)
+        tile_sums(bits, V, tile * e.size * 16, 16, e, first, count, tables[thread], S)
         for k in range(count):
             for j in range(min(16, columns - 16 * tile)):
                 out[first + k, 16 * tile + j] = S[k, j]

@@ -87,7 +87,7 @@ def path_bounds(
                 gram[r, pair] = 0.0
         for tile in range(octets.shape[0] // 2):
             for j in range(knots.shape[0]):
-                tile_sums(octets, K, knots[j], tile, 0, count, tables[thread], S[j])
+                tile_sums(octets, K, tile * knots.shape[1] * 16, 16, knots[j], 0, count, tables[thread], S[j])
             low, high, lanes = octets[2 * tile], octets[2 * tile + 1], lane_mask(n, tile)
             for k in range(count):
                 r = first + k

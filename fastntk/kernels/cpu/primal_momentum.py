@@ -11,8 +11,8 @@ import numba
 import numpy as np
 
 from fastntk.compilation.jit import kernel
-from fastntk.kernels.cpu.lanes import broadcast, load, store, total
-from fastntk.kernels.cpu.masked_sums import tile_sums
+from fastntk.kernels.cpu.lanes import load, total
+from fastntk.kernels.cpu.primal_step import column_sums, move_columns
 
 
 @kernel
@@ -29,38 +29,22 @@ def weight_products(W0, D, S, tile, first, count, share):
                 share[r] += np.float64((W0[r, 16 * tile + j] + D[tile, r, j]) * S[k, j])
 
 
-@kernel
-def move_tile(tile, first, count, scale, coefficients, D, V, S, drift_share):
-    """Apply the sums S to one tile of columns and a block of neurons."""
-    width = D.shape[1]
-    beta, ahead = broadcast(coefficients, 0), broadcast(coefficients, 1)
-    direct = broadcast(coefficients, 2)
-    for k in range(count):
-        r = first + k
-        offset = (tile * width + r) * 16
-        gradient = broadcast(scale, r) * load(S, k * 16)
-        moving = beta * load(V, offset) + gradient
-        store(V, offset, moving)
-        moved = load(D, offset) + ahead * moving + direct * gradient
-        store(D, offset, moved)
-        drift_share[r] += np.float64(total(moved * moved))
-
-
 @kernel(parallel=True)
-def primal_momentum(m, bits, X, e, scale, coefficients, W0, D, V, tables, sums, drift_shares, product_shares):
+def primal_momentum(
+    m, bits, X, rest, e, scale, coefficients, W0, D, V, tables, sums, drift_shares, product_shares
+):
     """Shares (ranges, width) are overwritten; those of the products stay zero if W0 has no rows."""
-    tiles, ranges = D.shape[0], drift_shares.shape[0]
-    block = sums.shape[1]
+    tiles, ranges, block = D.shape[0], drift_shares.shape[0], sums.shape[1]
     for task in numba.prange(ranges * ((m + block - 1) // block)):
         part, first = task % ranges, (task // ranges) * block
         count = min(block, m - first)
         thread = numba.get_thread_id()
-        S = sums[thread]
+        T, S = tables[thread], sums[thread]
         for k in range(count):
             drift_shares[part, first + k] = 0.0
             product_shares[part, first + k] = 0.0
         for tile in range(part * tiles // ranges, (part + 1) * tiles // ranges):
-            tile_sums(bits, X, e, tile, first, count, tables[thread], S)
+            column_sums(bits, X, rest, tile, e, first, count, T, S)
             if W0.shape[0]:
                 weight_products(W0, D, S, tile, first, count, product_shares[part])
-            move_tile(tile, first, count, scale, coefficients, D, V, S, drift_shares[part])
+            move_columns(tile, first, count, scale, D, S, drift_shares[part], (coefficients, V))

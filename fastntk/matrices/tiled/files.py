@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from fastntk.base.storage import ensure_folder, sync_folder
+from fastntk.base.storage import ensure_folder, sync_folder, user_path
 from fastntk.matrices.tiled.blocks import UNIT
 from fastntk.matrices.tiled.datasets import ZarrTarget, require_module
 from fastntk.matrices.tiled.targets import Target, require_disk, reserve
@@ -29,7 +29,7 @@ SUFFIXES = (".npy", *HDF5, ".zarr")
 
 def checked_path(out: str | os.PathLike[str]) -> Path:
     """`out` as a path whose ending names a format."""
-    path = Path(out)
+    path = user_path(out)
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"out must be a file name ending in {', '.join(SUFFIXES)}, got {str(path)!r}")
     return path
@@ -54,6 +54,8 @@ def file_target(out: str | os.PathLike[str], shape: tuple[int, int], dtype: np.d
 class FileTarget(Target):
     """Rows of plain numbers from a fixed place of a file onwards."""
 
+    partial: Path
+
     def __init__(self, path: Path, shape: tuple[int, int], dtype: np.dtype) -> None:
         self.path, self.name, self.identity = path, str(path), {}
         self.journal = path.with_name(f"{path.name}.journal")
@@ -71,15 +73,15 @@ class FileTarget(Target):
         """Where the data start in an existing partial file; None if it is no such file."""
         raise NotImplementedError
 
-    def begun(self) -> bool:
-        """Whether the partial file has the form that this matrix needs."""
-        found = self.locate() if self.partial.is_file() else None
+    def fits(self) -> bool:
+        """Whether the partial file has the header and the size of this matrix."""
+        found = self.locate()
         return found is not None and self.partial.stat().st_size >= found + self._size
 
     def open(self, resume: bool) -> None:
         """Open or create the partial file, of full size."""
         offset = self.locate() if resume else self.create()
-        assert offset is not None  # a resumed file was found by `begun`
+        assert offset is not None  # a resumed file passed `fits`
         self._offset = offset
         reserve(self.partial, self._offset, self._size)
         self._file = open(self.partial, "r+b", buffering=0)  # noqa: SIM115
@@ -186,6 +188,8 @@ class HDF5Target(FileTarget):
 class ZarrFolder(ZarrTarget):
     """A Zarr array that is given by its path."""
 
+    partial: Path
+
     def __init__(self, path: Path, shape: tuple[int, int], dtype: np.dtype) -> None:
         require_module("zarr", "zarr")
         self.path, self.name, self.identity = path, str(path), {}
@@ -194,8 +198,8 @@ class ZarrFolder(ZarrTarget):
         self.chunks = (min(UNIT[dtype.itemsize], shape[0]), min(UNIT[dtype.itemsize], shape[1]))
         self._shape, self._dtype = shape, dtype
 
-    def begun(self) -> bool:
-        """Whether there is an array of this form."""
+    def fits(self) -> bool:
+        """Whether the folder holds an array; the journal knows its form."""
         return (self.partial / "zarr.json").is_file()
 
     def open(self, resume: bool) -> None:

@@ -27,8 +27,9 @@ _NOTE = "the matrix beside this file is incomplete: repeat the computation to fi
 class Journal:
     """An open, locked journal; without a path one in memory, for targets that no other process can see."""
 
-    def __init__(self, path: Path | None, name: str) -> None:
+    def __init__(self, path: Path | None, name: str, partial: Path | None = None) -> None:
         self.path = path
+        self._partial = partial
         self._name = name
         self._file: BinaryIO = io.BytesIO() if path is None else self._locked(path)
 
@@ -65,9 +66,10 @@ class Journal:
         if differing:
             there = ", ".join(f"{key} {_brief(found.get(key))}" for key in differing)
             here = ", ".join(f"{key} {_brief(wanted[key])}" for key in differing)
+            files = " and ".join(repr(str(path)) for path in (self._partial, self.path) if path is not None)
             raise ValueError(
-                f"out: {self._name!r} holds the beginning of another matrix ({there}; this one has {here}): "
-                f"finish that one first, choose another out, or delete {str(self.path)!r} to start anew"
+                f"out: {self._name!r} holds the beginning of another matrix ({there}; this one has {here}): the call "
+                f"that began it goes on with it, another out keeps it, and removing {files} starts anew"
             )
         done: dict[Place, int] = {}
         whole = len(lines[0]) + 1
@@ -110,4 +112,6 @@ class Journal:
 
 def _brief(value: Any) -> str:
     """A setting for a message; digests lose their tail."""
+    if value is None:
+        return "unknown"
     return value[:12] if isinstance(value, str) and len(value) > 16 else repr(value)

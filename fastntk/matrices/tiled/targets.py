@@ -25,6 +25,8 @@ class Target(abc.ABC):
         For messages.
     journal : Path or None
         Where to note the finished blocks; None where nothing outlives the process.
+    partial : Path or None
+        Where the data are until the matrix is whole; None where they are written in their place.
     chunks : tuple of int
         Shape of the pieces in which the data are stored.
     identity : dict
@@ -33,11 +35,16 @@ class Target(abc.ABC):
 
     name: str
     journal: Path | None = None
+    partial: Path | None = None
     chunks: tuple[int, int] = (1, 1)
     identity: dict[str, Any]
 
     def begun(self) -> bool:
-        """Whether there is something that an earlier computation may have begun."""
+        """Whether there is something that an earlier computation, of whatever matrix, may have begun."""
+        return self.partial is None or self.partial.exists()
+
+    def fits(self) -> bool:
+        """Whether what was begun has the form of this matrix."""
         return True
 
     @abc.abstractmethod

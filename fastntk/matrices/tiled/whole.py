@@ -15,6 +15,7 @@ import numpy as np
 from fastntk.base.errors import MemoryLimitError
 from fastntk.base.memory import require_memory
 from fastntk.base.progress import Progress, reporter
+from fastntk.base.version import number_series, package_version
 from fastntk.matrices.tiled.blocks import Blocks, cut
 from fastntk.matrices.tiled.datasets import HDF5Dataset, ZarrTarget
 from fastntk.matrices.tiled.files import file_target
@@ -49,7 +50,8 @@ def compute(source: GramSource, out: Any = None, *, progress: Progress = False) 
     Raises
     ------
     ValueError, TypeError
-        If `out` has another shape or dtype, cannot be written, or holds the beginning of another matrix.
+        If `out` has another shape or dtype, cannot be written, or holds the beginning of another matrix, or of this one
+        by another minor version of fastntk (0.1 and 0.2), whose numbers may differ.
     MemoryLimitError
         If the result (or two blocks of it) does not fit in memory.
     FileExistsError
@@ -108,10 +110,9 @@ def target_of(out: Any, source: GramSource) -> Target:
 def fill_target(source: GramSource, target: Target, progress: Progress, side: int | None = None) -> Any:
     """Write all blocks that are not there yet; `side` forces the edge of the blocks."""
     blocks = cut(source.shape, source.symmetric, source.dtype.itemsize, target.chunks, side)
-    largest = min(blocks.height, source.shape[0]) * min(blocks.width, source.shape[1])
-    require_memory(3 * largest * source.dtype.itemsize, "a block of the matrix")
+    require_memory(held_bytes(blocks, source.dtype), "blocks of the matrix")
     with contextlib.ExitStack() as stack:
-        journal = Journal(target.journal, target.name)
+        journal = Journal(target.journal, target.name, target.partial)
         stack.callback(journal.close)
         stack.callback(target.close)
         done = _begin(source, blocks, target, journal)
@@ -127,16 +128,25 @@ def fill_target(source: GramSource, target: Target, progress: Progress, side: in
     return result
 
 
+def held_bytes(blocks: Blocks, dtype: np.dtype) -> int:
+    """Memory of the blocks that are computed and written."""
+    largest = min(blocks.height, blocks.shape[0]) * min(blocks.width, blocks.shape[1])
+    return 2 * largest * dtype.itemsize
+
+
 def _begin(source: GramSource, blocks: Blocks, target: Target, journal: Journal) -> set[tuple[int, int]]:
     """Open the target; returns the blocks that it holds already."""
     header = {
-        "source": source.fingerprint(),
+        "fastntk": number_series(package_version()),
         "shape": list(source.shape),
         "dtype": source.dtype.str,
+        "source": source.fingerprint(),
         "block": [blocks.height, blocks.width],
         **target.identity,
     }
     noted = journal.finished(header) if target.begun() else None
+    if noted is not None and not target.fits():
+        noted = None
     try:
         target.open(resume=noted is not None)
         if noted is None:

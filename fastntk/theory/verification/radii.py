@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastntk.base.packing import PackedMasks
-from fastntk.matrices.finite import GramOfPatterns, products
+from fastntk.matrices.finite import GramOfPatterns
+from fastntk.matrices.inner_products import products
 from fastntk.model.network import TwoLayerReLU
 from fastntk.model.patterns import coactivation_counts
 from fastntk.spectra import spectral_norm

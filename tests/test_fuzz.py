@@ -1,0 +1,371 @@
+"""Every public function with arrays as users have them: the result of a clean copy, or an error that says why not.
+
+Never a crash, a hang, an unasked inf or nan, or a write into the data of the caller. Half a minute of it runs with all
+tests; ``FASTNTK_FUZZ_MINUTES=60`` runs it as long, with new examples every time.
+"""
+
+import os
+import re
+import tempfile
+import time
+import warnings
+
+import ml_dtypes
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+import scipy.sparse
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.linalg import LinAlgWarning
+
+import fastntk
+from fastntk.sklearn import NTKClassifier, NTKKernel, NTKRegressor
+
+MINUTES = float(os.environ.get("FASTNTK_FUZZ_MINUTES", "0"))
+EXPECTED = (fastntk.SingularGramWarning, fastntk.ConvergenceWarning, LinAlgWarning)
+ERRORS = (ValueError, TypeError, fastntk.MemoryLimitError)
+
+# Arrays that look different and hold the same numbers. Each gives None where it cannot hold them.
+
+
+def as_dtype(dtype):
+    def make(a):
+        with np.errstate(all="ignore"):
+            found = a.astype(dtype)
+            return found if np.array_equal(found.astype(np.float64), a) else None
+
+    return make
+
+
+def strided(a):
+    wide = np.full([2 * size + 1 for size in a.shape], np.nan)
+    view = wide[tuple(slice(1, None, 2) for _ in a.shape)]
+    view[...] = a
+    return view
+
+
+def backwards(a):
+    flip = (slice(None, None, -1),) * a.ndim
+    return a[flip].copy()[flip]
+
+
+def unaligned(a):
+    raw = np.zeros(a.nbytes + 1, np.uint8)
+    view = raw[1:].view(a.dtype).reshape(a.shape)
+    view[...] = a
+    return view
+
+
+def read_only(a):
+    a = a.copy()
+    a.flags.writeable = False
+    return a
+
+
+def repeated(a):
+    return np.broadcast_to(a[:1], a.shape) if a.size and (a == a[:1]).all() else None
+
+
+class Holder:
+    def __init__(self, a):
+        self.a = a
+
+    def __len__(self):
+        return len(self.a)
+
+
+class OnlyArray(Holder):
+    def __array__(self, dtype=None, copy=None):
+        return self.a if dtype is None else self.a.astype(dtype)
+
+
+class OnlyDLPack(Holder):
+    def __dlpack__(self, **options):
+        return self.a.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.a.__dlpack_device__()
+
+
+def frame(a):
+    return pd.DataFrame(a, columns=[f"c{j}" for j in range(a.shape[1])]) if a.ndim == 2 else pd.Series(a)
+
+
+def converted(change):
+    def make(a):
+        return change(frame(a)) if a.size else None
+
+    return make
+
+
+def mixed(a):
+    """Columns of integers, booleans and floats side by side, where their numbers are such."""
+    table = frame(a)
+    if a.ndim == 2 and a.shape[1]:
+        first = a[:, 0]
+        if np.isin(first, [0, 1]).all():
+            table["c0"] = first.astype(bool)
+        elif (np.abs(first) < 99).all() and (first == first.round()).all():
+            table["c0"] = first.astype(np.int32)
+    return table
+
+
+def polars(a):
+    return pl.DataFrame({f"c{j}": a[:, j] for j in range(a.shape[1])}) if a.ndim == 2 else pl.Series(a)
+
+
+def arrow(a):
+    return pa.table({f"c{j}": a[:, j] for j in range(a.shape[1])}) if a.ndim == 2 and a.size else None
+
+
+GUISES = {
+    "itself": lambda a: a,
+    "list": lambda a: a.tolist(),
+    "tuples": lambda a: tuple(map(tuple, a.tolist())) if a.ndim == 2 else tuple(a.tolist()),
+    "Fortran": np.asfortranarray,
+    "strided": strided,
+    "backwards": backwards,
+    "unaligned": unaligned,
+    "read-only": read_only,
+    "repeated": repeated,
+    "byte order": lambda a: a.astype(a.dtype.newbyteorder("S")),
+    "objects": lambda a: a.astype(object),
+    "masked": lambda a: np.ma.masked_array(a, mask=False),
+    **{
+        name: as_dtype(name)
+        for name in ("float16", "float32", "longdouble", "int8", "int64", "uint8", "uint64", "bool", ">i4", ">f4")
+    },
+    "bfloat16": as_dtype(ml_dtypes.bfloat16),
+    "float8": as_dtype(ml_dtypes.float8_e5m2),
+    "only __array__": OnlyArray,
+    "only DLPack": OnlyDLPack,
+    "pandas": frame,
+    "pandas, mixed": mixed,
+    "pandas, nullable": converted(lambda table: table.convert_dtypes()),
+    "pandas, Arrow": converted(lambda table: table.convert_dtypes(dtype_backend="pyarrow")),
+    "pandas, objects": lambda a: frame(a).astype(object),
+    "polars": polars,
+    "pyarrow": arrow,
+}  # fmt: skip
+
+
+# What is no array of finite real numbers of the right shape.
+
+
+def holed(entry, dtype=object):
+    def make(a):
+        found = a.astype(dtype)
+        if found.size:
+            found.flat[-1] = entry
+        return found
+
+    return make
+
+
+BAD = {
+    "nan": holed(np.nan, float),
+    "inf": holed(-np.inf, float),
+    "None": holed(None),
+    "a word": holed("three"),
+    "words": lambda a: a.astype(str),
+    "complex": lambda a: a + 1j,
+    "dates": lambda a: np.zeros(a.shape, "datetime64[s]"),
+    "records": lambda a: np.zeros(a.shape, [("x", "f8")]),
+    "beyond": lambda a: np.full(a.shape, np.longdouble("1e4000")),  # inf where it is no longer than float64
+    "one dimension more": lambda a: a[None, None],
+    "a number": lambda a: 1.5,
+    "nothing": lambda a: {},
+    "ragged": lambda a: [[1.0, 2.0], [3.0]],
+    "sparse": lambda a: scipy.sparse.csr_array(np.atleast_2d(a)),
+    "pandas, hole": lambda a: frame(holed(None)(a)),
+    "pandas, words": lambda a: frame(a.astype(str)),
+    "pandas, dates": lambda a: frame(np.zeros(a.shape, "datetime64[s]")),
+}
+
+
+SCALES = (1.0, 1.0, 1.0, 1e-2, 1e-320, 1e-200, 1e-30, 1e25, 1e150, 1e300)
+
+
+def numbers(shape, largest):
+    """Small integers, so that every guise can hold them, or these times an extreme number."""
+    scales = [scale for scale in SCALES if scale <= largest]
+    count = int(np.prod(shape))
+    entries = st.lists(st.integers(-2, 3) | st.integers(0, 1), min_size=count, max_size=count)
+    return st.builds(
+        lambda e, s: np.array(e, np.float64).reshape(shape) * s, entries, st.sampled_from(scales)
+    )
+
+
+@st.composite
+def arguments(draw, largest):
+    """Arrays that fit together: X, y, W, a, and a positive semi-definite H; perhaps without rows or columns."""
+    n, d, m = draw(st.integers(0, 4)), draw(st.integers(0, 3)), draw(st.integers(0, 5))
+    if draw(st.booleans()):
+        n, d, m = n + 1, d + 1, m + 1
+    B = draw(numbers((n, n), largest))
+    with np.errstate(all="ignore"):
+        H = B @ B.T + np.eye(n) * max(float(np.square(B).max(initial=0.0)), 5e-324)
+    return {
+        "X": draw(numbers((n, d), largest)), "Z": draw(numbers((2, d), largest)), "y": draw(numbers((n,), largest)),
+        "W": draw(numbers((m, d), largest)), "a": draw(numbers((m,), largest)),
+        "H": H if np.isfinite(H).all() else np.eye(n),
+    }  # fmt: skip
+
+
+def saved(X, y):
+    with tempfile.TemporaryDirectory() as folder:
+        fastntk.datasets.save_csv(f"{folder}/data.csv", X, y)
+        return fastntk.datasets.load_csv(f"{folder}/data.csv")
+
+
+def short(run):
+    return [run.loss, run.flips, run.drift, run.net.W, run.net.a]
+
+
+def multiplied(y):
+    if not hasattr(y, "__len__"):
+        raise TypeError("y has no length")
+    return fastntk.gram_operator(np.eye(len(y) or 1)) @ y
+
+
+def weighted(a):
+    n = len(a)
+    return NTKRegressor().fit(np.eye(n), np.arange(n), a).dual_coef_
+
+
+def ends(interval):
+    return [interval.gram, interval.lower, interval.upper]
+
+
+def regressor(X, y):
+    return NTKRegressor(bias=1.0).fit(X, y).predict(X)
+
+
+# What is called, with the arguments that it takes, and the names of these in messages where they are others.
+CALLS = {
+    "limit_gram": ("X", lambda X: fastntk.limit_gram(X)),
+    "limit_gram, float32": ("X", lambda X: fastntk.limit_gram(X, layers="both", depth=2, dtype="float32")),
+    "limit_gram, cross": ("X Z", lambda X, Z: fastntk.limit_gram(X, Z, layers="second")),
+    "gram": ("X W", lambda X, W: fastntk.gram(X, W)),
+    "gram, both": ("X W a", lambda X, W, a: fastntk.gram(X, W, a, layers="both")),
+    "gram, width": ("X Z", lambda X, Z: fastntk.gram(X, Z=Z, width=5)),
+    "gram_interval": ("X", lambda X: ends(fastntk.gram_interval(X, width=64))),
+    "activation_masks": ("X W", lambda X, W: fastntk.activation_masks(X, W).to_dense()),
+    "loss_gradient": ("X y W a", lambda X, y, W, a: fastntk.loss_gradient(X, y, W, a)),
+    "TwoLayerReLU": ("X W a", lambda X, W, a: fastntk.TwoLayerReLU(W, a)(X)),
+    "train": ("X y", lambda X, y: short(fastntk.train(X, y, width=4, steps=2, lr=1e-3))),
+    "train, float64": ("X y", lambda X, y: short(fastntk.train(X, y, width=4, steps=2, lr=1e-3, dtype="float64"))),
+    "train, primal": ("X y", lambda X, y: short(fastntk.train(X, y, width=4, steps=2, lr=1e-3, engine="primal"))),
+    "sweep": ("X y", lambda X, y: fastntk.sweep(X, y, [4], steps=1, lr=1e-3).runs[0].loss),
+    "predict": ("X y", lambda X, y: fastntk.predict(X, y, width=4, steps=2, lr=1e-3).loss),
+    "gram_operator": ("X", lambda X: fastntk.gram_operator(X) @ np.ones(len(X))),
+    "gram_operator, factor": ("y", multiplied),
+    "kernel_regression": ("H y", lambda H, y: fastntk.kernel_regression(H, y, ridge=0.5).coefficients),
+    "lambda_min": ("H", lambda H: fastntk.lambda_min(H)),
+    "spectrum": ("H", lambda H: fastntk.spectrum(H, k=None).values),
+    "condition_number": ("H", lambda H: fastntk.condition_number(H)),
+    "label_projections": ("H y", lambda H, y: fastntk.label_projections(H, y).projections),
+    "generalization_complexity": ("H y", lambda H, y: fastntk.generalization_complexity(H, y)),
+    "labels": ("X", lambda X: fastntk.datasets.labels(X, "sign")),
+    "save_csv": ("X y", saved),
+    "NTKKernel": ("X Z", lambda X, Z: NTKKernel(bias=1.0)(X, Z), "X Y"),
+    "NTKRegressor": ("X y", regressor),
+    "NTKRegressor, weights": ("a", weighted),
+    "NTKClassifier": ("X", lambda X: NTKClassifier().fit(X, np.arange(len(X)) % 2).decision_function(X)),
+}  # fmt: skip
+MODERATE = (  # numbers up to 3: what overflows beyond has tests of its own
+    "gram, both", "loss_gradient", "TwoLayerReLU", "train", "train, float64", "train, primal",
+    "generalization_complexity",
+)  # fmt: skip
+BY_OTHERS = (
+    "NTKRegressor",
+    "NTKClassifier",
+    "gram_operator, factor",
+)  # who convert first, and in their own words
+INFINITE = ("condition_number",)  # of a singular matrix
+
+
+def outcome(call, values):
+    """What a call gives, or its error."""
+    with warnings.catch_warnings():
+        for kind in EXPECTED:
+            warnings.simplefilter("ignore", kind)
+        try:
+            found = call(*values)
+        except (*ERRORS, ArithmeticError) as error:
+            return error
+    return [np.asarray(part) for part in (found if isinstance(found, (list, tuple)) else [found])]
+
+
+def bytes_of(value):
+    """All that a caller may find changed."""
+    if isinstance(value, Holder):
+        value = value.a
+    if isinstance(value, np.ndarray):
+        root = value
+        while isinstance(root.base, np.ndarray):
+            root = root.base
+        return repr(root.tolist()) if root.dtype == object else root.tobytes()
+    return repr(value.to_pydict() if hasattr(value, "to_pydict") else value)
+
+
+def check(name, values, disguised, bad):
+    call, words = CALLS[name][1], CALLS[name][-1 if len(CALLS[name]) == 3 else 0].split()
+    before = [bytes_of(value) for value in disguised]
+    got = outcome(call, disguised)
+    assert [bytes_of(value) for value in disguised] == before, "the caller's data were changed"
+    ours = not name.startswith(BY_OTHERS)
+    if isinstance(got, Exception):
+        said = re.findall(r"\w+", str(got))
+        assert not ours or {*words, "lr", "factor"} & set(said), got
+        assert not ours or "\n" not in str(got), got
+    elif name not in INFINITE:
+        assert all(np.isfinite(part).all() for part in got), got
+    if bad:
+        assert not ours or isinstance(got, (ValueError, TypeError)), got
+        return
+    clean = outcome(call, values)
+    if isinstance(got, Exception) or isinstance(clean, Exception):
+        assert type(got) is type(clean), (got, clean)
+        return
+    for mine, theirs in zip(got, clean, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@st.composite
+def cases(draw, name):
+    """A call's arguments as clean arrays and in some guise each, one of them perhaps bad."""
+    fitting = draw(arguments(1.0 if name in MODERATE else np.inf))
+    clean, disguised = [], []
+    names = CALLS[name][0].split()
+    worse = draw(st.sampled_from([None, None, None, *names]))
+    for argument in names:
+        plain = fitting[argument]
+        kinds = set(BAD if argument == worse else GUISES)
+        if name.startswith(BY_OTHERS):
+            kinds -= {"only DLPack", "only __array__", "bfloat16", "float8", "beyond"}
+        made = (GUISES | BAD)[draw(st.sampled_from(sorted(kinds)))](plain)
+        made = plain if made is None else made
+        single = getattr(made, "dtype", None) == np.float32
+        clean.append(plain.astype(np.float32) if single else plain.copy())
+        disguised.append(made)
+    return clean, disguised, worse is not None
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_arrays_as_users_have_them(name):
+    examples = 200 if MINUTES else 25
+
+    @settings(max_examples=examples, derandomize=not MINUTES, deadline=None, database=None,
+              suppress_health_check=list(HealthCheck))  # fmt: skip
+    @given(cases(name))
+    def run(case):
+        check(name, *case)
+
+    end = time.monotonic() + 60 * MINUTES / len(CALLS)
+    run()
+    while time.monotonic() < end:
+        run()
