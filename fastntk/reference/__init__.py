@@ -48,10 +48,21 @@ from fastntk.reference.network import (
     second_layer_gradient,
     step,
 )
+from fastntk.reference.path import (
+    candidates,
+    changed_outputs,
+    displacements,
+    following_counts,
+    neuron_path,
+    read_out_step,
+    residual_path,
+)
 from fastntk.reference.training import train
 
 __all__ = [
     "activation_masks",
+    "candidates",
+    "changed_outputs",
     "coactivation_counts",
     "cross_gram",
     "deep_deltas",
@@ -60,6 +71,7 @@ __all__ = [
     "deep_grams",
     "deep_limits",
     "deep_train",
+    "displacements",
     "drawn_gaussians",
     "drawn_signs",
     "drawn_weights",
@@ -69,6 +81,7 @@ __all__ = [
     "flip_history",
     "flip_marginals",
     "flow",
+    "following_counts",
     "forward",
     "gram",
     "lambda_min",
@@ -77,8 +90,11 @@ __all__ = [
     "loss_and_derivative",
     "loss_gradient",
     "masked_sums",
+    "neuron_path",
     "outputs",
     "pre_activations",
+    "read_out_step",
+    "residual_path",
     "second_gram",
     "second_layer_gradient",
     "spectral_norm",

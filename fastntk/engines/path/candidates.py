@@ -7,9 +7,9 @@ come within an allowance of zero are candidates.  The allowance is for what is o
 second part, and how the path has changed since.  It is checked for every neuron after every round
 (`unproven`), and widened where it was too small.
 
-Rounding: a displacement of the knots is a sum of table rows, wrong by at most ``(n / 8 + 16) eps |K_i|_2
-    |E|_2 sqrt(p)``, which is added to the distance.  The pre-activations at the start carry the rounding of
-    their product, as in the other engines.
+Rounding: a displacement of a knot is a sum of table rows, wrong by at most as many units of ``|K_i|_2`` as it
+    has terms; this is added to the distance, twice, for what is done with displacements (`remainder`).  The
+    pre-activations at the start are taken as they were computed, as in the other engines.
 """
 
 import itertools
@@ -21,6 +21,7 @@ from fastntk.base.memory import aligned_zeros
 from fastntk.engines.path.basis import basis
 from fastntk.engines.path.knots import bounds
 from fastntk.engines.path.problem import Problem
+from fastntk.engines.path.rounding import table_terms, unit_of
 from fastntk.engines.path.start import Start
 from fastntk.kernels.cpu.path_candidates import count_candidates, sort_by_sample, take_candidates
 
@@ -79,6 +80,7 @@ class Field:
         self.length = float(np.linalg.norm(E, axis=1).max())
         self._width = _WIDTH * self.length
         self.sizes = problem.sizes
+        self._above = 1.0 + 16.0 * unit_of(problem)  # comparisons round, too
         self.level = np.ones(m)
         reach, per_size = np.ones(problem.padded), np.full(problem.padded, 1e30)
         moving = self.sizes > 0.0
@@ -102,10 +104,10 @@ class Field:
         """How far a path is from what the knots cover, rounding included."""
         coefficients = E @ self.knots.T
         across = np.linalg.norm(E - coefficients @ self.knots, axis=1)
-        rounding = (self._problem.n / 8 + 16) * float(np.finfo(self._problem.dtype).eps)
-        longest = np.linalg.norm(E, axis=1).max()
+        rounding = 2.0 * table_terms(self._problem) * unit_of(self._problem)
+        count, longest = len(self.knots), np.linalg.norm(E, axis=1).max()
         beside = np.maximum(distances(coefficients, self._corners) - self._width, 0.0)
-        return float(np.hypot(across, beside).max() + rounding * np.sqrt(max(len(self.knots), 1)) * longest)
+        return float(np.hypot(across, beside).max() + rounding * (np.sqrt(count) + _WIDTH * count) * longest)
 
     def influence(self) -> np.ndarray:
         """``|K_li|``, zero on the diagonal, over what entry i is allowed at level 1; rounded up."""
@@ -120,11 +122,11 @@ class Field:
 
     def covered(self) -> bool:
         """Whether all entries that can be candidates at these levels were kept."""
-        return bool((self.spare >= self.allowance * self.level).all())
+        return bool((self.spare >= self._above * self.allowance * self.level).all())
 
     def widen(self, need: np.ndarray, E: np.ndarray, spare: float = 1.0) -> bool:
         """Raise the levels that are below `spare` times what a path along E has shown to be needed; whether any was."""
-        needed = need + (self.remainder(E) / self.allowance if self.allowance else 0.0)
+        needed = self._above * (need + (self.remainder(E) / self.allowance if self.allowance else 0.0))
         low = ~(spare * needed <= self.level)
         self.level[low] = 1.25 * needed[low]
         return bool(low.any())

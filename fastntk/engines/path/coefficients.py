@@ -52,6 +52,10 @@ class Responses:
     def __init__(self, problem: Problem, e: np.ndarray) -> None:
         self._problem, self._e = problem, e
 
+    def of(self, samples: np.ndarray) -> "Responses":
+        """Those of some samples."""
+        return Responses(self._problem, self._e[:, samples])
+
     def position(self, step: int) -> np.ndarray:
         """(step + 1, n): the coefficient at `step` that the gradients from each step on have made."""
         beta, ahead, direct, _ = self._problem.optimizer.coefficients()
@@ -69,7 +73,7 @@ class Responses:
         return ahead * beta * (1.0 - beta**step) / (1.0 - beta), beta**step
 
     def _tails(self, weights: np.ndarray, step: int) -> np.ndarray:
-        tails = np.zeros((step + 1, self._problem.n))
+        tails = np.zeros((step + 1, self._e.shape[1]))
         tails[:step] = np.cumsum((weights[:, None] * self._problem.lr * self._e[:step])[::-1], axis=0)[::-1]
         return tails
 

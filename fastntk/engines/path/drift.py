@@ -8,9 +8,10 @@ from fastntk.engines.path.coefficients import Responses, pattern
 from fastntk.engines.path.knots import grams, pair_weights
 from fastntk.engines.path.momentum import Moving
 from fastntk.engines.path.problem import Problem
+from fastntk.engines.path.rounding import drift_doubt, drift_slack
 from fastntk.engines.path.solved import Solved
 from fastntk.engines.path.start import Start
-from fastntk.engines.path.sweeps import Leaders, drift_sizes, drift_slack
+from fastntk.engines.path.sweeps import Leaders, still_ahead
 
 _FEW = 4  # leaders of a step that are evaluated at once
 _KNOTS = 6
@@ -27,8 +28,10 @@ def narrowed(problem: Problem, start: Start, solved: Solved, base: Base, leaders
         Y = B @ problem.K
         gram += [(pattern(rows, problem.n) * Y) @ leading.vectors.T, np.einsum("ri,ri->r", B, Y)[:, None]]
         weights += [2.0 * leading.coefficients.T, np.ones((1, len(solved.E)))]
-    sizes = drift_sizes(problem, leaders, np.hstack(gram)[where], np.vstack(weights))
-    return leaders.ahead(sizes, drift_slack(problem, solved.E, leading.vectors))
+    return still_ahead(
+        problem, leaders, np.hstack(gram)[where], np.vstack(weights),
+        drift_doubt(problem, leading.coefficients), drift_slack(problem, solved.E, leading.vectors),
+    )  # fmt: skip
 
 
 def drift_of(problem: Problem, start: Start, solved: Solved, moving: Moving, base: Base) -> np.ndarray:
@@ -45,15 +48,14 @@ def drift_of(problem: Problem, start: Start, solved: Solved, moving: Moving, bas
     order = np.argsort(events.neurons, kind="stable")
     neurons, steps, samples = events.neurons[order], events.steps[order], events.samples[order]
     signs = np.where(events.on[order], 1.0, -1.0)
-    responses, tails = Responses(problem, solved.outputs.e), {}
+    responses = Responses(problem, solved.outputs.e)
     rows = pattern(start.rows[leaders.neurons], n) * solved.E[leaders.steps]
     for row, neuron, step in zip(rows, leaders.neurons, leaders.steps, strict=True):
-        if step not in tails:
-            tails[step] = responses.position(step)
         own = slice(*np.searchsorted(neurons, (neuron, neuron + 1)))
         early = steps[own] <= step
-        t, i = steps[own][early], samples[own][early]
-        np.add.at(row, i, signs[own][early] * tails[step][t, i])
+        changed, place = np.unique(samples[own][early], return_inverse=True)
+        tails = responses.of(changed).position(step)
+        np.add.at(row, changed[place], signs[own][early] * tails[steps[own][early], place])
         if moving.keys.size:
             some = slice(*np.searchsorted(moving.keys, (neuron * n, neuron * n + n)))
             row[moving.keys[some] - neuron * n] += responses.coast(step)[0] * moving.speeds[some]

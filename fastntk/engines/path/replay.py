@@ -142,7 +142,10 @@ class PathEngine(Engine):
             "candidates": [window.solved.candidates for window in windows],
             "events": [window.solved.swept.events.total for window in windows],
             "last_change": [window.solved.change for window in windows],
-            "certificate": "no other entry can have changed its sign, up to the rounding of z at the start",
+            "rounding": [window.solved.swept.doubt for window in windows],
+            "within_rounding": [window.solved.swept.within for window in windows],
+            "certificate": "from z as computed at the start of each window: every sign is that of the exact z but for "
+            "within_rounding signs of candidates closer to zero than rounding; no other entry can have changed",
         }
 
 

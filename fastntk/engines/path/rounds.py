@@ -16,6 +16,7 @@ from fastntk.engines.path.sweeps import Sweeper
 
 MOST_ROUNDS = 12
 _DRIFTS_BELOW = 1e-3  # a relative change of the residuals after which the next round may be the last
+_COARSE = 1e-3  # of the last change: how well the first rounds need to know their path
 _SPARE = 1.1  # of a level over what was needed, so that one more round seldom shows it to be too low
 _SETTLED = {"float32": 5e-6, "float64": 2e-13}
 
@@ -38,18 +39,18 @@ def settle(
     field = Field(problem, start, E, moving.keys)
     sweeper = Sweeper(problem, start, field, Displaced(problem, start, field.knots, base))
     chosen: Chosen | None = None
-    wanted, exact = False, 0
+    wanted, exact, coarse = False, 0, 0.1 * _COARSE
     for count in itertools.count(1):
         if chosen is None:
             if not field.covered():
                 raise Uncovered
             chosen = field.chosen()
             speeds = moving.at(chosen, problem)
-        swept = sweeper(outputs.e[:-1], E, chosen, speeds, wanted)
+        swept = sweeper(outputs.e[:-1], E, chosen, speeds, wanted, coarse)
         found = recursion(len(E) - 1, swept)
         after = problem.course(found.e[:-1], moving.velocity)
         proven = not field.widen(swept.need, E)
-        exact = exact + 1 if proven else 0
+        exact = exact + 1 if proven and coarse == 0.0 else 0
         candidates = chosen.samples.size
         if field.widen(swept.need, after, _SPARE) or not proven:
             chosen = None
@@ -61,6 +62,7 @@ def settle(
         if wanted and proven and (done or count >= MOST_ROUNDS):
             break
         wanted = wanted or done or count >= MOST_ROUNDS - 1 or bool(change.max() <= _DRIFTS_BELOW * size)
+        coarse = 0.0 if wanted or count > 1 else _COARSE * min(float(change.max()) / size, 0.1)
         outputs, E = found, after
     steps = max(settled, min(exact, common - 1))  # a round without doubt makes one more step exact
     return Solved(

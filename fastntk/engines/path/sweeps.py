@@ -11,42 +11,59 @@ from fastntk.engines.path.displaced import Displaced
 from fastntk.engines.path.events import Events, in_time
 from fastntk.engines.path.knots import pair_weights
 from fastntk.engines.path.problem import Problem
+from fastntk.engines.path.rounding import drift_doubt, drift_slack, sweep_rounding
 from fastntk.engines.path.start import Start
 from fastntk.kernels.cpu.path_displacement import TABLE_ROWS, path_displacement
-from fastntk.kernels.cpu.path_sweep import Candidates, Course, Drift, Found, Neurons, Scratch, path_sweep
+from fastntk.kernels.cpu.path_sweep import (
+    Candidates,
+    Course,
+    Drift,
+    Found,
+    Neurons,
+    Scratch,
+    path_sweep,
+)
 from fastntk.kernels.scratch import thread_slots
 
 _LANES = 16
 _TABLE_BYTES = 2**15  # in the first-level cache
 _EVENTS = 6  # of a candidate, room to begin with
 _SHARES = 2**21  # entries of S of all ranges
+_TRUNCATION = {
+    "float32": 1e-6,
+    "float64": 1e-14,
+}  # of the path's length; a tenth of its worst rounding or less
 
 
 @dataclass(frozen=True)
 class Leaders:
     """Neurons and steps among which are those of the largest drift; ``rest`` is what changed samples add.
 
-    The square is ``a_r^2 / m`` times that rest and what the unchanged samples give.
+    The square is ``a_r^2 / m`` times that rest, wrong by at most ``unsure``, and what the unchanged samples give.
     """
 
     neurons: np.ndarray
     steps: np.ndarray
     rest: np.ndarray
+    unsure: np.ndarray
 
     @classmethod
     def none(cls) -> "Leaders":
         """Nothing was recorded."""
-        return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+        return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0))
 
     def of(self, chosen: np.ndarray) -> "Leaders":
         """Some of them."""
-        return Leaders(self.neurons[chosen], self.steps[chosen], self.rest[chosen])
+        return Leaders(self.neurons[chosen], self.steps[chosen], self.rest[chosen], self.unsure[chosen])
 
-    def ahead(self, sizes: np.ndarray, slack: np.ndarray) -> "Leaders":
-        """Those that can be the largest at their step, given sizes that are wrong by at most the slack of the step."""
+    def ahead(self, squares: np.ndarray, doubt: np.ndarray, slack: np.ndarray) -> "Leaders":
+        """Those that can be the largest at their step: squares are wrong by ``doubt``, their roots by the slack."""
+        own = slack[self.steps]
+        least = np.sqrt(np.maximum(squares - doubt, 0.0)) - own
+        most = np.sqrt(np.maximum(squares + doubt, 0.0)) + own
         best = np.zeros(slack.size)
-        np.maximum.at(best, self.steps, sizes)
-        return self.of(sizes + 2.0 * slack[self.steps] >= best[self.steps])
+        np.maximum.at(best, self.steps, least)
+        return self.of(most >= best[self.steps])
 
 
 @dataclass(frozen=True)
@@ -56,13 +73,15 @@ class Swept:
     events: Events
     S: np.ndarray  # (steps + 1, n), what changed entries add to the outputs
     need: np.ndarray  # (m,), see Field.widen
+    within: int  # candidates and steps at which the sign is in doubt by rounding
+    doubt: float  # how wrong a pre-activation of a candidate is, at most
     rank: int
     leaders: Leaders
 
     def until(self, step: int) -> "Swept":
         """Up to a step."""
         return Swept(
-            self.events.until(step), self.S[: step + 1], self.need, self.rank,
+            self.events.until(step), self.S[: step + 1], self.need, self.within, self.doubt, self.rank,
             self.leaders.of(self.leaders.steps <= step),
         )  # fmt: skip
 
@@ -77,12 +96,22 @@ class Sweeper:
         self._room = 0
 
     def __call__(
-        self, e: np.ndarray, E: np.ndarray, chosen: Chosen, speed: np.ndarray, drifts: bool
+        self,
+        e: np.ndarray,
+        E: np.ndarray,
+        chosen: Chosen,
+        speed: np.ndarray,
+        drifts: bool,
+        coarse: float = 0.0,
     ) -> Swept:
-        """Follow all candidates along a path; ``speed`` are the velocities they start with, or empty."""
+        """Follow all candidates along a path, known to ``coarse`` times its length or to rounding.
+
+        ``speed`` are the velocities they start with, or empty.
+        """
         problem, dtype, m = self._problem, self._problem.dtype, self._problem.m
         steps = len(e)
-        directions = basis(E, 2e-7, _LANES) if dtype == np.float32 else basis(E, 1e-14)
+        tolerance = max(_TRUNCATION[dtype.name], coarse)
+        directions = basis(E, tolerance, _LANES if dtype == np.float32 else None)
         rank = len(directions.vectors)
         D = self._displacements(directions.vectors, chosen)
         beta, ahead, direct, _ = problem.optimizer.coefficients()
@@ -95,7 +124,8 @@ class Sweeper:
             self._displaced.offsets[chosen.origin] if self._displaced.offsets.size else self._displaced.offsets, D,
         )  # fmt: skip
         neurons = Neurons(self._K, self._field.influence(), problem.unit, problem.a)
-        drift = self._drift(E) if drifts else Drift(self._gram, np.empty((0, 0)), np.empty(0))
+        rounding = sweep_rounding(problem, e, E, directions, self._displaced.offsets)
+        drift = self._drift(E) if drifts else Drift(self._gram, np.empty((0, 0)), np.empty(0), np.empty(0))
         widest = int(np.diff(chosen.first).max())
         scratch = _scratch(widest, rank, problem.padded, drift.weights.shape[1], dtype)
         ranges = int(np.clip(_SHARES // ((steps + 1) * problem.n), 4, 16))
@@ -105,18 +135,19 @@ class Sweeper:
             found = Found(
                 neuron=np.empty(room, np.int32), step=np.empty(room, np.int32), sample=np.empty(room, np.int32),
                 S=np.zeros((ranges, problem.n, steps + 1)), need=np.zeros(m),
+                within=np.zeros(m, np.int64), doubt=np.zeros(m),
                 best=np.zeros(table), bar=np.zeros(table), leader=np.empty(room, np.int32),
-                moment=np.empty(room, np.int32), rest=np.empty(room),
+                moment=np.empty(room, np.int32), rest=np.empty(room), unsure=np.empty(room),
             )  # fmt: skip
             events, records = np.empty(ranges, np.int64), np.empty(ranges, np.int64)
-            path_sweep(candidates, course, neurons, drift, found, scratch, events, records)
+            path_sweep(candidates, course, neurons, rounding, drift, found, scratch, events, records)
             most = int(max(events.max(), records.max()))
             if most <= self._room:
                 break
             self._room = most + most // 16
         return Swept(
             in_time(found.neuron, found.step, found.sample, events, steps, problem.n),
-            found.S.sum(axis=0).T / np.sqrt(m), found.need, rank,
+            found.S.sum(axis=0).T / np.sqrt(m), found.need, int(found.within.sum()), float(found.doubt.max()), rank,
             _leaders(problem, found, records, drift) if drifts else Leaders.none(),
         )  # fmt: skip
 
@@ -144,7 +175,7 @@ class Sweeper:
             pairs += [2.0 * coefficients.T, np.ones((1, len(E)))]
         weights = aligned_zeros((self._gram.shape[1], _LANES * -(-len(E) // _LANES)), np.float64)
         weights[:, : len(E)] = np.vstack(pairs)
-        return Drift(self._gram, weights, drift_slack(problem, E, knots))
+        return Drift(self._gram, weights, drift_slack(problem, E, knots), drift_doubt(problem, coefficients))
 
 
 def _scratch(widest: int, rank: int, padded: int, steps: int, dtype: np.dtype) -> Scratch:
@@ -163,26 +194,20 @@ def _scratch(widest: int, rank: int, padded: int, steps: int, dtype: np.dtype) -
     )  # fmt: skip
 
 
-def drift_slack(problem: Problem, E: np.ndarray, knots: np.ndarray) -> np.ndarray:
-    """How wrong ``sqrt(m)`` times a drift made of the knots alone is at each step, and its typical rounding."""
-    left_out = np.linalg.norm(E - (E @ knots.T) @ knots, axis=1)
-    rounding = 2.0 * np.sqrt(problem.n) * float(np.finfo(problem.dtype).eps) * np.linalg.norm(E, axis=1)
-    return problem.stretch * (left_out + rounding) * float(np.abs(problem.a).max())
-
-
 def _leaders(problem: Problem, found: Found, records: np.ndarray, drift: Drift) -> Leaders:
     """Those that can have the largest drift once all are known."""
     joined = [
         np.concatenate([table[part, :count] for part, count in enumerate(records)])
-        for table in (found.leader, found.moment, found.rest)
+        for table in (found.leader, found.moment, found.rest, found.unsure)
     ]
-    leaders = Leaders(joined[0].astype(np.int64), joined[1].astype(np.int64), joined[2])
-    return leaders.ahead(
-        drift_sizes(problem, leaders, drift.gram[leaders.neurons], drift.weights), drift.slack
-    )
+    leaders = Leaders(joined[0].astype(np.int64), joined[1].astype(np.int64), joined[2], joined[3])
+    return still_ahead(problem, leaders, drift.gram[leaders.neurons], drift.weights, drift.doubt, drift.slack)
 
 
-def drift_sizes(problem: Problem, leaders: Leaders, gram: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """``sqrt(m)`` times the drifts, from Gram matrices (leaders, pairs) and their weights (pairs, steps)."""
+def still_ahead(
+    problem: Problem, leaders: Leaders, gram: np.ndarray, weights: np.ndarray, doubt: np.ndarray, slack: np.ndarray
+) -> Leaders:  # fmt: skip
+    """Leaders by Gram matrices (leaders, pairs) and their weights (pairs, steps)."""
+    squares = np.square(problem.a[leaders.neurons], dtype=np.float64)
     squared = np.einsum("rp,pr->r", gram, weights[:, leaders.steps]) + leaders.rest
-    return np.abs(problem.a[leaders.neurons]) * np.sqrt(np.maximum(squared, 0.0))
+    return leaders.ahead(squares * squared, squares * (doubt[leaders.steps] + leaders.unsure), slack)

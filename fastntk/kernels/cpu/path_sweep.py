@@ -12,11 +12,13 @@ Owner: a task has a fixed range of neurons, its own events, its own S and its ow
 Cost: steps x ceil(candidates / 16) x (rank + changed samples) multiply-adds a neuron.
 Bound: multiply-adds from the first-level cache.
 Machine: any; vectors of sixteen lanes.
-Accumulation: z in working precision; K q is added up along the path, its rounding relative to q; S in
-    float64, in neuron order within a range.
-Rejected: K q summed anew at each step (as many terms as samples have changed, not as are changing);
-    gradients and S by step (1.5 times slower: a miss of the first-level cache for every changed sample and
-    step).
+Accumulation: z in working precision; K q is added up along the path; S in float64, in neuron order within
+    a range.  `doubt_of` bounds how wrong z is, in the worst case; candidates closer to zero than that are
+    counted, and what is said of others (`need_of`, records of drifts) allows for it.
+Rejected: the directions of eight steps at once, in eight accumulators (no change: events and the samples that
+    follow them take most of the time); K q summed anew at each step (as many terms as samples have changed,
+    not as are changing); gradients and S by step (1.5 times slower: a miss of the first-level cache for
+    every changed sample and step).
 """
 
 from collections import namedtuple
@@ -31,7 +33,9 @@ from fastntk.kernels.cpu.lanes import (
     larger,
     load,
     lowest_bit,
+    magnitude,
     multiply_add,
+    popcount,
     spread,
     store,
     total,
@@ -45,14 +49,21 @@ Candidates = namedtuple("Candidates", "first sample value speed offset D")
 Course = namedtuple("Course", "directions gradients motion")
 # K (n, columns); influence (n, columns): |K_li| over what entry i is allowed; unit (m,); a (m,)
 Neurons = namedtuple("Neurons", "K influence unit a")
-# gram (m, pairs); weights (pairs, steps padded); slack (steps + 1,): what is not known of |drift|
-Drift = namedtuple("Drift", "gram weights slack")
+# gram (m, pairs); weights (pairs, steps padded); of all steps: slack, what the knots leave out of |drift|, and
+# doubt, how wrong the square of the rest is
+Drift = namedtuple("Drift", "gram weights slack doubt")
+# travel (n,): at least |q_l| whenever l changes; coast: the same of a speed of 1; far (n,): max_i |K_il|; path: how
+# wrong sum_j c_j D_ji is, at most; length: at least that sum, and the offsets; unit: of rounding; terms: operations
+# on the way to a q
+Rounding = namedtuple("Rounding", "travel coast far path length unit terms")
 # of a thread: vectors of candidates, of changed samples (slots), of steps; matrices of both
 Scratch = namedtuple(
     "Scratch", "z start lin moved q now turned change D products slot index live p most near squared"
 )
-# neuron, step, sample (ranges, room); S (ranges, n, steps + 1); need (m,); best, bar, records of drifts
-Found = namedtuple("Found", "neuron step sample S need best bar leader moment rest")
+# neuron, step, sample (ranges, room); S (ranges, n, steps + 1); need, within, doubt (m,); best, bar, records of drifts
+Found = namedtuple("Found", "neuron step sample S need within doubt best bar leader moment rest unsure")
+
+_FAR = 1e30  # from zero: padding
 
 
 @kernel
@@ -63,7 +74,7 @@ def take_candidates(candidates, r, vectors, scratch):
     rank = scratch.D.shape[0]
     for x in range(padded):
         inside = x < k
-        scratch.start[x] = candidates.value[first + x] if inside else 1
+        scratch.start[x] = candidates.value[first + x] if inside else _FAR
         scratch.moved[x] = 0
         scratch.change[x] = 0
         scratch.q[x] = 0
@@ -114,9 +125,16 @@ def move(candidates, course, r, step, living, vectors, scratch):
 
 
 @kernel
-def signs(course, unit, r, step, vectors, scratch):
-    """Pre-activations of the candidates at a step; whether any sign has changed."""
-    any_turned = np.uint16(0)
+def doubt_of(rounding, adds, pulled):
+    """How wrong a displacement is, at most, in the unit ``|a_r| / sqrt(m)``, after so many additions to K q."""
+    return rounding.path + (adds + rounding.terms) * rounding.unit * pulled
+
+
+@kernel
+def signs(course, unit, r, step, doubt, vectors, scratch):
+    """Pre-activations of the candidates at a step: whether any sign has changed, and how many are in doubt."""
+    any_turned, close = np.uint16(0), 0
+    limit = spread(scratch.z, doubt)
     rank, width = course.directions.shape[1], scratch.D.shape[1]
     scale = broadcast(unit, r)
     for v in range(vectors):
@@ -131,7 +149,8 @@ def signs(course, unit, r, step, vectors, scratch):
         turned = active_bits(z) ^ scratch.now[v]
         scratch.turned[v] = turned
         any_turned |= turned
-    return any_turned != np.uint16(0)
+        close += np.int64(popcount(active_bits(limit - magnitude(z))))
+    return any_turned != np.uint16(0), close
 
 
 @kernel
@@ -152,9 +171,20 @@ def turn(candidates, r, x, on, coasting, living, scratch):
 
 
 @kernel
-def need_of(candidates, influence, r, changed, scratch):
+def travel_of(candidates, rounding, r, x):
+    """At least the way of q of candidate x."""
+    at = candidates.first[r] + x
+    speed = abs(candidates.speed[at]) if candidates.speed.size else 0.0
+    return rounding.travel[candidates.sample[at]] + rounding.coast * speed
+
+
+@kernel
+def need_of(candidates, influence, rounding, r, changed, scratch):
     """How far changed samples can have moved the entries of a neuron that are not candidates, over what is allowed."""
     most, width = scratch.near.size, influence.shape[1]
+    for f in range(changed):
+        way = travel_of(candidates, rounding, r, scratch.index[f])
+        scratch.most[f] += 2.0 * rounding.terms * rounding.unit * way
     for at in range(0, most, 16):
         near = zeros(scratch.near)
         for f in range(changed):
@@ -200,29 +230,33 @@ def changed_drift(candidates, first, k, vectors, scratch):
 
 
 @kernel
-def record_drift(drift, found, part, r, size, step, rest, records):
-    """Remember neuron r at a step if it may be the one that has moved most."""
+def record_drift(drift, found, part, r, squared, doubt, step, rest, unsure, records):
+    """Remember neuron r, which may be the one that has moved most; its square is wrong by at most `doubt`."""
     if records < found.leader.shape[1]:
         found.leader[part, records] = r
         found.moment[part, records] = step
         found.rest[part, records] = rest
-    leading = max(size, found.best[part, step])
-    found.best[part, step] = leading
-    bar = max(leading - 2.0 * drift.slack[step], 0.0)
-    found.bar[part, step] = bar * bar
+        found.unsure[part, records] = unsure
+    least = np.sqrt(max(squared - doubt, 0.0)) - drift.slack[step]
+    if least > found.best[part, step]:
+        found.best[part, step] = least
+        found.bar[part, step] = max(least - drift.slack[step], 0.0) ** 2
     return records + 1
 
 
 @kernel
-def follow(candidates, course, neurons, drift, found, scratch, part, r, events, records):
+def follow(candidates, course, neurons, rounding, drift, found, scratch, part, r, events, records):
     """The path of one neuron: the numbers of events and of records so far, beyond the room if that is too small."""
     first, coasting = candidates.first[r], course.motion[0] != 0
     k = candidates.first[r + 1] - first
     vectors, changed, living, a = (k + 15) // 16, 0, 0, np.float64(neurons.a[r])
+    way, pulled, adds, within, unit = 0.0, 0.0, 0, 0, abs(np.float64(neurons.unit[r]))
     take_candidates(candidates, r, vectors, scratch)
     for x in range(k if candidates.speed.size else 0):
         if candidates.speed[first + x] != 0:
             watch(candidates, neurons.K, r, x, changed, vectors, scratch)
+            more = travel_of(candidates, rounding, r, x)
+            way, pulled = way + more, pulled + more * rounding.far[candidates.sample[first + x]]
             scratch.p[changed] = candidates.speed[first + x]
             scratch.live[living] = changed
             changed, living = changed + 1, living + 1
@@ -231,7 +265,11 @@ def follow(candidates, course, neurons, drift, found, scratch, part, r, events, 
         squared_drifts(drift, r, scratch)
     for step in range(1, course.directions.shape[0]):
         move(candidates, course, r, step - 1, living, vectors, scratch)
-        if signs(course, neurons.unit, r, step, vectors, scratch):
+        adds += living
+        doubt = doubt_of(rounding, adds, pulled)
+        turned, close = signs(course, neurons.unit, r, step, unit * doubt, vectors, scratch)
+        within += close
+        if turned:
             for v in range(vectors):
                 left = np.uint64(scratch.turned[v])
                 while left != np.uint64(0):
@@ -246,6 +284,8 @@ def follow(candidates, course, neurons, drift, found, scratch, part, r, events, 
                     if scratch.slot[x] < 0:
                         watch(candidates, neurons.K, r, x, changed, vectors, scratch)
                         changed += 1
+                        more = travel_of(candidates, rounding, r, x)
+                        way, pulled = way + more, pulled + more * rounding.far[candidates.sample[first + x]]
                     living = turn(candidates, r, x, on, coasting, living, scratch)
                 scratch.now[v] ^= scratch.turned[v]
         S = found.S[part]
@@ -255,10 +295,13 @@ def follow(candidates, course, neurons, drift, found, scratch, part, r, events, 
         if drifts:
             rest = changed_drift(candidates, first, k, vectors, scratch) if changed else 0.0
             squared = a * a * (scratch.squared[step] + rest)
-            if squared >= found.bar[part, step]:
-                size = np.sqrt(max(squared, 0.0))
-                records = record_drift(drift, found, part, r, size, step, rest, records)
-    found.need[r] = need_of(candidates, neurons.influence, r, changed, scratch) if changed else 0
+            relative = 2.0 * (vectors + rounding.terms) * rounding.unit
+            unsure = way * (4.0 * doubt + relative * (rounding.length + pulled))
+            wrong = a * a * (drift.doubt[step] + unsure)
+            if squared + wrong >= found.bar[part, step]:
+                records = record_drift(drift, found, part, r, squared, wrong, step, rest, unsure, records)
+    found.need[r] = need_of(candidates, neurons.influence, rounding, r, changed, scratch) if changed else 0
+    found.within[r], found.doubt[r] = within, unit * doubt_of(rounding, adds, pulled)
     return events, records
 
 
@@ -275,7 +318,7 @@ def scratch_of(scratch, thread):
 
 
 @kernel(parallel=True)
-def path_sweep(candidates, course, neurons, drift, found, scratch, events, records):
+def path_sweep(candidates, course, neurons, rounding, drift, found, scratch, events, records):
     """events and records (ranges,): how many there are; S, best and bar are zero at the start."""
     m, ranges = candidates.first.size - 1, events.size
     for part in numba.prange(ranges):
@@ -283,6 +326,16 @@ def path_sweep(candidates, course, neurons, drift, found, scratch, events, recor
         events_so_far, records_so_far = 0, 0
         for r in range(part * m // ranges, (part + 1) * m // ranges):
             events_so_far, records_so_far = follow(
-                candidates, course, neurons, drift, found, own, part, r, events_so_far, records_so_far
+                candidates,
+                course,
+                neurons,
+                rounding,
+                drift,
+                found,
+                own,
+                part,
+                r,
+                events_so_far,
+                records_so_far,
             )
         events[part], records[part] = events_so_far, records_so_far
