@@ -414,19 +414,6 @@ def test_result_larger_than_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -
         fastntk.limit_gram(points(20, 2))
 
 
-def test_does_not_depend_on_the_number_of_threads() -> None:
-    import numba
-
-    X = points(3 * TILE, 20)
-    expected = fastntk.limit_gram(X)
-    before = numba.get_num_threads()
-    numba.set_num_threads(1)
-    try:
-        assert np.array_equal(fastntk.limit_gram(X), expected)
-    finally:
-        numba.set_num_threads(before)
-
-
 @pytest.mark.parametrize("rho", [1.0000001, -2.0, math.nan, math.inf])
 def test_profile_refuses_what_is_no_cosine(rho: float) -> None:
     with pytest.raises(ValueError, match="rho must be"):

@@ -2,13 +2,11 @@
 
 import threading
 
-import numba
 import numpy as np
 import pytest
 from scipy.sparse.linalg import LinearOperator, aslinearoperator, cg
 
 import fastntk
-from fastntk.compilation.threads import _blas_libraries
 from fastntk.matrices import operators
 
 
@@ -144,21 +142,6 @@ def test_not_a_number_spreads_as_in_numpy(rng, edge):
     assert np.isfinite(found[:, 1]).all()
     V[3, 0] = np.inf
     assert not np.isfinite(fastntk.gram_operator(X) @ V[:, 0]).any()
-
-
-def test_results_do_not_depend_on_threads(rng, edge):
-    X, V = points(rng, 500), rng.standard_normal((500, 2))
-    operator = fastntk.gram_operator(X, dtype="float32")
-    cross = fastntk.gram_operator(X, X[:300])
-    before, blas = numba.get_num_threads(), _blas_libraries().info()
-    found = []
-    for threads in range(1, int(numba.config.NUMBA_NUM_THREADS) + 1):
-        numba.set_num_threads(threads)
-        found.append((operator @ V, operator @ V[:, 0], cross @ V[:300], cross.T @ V))
-        assert numba.get_num_threads() == threads
-    numba.set_num_threads(before)
-    assert all(np.array_equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
-    assert _blas_libraries().info() == blas
 
 
 def test_pooled_and_serial_blocks_agree(rng, edge, monkeypatch):
