@@ -152,9 +152,6 @@ SPHERE = fastntk.datasets.sphere(6, 4)
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"X": np.ones(4)}, ValueError, "X must have 2 dimension"),
-        ({"X": np.full((6, 4), np.nan)}, ValueError, r"X must be finite, got nan at index \(0, 0\)"),
-        ({"X": [["a"] * 4] * 6}, TypeError, "X must be real numbers"),
         (
             {"X": np.full((6, 4), 1e25)},
             ValueError,
@@ -166,7 +163,6 @@ SPHERE = fastntk.datasets.sphere(6, 4)
             "within the range of float64, got inf",
         ),
         ({"y": np.ones(5)}, ValueError, r"y must have one entry for each row of X \(6\), got 5"),
-        ({"y": np.full(6, np.inf)}, ValueError, "y must be finite, got inf at index 0"),
         ({"y": np.full(6, 1e39)}, ValueError, "y must be within the range of float32, got 1e.39"),
         ({"width": 0}, ValueError, "width must be at least 1, got 0"),
         ({"width": 2.5}, TypeError, "width must be an integer, got 2.5"),
