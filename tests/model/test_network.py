@@ -158,7 +158,12 @@ def test_network_beyond_memory():
     ("W", "a", "error", "message"),
     [
         (np.ones((2, 2)), [1.0], ValueError, r"a must have one entry for each row of W \(2\), got 1"),
-        (np.ones((1, 2), np.float32), [1e300], ValueError, "a must be within the range of float32, got 1e.300"),
+        (
+            np.ones((1, 2), np.float32),
+            [1e300],
+            ValueError,
+            "a must be within the range of float32, got 1e.300",
+        ),
     ],
 )
 def test_bad_weights(W, a, error, message):
