@@ -68,4 +68,7 @@ def test_every_failure_is_the_scripts_failure(tmp_path, failing):
 
 
 def test_arguments_go_to_the_first_tests_alone(tmp_path):
-    assert run(tmp_path, "tests/test_flips.py", "-x") == (0, [*CALLS[:3], "-m pytest tests/test_flips.py -x"])
+    assert run(tmp_path, "tests/model/test_flips.py", "-x") == (
+        0,
+        [*CALLS[:3], "-m pytest tests/model/test_flips.py -x"],
+    )

@@ -36,6 +36,7 @@ def train(
     delta: float = 1.0,
     optimizer: str = "gd",
     momentum: float = 0.9,
+    batches: Iterable[NDArray[np.intp]] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Gradient descent from given weights, with metrics before the first step and after each one.
 
@@ -65,6 +66,8 @@ def train(
         and that point is logged and returned.
     momentum : float
         Of the latter two.
+    batches : iterable of arrays of int, optional
+        The samples of each step, whose derivatives count n / (their number) times. All, if left out.
 
     Returns
     -------
@@ -104,6 +107,7 @@ def train(
         limit = limit_gram(exact_X, layers=layers)
 
     masks0 = H0 = None
+    drawn = None if batches is None else iter(batches)
     log: dict[str, list[float]] = {}
     for k in range(steps + 1):
         Z = pre_activations(X, W)
@@ -132,6 +136,11 @@ def train(
                 log.setdefault(name, []).append(value)
         if k < steps:
             before = W.copy(), a.copy()
+            if drawn is not None:
+                batch = next(drawn)
+                seen = np.zeros_like(e)
+                seen[batch] = e[batch] * (e.size / len(batch))
+                e = seen
             descend(X, Z, masks, e, W, a, lr, layers)
             if beta:
                 W_velocity = beta * W_velocity + (W - before[0])

@@ -18,6 +18,7 @@ from fastntk.spectra.eigenvalue import (
     least_shift,
     moderate,
     singular,
+    square,
     symmetric,
 )
 from fastntk.spectra.implicit import is_operator
@@ -148,8 +149,12 @@ def generalization_complexity(H: Any, y: npt.ArrayLike) -> Enclosed:
 
 def _rows(H: Any) -> int:
     """Rows of a matrix or an operator, before any check of it."""
-    shape = H.shape if is_operator(H) else host_array(H, "H", 2).shape
-    return int((shape or (0,))[0])
+    if is_operator(H):
+        return int(H.shape[0])
+    found = host_array(H, "H", 2)
+    return len(
+        found if found.ndim == 2 and found.size else square(found, "H")
+    )  # which says what is wrong with H
 
 
 @one_blas_thread()

@@ -94,25 +94,13 @@ def test_any_array_is_accepted_and_none_is_changed(rng):
 @pytest.mark.parametrize(
     ("X", "W", "error", "message"),
     [
-        (np.ones(3), np.ones((2, 3)), ValueError, r"X must have 2 dimension\(s\), got shape \(3,\)"),
-        (np.ones((2, 3)), np.ones((1, 2, 3)), ValueError, r"W must have 2 dimension\(s\)"),
         (
             np.ones((2, 3)),
             np.ones((2, 4)),
             ValueError,
             "X and W must have the same number of columns, got 3 and 4",
         ),
-        (np.ones((0, 3)), np.ones((2, 3)), ValueError, r"X must not be empty, got shape \(0, 3\)"),
         (np.ones((2, 0)), np.ones((2, 0)), ValueError, "must not be empty"),
-        ([[1.0, np.nan]], np.ones((2, 2)), ValueError, r"X must be finite, got nan at index \(0, 1\)"),
-        (
-            np.ones((1, 2)),
-            [[1.0, 1.0], [-np.inf, 1.0]],
-            ValueError,
-            r"W must be finite, got -inf at index \(1, 0\)",
-        ),
-        ([["a"]], np.ones((2, 1)), TypeError, "X must be real numbers, got dtype <U1"),
-        (np.ones((1, 1)), np.ones((1, 1)) * 1j, TypeError, "W must be real numbers, got dtype complex128"),
         ([[1, 2], [3]], np.ones((2, 2)), ValueError, "X must be a 2-dimensional array of numbers"),
         (
             [[1e300]],

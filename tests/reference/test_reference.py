@@ -298,3 +298,34 @@ def test_drift_and_flips_fall_like_one_over_the_root_of_the_width():
     for values in (drifts, flips):
         slope = np.polyfit(np.log(widths), np.log(values), 1)[0]
         assert -0.65 < slope < -0.35
+
+
+@pytest.mark.parametrize("layers", ["first", "second", "both"])
+@pytest.mark.parametrize(
+    ("optimizer", "beta"), [("gd", 0.0), ("heavy_ball", 0.9), ("nesterov", 0.9), ("nesterov", 0.5)]
+)
+def test_momentum_is_that_of_the_textbook(optimizer, beta, layers, problem):
+    """The weights v moves are kept; Nesterov takes gradients, and is looked at, a velocity ahead of them."""
+    p = problem(17, 4, 30)
+    W, a, V, v = p.W, p.a, np.zeros_like(p.W), np.zeros_like(p.a)
+    ahead = beta if optimizer == "nesterov" else 0.0
+    for _ in range(15):
+        at = W + ahead * V, a + ahead * v
+        V = beta * V - 0.1 * ref.loss_gradient(p.X, p.y, *at) * (layers != "second")
+        v = beta * v - 0.1 * ref.second_layer_gradient(p.X, p.y, *at) * (layers != "first")
+        W, a = W + V, a + v
+    found = ref.train(p.X, p.y, p.W, p.a, steps=15, lr=0.1, layers=layers, optimizer=optimizer, momentum=beta)
+    np.testing.assert_allclose(found["W"], W + ahead * V, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found["a"], a + ahead * v, rtol=0, atol=1e-12)
+
+
+def test_a_step_of_a_batch_is_that_of_its_samples_alone(problem):
+    p = problem(7, 3, 10)
+    chosen = np.array([5, 0])
+    found = ref.train(p.X, p.y, p.W, p.a, steps=1, lr=0.1, layers="both", batches=[chosen])
+    W = p.W - 0.1 * 7 / 2 * ref.loss_gradient(p.X[chosen], p.y[chosen], p.W, p.a)
+    a = p.a - 0.1 * 7 / 2 * ref.second_layer_gradient(p.X[chosen], p.y[chosen], p.W, p.a)
+    np.testing.assert_allclose(found["W"], W, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(found["a"], a, rtol=0, atol=1e-13)
+    whole = ref.loss(ref.forward(p.X, found["W"], found["a"]), p.y)
+    assert found["loss"][1] == pytest.approx(whole, rel=1e-12)

@@ -113,24 +113,6 @@ def test_neurons_return_to_their_pattern(name):
     assert np.array_equal(out, expected.W)
 
 
-@pytest.mark.parametrize("name", ENGINES)
-@pytest.mark.parametrize("m", [3, 100, 5000])
-def test_any_second_layer(name, m, problem, rng):
-    p = problem(21, 18, m)
-    net = TwoLayerReLU(p.W, rng.standard_normal(m))
-    with kernel_threads():
-        engine, expected = ENGINES[name](p.X, net), Expected(p.X, net)
-        for _ in range(5):
-            e = rng.standard_normal(21)
-            engine.step(e, 0.3)
-            expected.step(e, 0.3)
-        out = np.empty_like(net.W)
-        engine.write_weights(out)
-        np.testing.assert_allclose(out, expected.W, rtol=0, atol=1e-13)
-        np.testing.assert_allclose(engine.u, reference.forward(p.X, expected.W, net.a), rtol=0, atol=1e-12)
-        assert engine.drift() == pytest.approx(reference.drift(expected.W, p.W), rel=1e-12)
-
-
 def test_choice_follows_the_cost_model():
     limit = 1 + choice.TABLES_PER_BLAS
     below, above = int(100 * limit), int(100 * limit) + 1

@@ -2,13 +2,11 @@
 
 import threading
 
-import numba
 import numpy as np
 import pytest
 from scipy.sparse.linalg import LinearOperator, aslinearoperator, cg
 
 import fastntk
-from fastntk.compilation.threads import _blas_libraries
 from fastntk.matrices import operators
 
 
@@ -136,29 +134,12 @@ def test_depth_and_scale(rng, edge):
     close(fastntk.gram_operator(X, layers="both", depth=3, scale=2**0.5) @ v, H @ v, 3 * np.abs(H).sum())
 
 
-def test_not_a_number_spreads_as_in_numpy(rng, edge):
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_factors_that_are_not_finite_are_refused(rng, edge, value):
     X, V = points(rng, 80), rng.standard_normal((80, 2))
-    V[3, 0] = np.nan
-    found = fastntk.gram_operator(X) @ V
-    assert np.isnan(found[:, 0]).all()
-    assert np.isfinite(found[:, 1]).all()
-    V[3, 0] = np.inf
-    assert not np.isfinite(fastntk.gram_operator(X) @ V[:, 0]).any()
-
-
-def test_results_do_not_depend_on_threads(rng, edge):
-    X, V = points(rng, 500), rng.standard_normal((500, 2))
-    operator = fastntk.gram_operator(X, dtype="float32")
-    cross = fastntk.gram_operator(X, X[:300])
-    before, blas = numba.get_num_threads(), _blas_libraries().info()
-    found = []
-    for threads in range(1, int(numba.config.NUMBA_NUM_THREADS) + 1):
-        numba.set_num_threads(threads)
-        found.append((operator @ V, operator @ V[:, 0], cross @ V[:300], cross.T @ V))
-        assert numba.get_num_threads() == threads
-    numba.set_num_threads(before)
-    assert all(np.array_equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
-    assert _blas_libraries().info() == blas
+    V[3, 0] = value
+    with pytest.raises(ValueError, match=rf"the factor must be finite, got {value} at index \(3, 0\)"):
+        fastntk.gram_operator(X) @ V
 
 
 def test_pooled_and_serial_blocks_agree(rng, edge, monkeypatch):
@@ -244,7 +225,6 @@ def test_scipy_and_composition(rng, edge):
         ({"depth": 0}, ValueError, "depth must be at least 1"),
         ({"dtype": "int8"}, ValueError, "dtype must be"),
         ({"Z": [[1.0]]}, ValueError, "same number of columns"),
-        ({"Z": [[np.nan, 1.0]]}, ValueError, "Z must be finite"),
     ],
 )
 def test_bad_arguments(options, error, message):
@@ -256,9 +236,9 @@ def test_bad_vectors():
     operator = fastntk.gram_operator([[1.0, 0.0], [0.0, 1.0]])
     with pytest.raises(ValueError, match="dimension mismatch"):
         operator @ np.ones(3)
-    with pytest.raises(TypeError, match="multiplies real numbers"):
+    with pytest.raises(TypeError, match="the factor must be real numbers"):
         operator.matvec(np.ones(2, dtype=complex))
-    with pytest.raises(TypeError, match="multiplies real numbers"):
+    with pytest.raises(TypeError, match="the factor must be real numbers"):
         operator @ np.array(["a", "b"])
 
 

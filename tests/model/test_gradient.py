@@ -95,8 +95,6 @@ def test_inputs_are_left_alone(problem):
     ("change", "message"),
     [
         ({"y": np.ones(3)}, r"y must have one entry for each row of X \(4\), got 3"),
-        ({"y": np.ones((4, 1))}, r"y must have 1 dimension\(s\), got shape \(4, 1\)"),
-        ({"y": np.full(4, np.nan)}, "y must be finite, got nan at index 0"),
         ({"a": np.ones(5)}, r"a must have one entry for each row of W \(2\), got 5"),
         ({"X": np.ones((4, 2))}, "X and W must have the same number of columns, got 2 and 3"),
         ({"W": np.ones((2, 3), np.float32), "y": np.full(4, 1e39)}, "y must be within the range of float32"),

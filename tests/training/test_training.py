@@ -1,78 +1,15 @@
-"""train: trajectories against the reference, the oracles of the theory, divergence, and what is logged when."""
+"""train: the oracles of the theory, what is logged when, and what is refused."""
 
 import numpy as np
 import pytest
 
 import fastntk
-from fastntk import TwoLayerReLU, reference
+from fastntk import TwoLayerReLU
 from fastntk.base import memory
 from fastntk.engines import ENGINES
 
 SERIES = ("loss", "flips", "drift", "gram_change", "gram_limit_distance", "lambda_min")
 BOUNDS = ("lambda_min_lower", "lambda_min_residual")
-
-
-@pytest.mark.parametrize("name", ENGINES)
-@pytest.mark.parametrize(("n", "d", "m"), [(1, 1, 1), (2, 3, 5), (17, 4, 65), (40, 33, 129), (65, 16, 300)])
-def test_trajectory_is_that_of_the_reference(n, d, m, name, problem):
-    p = problem(n, d, m)
-    net = TwoLayerReLU(p.W, p.a)
-    lr = 1.0 / np.linalg.eigvalsh(fastntk.gram(p.X, p.W))[-1] if n > 1 else 0.5
-    run = fastntk.train(p.X, p.y, net=net, steps=25, lr=lr, metrics="all", engine=name)
-    expected = reference.train(p.X, p.y, p.W, p.a, steps=25, lr=lr, metrics="all")
-    assert np.array_equal(run.steps, expected["steps"])
-    assert np.array_equal(run.flips, expected["flips"])
-    for series in SERIES:
-        found, wanted = getattr(run, series), expected[series]
-        scale = np.abs(wanted).max() + (1.0 if series.startswith(("gram", "lambda")) else 0.0)
-        slack = 1e-5 if series.startswith(("gram", "lambda")) else 1e-10  # iterative eigenvalues
-        np.testing.assert_allclose(found, wanted, rtol=0, atol=slack * scale, err_msg=series)
-    assert (run.lambda_min_lower <= expected["lambda_min"] + 1e-12).all()
-    assert (np.abs(run.lambda_min - expected["lambda_min"]) <= run.lambda_min_residual + 1e-12).all()
-    np.testing.assert_allclose(run.net.W, expected["W"], rtol=0, atol=1e-11)
-    np.testing.assert_allclose(
-        run.gram(), reference.gram(p.X, reference.activation_masks(p.X, expected["W"]))
-    )
-    assert np.array_equal(net.W, p.W)
-
-
-@pytest.mark.parametrize("name", ENGINES)
-def test_any_second_layer(name, problem, rng):
-    p = problem(12, 8, 60)
-    a = rng.uniform(0.5, 1.5, 60)
-    run = fastntk.train(p.X, p.y, net=TwoLayerReLU(p.W, a), steps=10, metrics="all", engine=name)
-    limit = np.square(a).mean() * reference.limit_gram(p.X)  # what H(0) tends to with such weights
-    expected = reference.train(p.X, p.y, p.W, a, steps=10, metrics="all", limit=limit)
-    for series in SERIES:
-        np.testing.assert_allclose(
-            getattr(run, series), expected[series], rtol=1e-6, atol=1e-8, err_msg=series
-        )
-
-
-@pytest.mark.parametrize("name", ENGINES)
-def test_float32_follows_float64(name):
-    X, y = fastntk.datasets.sphere(100, 60, seed=2)
-    run = fastntk.train(X, y, width=2000, steps=60, lr=0.3, seed=4, engine=name)
-    net = TwoLayerReLU.init(60, 2000, seed=4)
-    expected = reference.train(X, y, net.W.astype(np.float64), net.a.astype(np.float64), steps=60, lr=0.3)
-    assert run.net.W.dtype == np.float32
-    np.testing.assert_allclose(run.loss, expected["loss"], rtol=1e-4)
-    np.testing.assert_allclose(run.drift, expected["drift"], rtol=1e-4)
-    np.testing.assert_allclose(run.flips, expected["flips"], rtol=0, atol=5 / (100 * 2000))
-    error = np.abs(run.net.W - expected["W"]).max(axis=1)
-    assert (error <= 1e-6).mean() >= 0.99  # a neuron that meets a kink may cross it a step earlier or later
-    assert error.max() <= 1e-3
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_dual_equals_primal(dtype):
-    X, y = fastntk.datasets.sphere(90, 50, seed=0)
-    runs = [fastntk.train(X, y, width=777, steps=40, dtype=dtype, engine=name) for name in ENGINES]
-    eps = np.finfo(dtype).eps
-    np.testing.assert_allclose(runs[0].loss, runs[1].loss, rtol=1000 * eps)
-    np.testing.assert_allclose(runs[0].drift, runs[1].drift, rtol=1000 * eps)
-    np.testing.assert_allclose(runs[0].net.W, runs[1].net.W, rtol=0, atol=100 * eps)
-    assert [run.provenance["engine"]["name"] for run in runs] == list(ENGINES)
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -215,9 +152,6 @@ SPHERE = fastntk.datasets.sphere(6, 4)
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"X": np.ones(4)}, ValueError, "X must have 2 dimension"),
-        ({"X": np.full((6, 4), np.nan)}, ValueError, r"X must be finite, got nan at index \(0, 0\)"),
-        ({"X": [["a"] * 4] * 6}, TypeError, "X must be real numbers"),
         (
             {"X": np.full((6, 4), 1e25)},
             ValueError,
@@ -229,7 +163,6 @@ SPHERE = fastntk.datasets.sphere(6, 4)
             "within the range of float64, got inf",
         ),
         ({"y": np.ones(5)}, ValueError, r"y must have one entry for each row of X \(6\), got 5"),
-        ({"y": np.full(6, np.inf)}, ValueError, "y must be finite, got inf at index 0"),
         ({"y": np.full(6, 1e39)}, ValueError, "y must be within the range of float32, got 1e.39"),
         ({"width": 0}, ValueError, "width must be at least 1, got 0"),
         ({"width": 2.5}, TypeError, "width must be an integer, got 2.5"),

@@ -65,13 +65,9 @@ def test_a_change_in_an_inlined_helper_is_compiled(run, cache, copied):
     names = {path.name for path in files(cache)}
     lanes = copied / "kernels" / "cpu" / "lanes.py"
     text = lanes.read_text()
-    before, found, popcount = text.partition("def popcount(")
-    call = "return builder.call(function, args)"
-    edited = (
-        before
-        + found
-        + popcount.replace(call, "return builder.shl(builder.call(function, args), value(1))", 1)
-    )
+    begin, popcount, rest = text.partition("\ndef popcount(")
+    doubled = "return builder.shl(builder.call(function, args), value(1))"
+    edited = begin + popcount + rest.replace("return builder.call(function, args)", doubled, 1)
     assert edited != text
     lanes.write_text(edited)
     assert run(path=copied.parent) == {"answer": 2 * ANSWER, "hits": 0, "warnings": []}

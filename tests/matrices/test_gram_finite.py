@@ -5,7 +5,6 @@ import pytest
 
 import fastntk
 from fastntk import reference
-from fastntk.compilation.threads import kernel_threads
 from fastntk.kernels.cpu.gram_sums import PART, ROWS
 from fastntk.matrices import passes as gram_passes
 from fastntk.matrices.finite import gram_source
@@ -124,21 +123,6 @@ def test_every_kind_of_array(problem):
         out = np.empty((30, 20))
         assert fastntk.gram(p.X, p.W, a, q.X, layers=layers, out=out) is out
         assert np.array_equal(out, expected)
-
-
-@pytest.mark.parametrize("layers", LAYERS)
-def test_threads_do_not_matter(layers, problem, rng):
-    p, q = problem(350, 8, 3000, np.float32), problem(190, 8, 1, np.float32)
-    for a in (None, rng.standard_normal(3000)):
-        found = []
-        for threads in (1, 2):
-            with kernel_threads(threads):
-                square = fastntk.gram(p.X, p.W, a, layers=layers)
-                cross = fastntk.gram(p.X, p.W, a, q.X, layers=layers)
-                drawn = fastntk.gram(p.X, width=3000, seed=3, layers=layers, a=a)
-            found.append((square, cross, drawn))
-        for one, two in zip(*found, strict=True):
-            assert np.array_equal(one, two)
 
 
 def test_fingerprints_tell_inputs_apart(problem):

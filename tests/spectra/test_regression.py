@@ -147,12 +147,7 @@ def data_of(data):
     [
         (np.eye(3), np.ones(2), ValueError, r"y must have one entry for each row of H \(3\), got 2"),
         (np.eye(3), np.ones((1, 3)), ValueError, "y must have one entry for each row of H"),
-        (np.eye(3), np.ones((3, 1, 1)), ValueError, "y must have 1 dimension"),
-        (np.eye(3), 1.0, ValueError, "y must have 1 dimension"),
-        (np.eye(3), [1.0, np.nan, 0.0], ValueError, "y must be finite"),
-        (np.eye(3), ["a", "b", "c"], TypeError, "y must be real numbers"),
         (np.triu(np.ones((3, 3))), np.ones(3), ValueError, "H must be symmetric"),
-        (np.full((3, 3), np.inf), np.ones(3), ValueError, "H must be finite"),
         (np.ones((2, 3)), np.ones(2), ValueError, "H must be a square matrix"),
         (aslinearoperator(np.ones((2, 3))), np.ones(2), ValueError, "H must be a square operator"),
     ],

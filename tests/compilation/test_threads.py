@@ -12,7 +12,6 @@ import threadpoolctl
 import fastntk
 from fastntk import reference
 from fastntk.compilation.threads import kernel_threads
-from fastntk.engines import ENGINES
 
 
 def importable(layer):
@@ -26,42 +25,6 @@ def importable(layer):
 LAYERS = [layer for layer in ("tbb", "omp", "workqueue") if layer == "workqueue" or importable(layer)]
 
 SERIES = ("loss", "flips", "drift", "gram_change", "gram_limit_distance", "lambda_min", "lambda_min_lower")
-
-
-@pytest.mark.parametrize("name", ENGINES)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", [(50, 30, 5000), (300, 20, 600)])
-def test_results_do_not_depend_on_the_number_of_threads(shape, dtype, name):
-    n, d, m = shape
-    X, y = fastntk.datasets.sphere(n, d, seed=0)
-    one, two = (
-        fastntk.train(X, y, width=m, steps=12, dtype=dtype, metrics="all", engine=name, threads=threads)
-        for threads in (1, 2)
-    )
-    for series in SERIES:
-        assert np.array_equal(getattr(one, series), getattr(two, series)), series
-    assert np.array_equal(one.net.W, two.net.W)
-    assert [run.provenance["threads"] for run in (one, two)] == [1, 2]
-
-
-def test_operations_do_not_depend_on_the_number_of_threads(problem):
-    p = problem(70, 20, 9000, np.float32)
-
-    def everything():
-        net = fastntk.TwoLayerReLU(p.W, p.a)
-        masks = fastntk.activation_masks(p.X, p.W)
-        yield net(p.X)
-        yield masks.bits
-        yield fastntk.coactivation_counts(masks)
-        yield fastntk.gram(p.X, masks=masks)
-        yield fastntk.loss_gradient(p.X, p.y, p.W, p.a)
-
-    results = []
-    for threads in (1, 2):
-        with kernel_threads(threads):
-            results.append(list(everything()))
-    for one, two in zip(*results, strict=True):
-        assert np.array_equal(one, two)
 
 
 def test_threads_are_restored():

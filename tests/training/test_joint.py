@@ -8,7 +8,6 @@ import fastntk
 from fastntk import TwoLayerReLU, reference
 from fastntk.engines import ENGINES
 
-SIZES = [(1, 1, 1), (2, 3, 2), (63, 5, 65), (65, 80, 63)]
 LAYERS = ("second", "both")
 
 
@@ -29,39 +28,6 @@ def test_a_step_follows_finite_differences_in_both_layers(loss, name, problem):
 
 
 @pytest.mark.parametrize("name", ENGINES)
-@pytest.mark.parametrize("layers", LAYERS)
-@pytest.mark.parametrize(("n", "d", "m"), SIZES)
-def test_trajectory_is_that_of_the_reference(n, d, m, layers, name, problem, rng):
-    p = problem(n, d, m)
-    a = p.a * rng.uniform(0.5, 1.5, m)
-    net = TwoLayerReLU(p.W, a)
-    limit = reference.limit_gram(p.X, layers="second")
-    if layers == "both":
-        limit = limit + np.square(a).mean() * reference.limit_gram(p.X)
-    options = {"steps": 20, "lr": 0.1, "layers": layers, "metrics": "all"}
-    run = fastntk.train(p.X, p.y, net=net, engine=name, **options)
-    expected = reference.train(p.X, p.y, p.W, a, limit=limit, **options)
-    assert np.array_equal(run.flips, expected["flips"])
-    assert list(run.series) == [
-        "loss", "flips", "drift", "drift_a", "lambda_min", "lambda_min_lower", "lambda_min_residual",
-        "gram_change", "gram_limit_distance",
-    ]  # fmt: skip
-    for series in ("loss", "drift", "drift_a"):
-        np.testing.assert_allclose(
-            run.series[series], expected[series], rtol=1e-9, atol=1e-13, err_msg=series
-        )
-    for series in ("gram_change", "gram_limit_distance", "lambda_min"):
-        np.testing.assert_allclose(run.series[series], expected[series], rtol=0, atol=1e-5, err_msg=series)
-    np.testing.assert_allclose(run.net.W, expected["W"], rtol=0, atol=1e-12)
-    np.testing.assert_allclose(run.net.a, expected["a"], rtol=0, atol=1e-12)
-    np.testing.assert_allclose(
-        run.gram(), reference.tangent_gram(p.X, run.net.W, run.net.a, layers=layers), rtol=0, atol=1e-12
-    )
-    assert np.array_equal(net.W, p.W)
-    assert np.array_equal(net.a, a)
-
-
-@pytest.mark.parametrize("name", ENGINES)
 def test_the_second_layer_alone_is_a_linear_model(name):
     """u(k) - y = (I - lr H)^k (u(0) - y) exactly: the features do not move."""
     X, y = fastntk.datasets.sphere(15, 6, seed=1)
@@ -79,22 +45,6 @@ def test_the_second_layer_alone_is_a_linear_model(name):
         e = e - lr * (H @ e)
 
 
-@pytest.mark.parametrize("layers", LAYERS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_dual_equals_primal(dtype, layers):
-    X, y = fastntk.datasets.sphere(90, 50, seed=0)
-    dual, primal = (  # in float32, seed 0 has an entry within rounding of zero, where patterns may differ
-        fastntk.train(X, y, width=2100, steps=30, lr=0.05, seed=1, dtype=dtype, engine=name, layers=layers)
-        for name in ENGINES
-    )
-    eps = np.finfo(dtype).eps
-    for series in ("loss", "drift", "drift_a"):
-        np.testing.assert_allclose(dual.series[series], primal.series[series], rtol=2000 * eps)
-    np.testing.assert_allclose(dual.net.W, primal.net.W, rtol=0, atol=1000 * eps)
-    np.testing.assert_allclose(dual.net.a, primal.net.a, rtol=0, atol=100 * eps)
-    assert dual.net.a.dtype == np.dtype(dtype)
-
-
 def test_drift_of_the_second_layer_falls_like_one_over_sqrt_m():
     X, y = fastntk.datasets.sphere(20, 10, seed=0)
     options = {"steps": 30, "lr": 0.05, "layers": "both", "paired": True}
@@ -103,17 +53,6 @@ def test_drift_of_the_second_layer_falls_like_one_over_sqrt_m():
         for width in (1000, 16000)
     )
     assert 2.0 <= narrow / wide <= 5.0
-
-
-def test_results_do_not_depend_on_the_number_of_threads():
-    X, y = fastntk.datasets.sphere(50, 30, seed=0)
-    for name in ENGINES:
-        for optimizer in ("gd", "nesterov"):
-            options = {"width": 4500, "steps": 5, "layers": "both", "optimizer": optimizer, "engine": name}
-            runs = [fastntk.train(X, y, threads=threads, **options) for threads in (1, None)]
-            assert np.array_equal(runs[0].loss, runs[1].loss)
-            assert np.array_equal(runs[0].net.W, runs[1].net.W)
-            assert np.array_equal(runs[0].net.a, runs[1].net.a)
 
 
 @pytest.mark.parametrize("layers", LAYERS)

@@ -104,9 +104,6 @@ def test_tends_to_the_limit(problem):
             ValueError,
             "X and Z must have the same number of col",
         ),
-        ({"W": np.ones((2, 3)), "Z": np.ones((0, 3))}, ValueError, "Z must not be empty"),
-        ({"W": np.ones((0, 3))}, ValueError, "W must not be empty"),
-        ({"W": np.ones((2, 3)) + 1j}, TypeError, "W must be real numbers, got dtype complex128"),
         (
             {"W": np.ones((2, 3)), "layers": "third"},
             ValueError,
@@ -118,7 +115,6 @@ def test_tends_to_the_limit(problem):
         ({"width": 2, "seed": -1}, ValueError, "seed must be at least 0, got -1"),
         ({"width": 2, "a": [1.0, 2.0, 3.0]}, ValueError, r"one entry for each row of width \(2\), got 3"),
         ({"W": np.ones((2, 3)), "a": [1.0]}, ValueError, "a must have one entry for each row of W"),
-        ({"W": np.ones((2, 3)), "a": [1.0, np.nan]}, ValueError, "a must be finite, got nan at index 1"),
     ],
 )
 def test_bad_input(arguments, error, message):

@@ -278,8 +278,6 @@ def test_condition_number_of_zero_and_indefinite_matrices():
     [
         ([[1.0, 2.0], [3.0, 4.0]], {"k": 1}, ValueError, "H must be symmetric"),
         ([[1.0, 2.0]], {"k": 1}, ValueError, "H must be a square matrix"),
-        ([[1.0, np.nan], [np.nan, 1.0]], {"k": 1}, ValueError, "H must be finite"),
-        (np.empty((0, 0)), {}, ValueError, "H must not be empty"),
         (np.eye(3), {"k": 0}, ValueError, "k must be at least 1"),
         (np.eye(3), {"k": 4}, ValueError, r"k must be at most the number of rows of H \(3\)"),
         (np.eye(3), {"k": 1.5}, TypeError, "k must be an integer"),
