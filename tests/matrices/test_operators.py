@@ -134,12 +134,14 @@ def test_depth_and_scale(rng, edge):
     close(fastntk.gram_operator(X, layers="both", depth=3, scale=2**0.5) @ v, H @ v, 3 * np.abs(H).sum())
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_factors_that_are_not_finite_are_refused(rng, edge, value):
+def test_not_a_number_spreads_as_in_numpy(rng, edge):
     X, V = points(rng, 80), rng.standard_normal((80, 2))
-    V[3, 0] = value
-    with pytest.raises(ValueError, match=rf"the factor must be finite, got {value} at index \(3, 0\)"):
-        fastntk.gram_operator(X) @ V
+    V[3, 0] = np.nan
+    found = fastntk.gram_operator(X) @ V
+    assert np.isnan(found[:, 0]).all()
+    assert np.isfinite(found[:, 1]).all()
+    V[3, 0] = np.inf
+    assert not np.isfinite(fastntk.gram_operator(X) @ V[:, 0]).any()
 
 
 def test_pooled_and_serial_blocks_agree(rng, edge, monkeypatch):
@@ -236,9 +238,9 @@ def test_bad_vectors():
     operator = fastntk.gram_operator([[1.0, 0.0], [0.0, 1.0]])
     with pytest.raises(ValueError, match="dimension mismatch"):
         operator @ np.ones(3)
-    with pytest.raises(TypeError, match="the factor must be real numbers"):
+    with pytest.raises(TypeError, match="multiplies real numbers"):
         operator.matvec(np.ones(2, dtype=complex))
-    with pytest.raises(TypeError, match="the factor must be real numbers"):
+    with pytest.raises(TypeError, match="multiplies real numbers"):
         operator @ np.array(["a", "b"])
 
 
