@@ -143,6 +143,7 @@ def _panel(axes: Axes, letter: str, name: str, runs: Sequence[Log]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     widths, table = ends(runs, name)
     across = np.array(widths, dtype=np.float64)
+    _name_widths(axes, widths)
     axes.plot(across, table, "o", markersize=3.4, color=_COLOR, markerfacecolor="white", markeredgewidth=0.9)
     if (fitted := power(widths, table)) is not None:
         slope, factor = fitted
@@ -154,3 +155,23 @@ def _panel(axes: Axes, letter: str, name: str, runs: Sequence[Log]) -> None:
         across, start * (across / across[0]) ** -0.5, color="0.45", linewidth=0.9, linestyle="--", label="$m^{-1/2}$"
     )  # fmt: skip
     axes.legend(frameon=False)
+
+
+def _name_widths(axes: Axes, widths: Sequence[int]) -> None:
+    """Ticks at the widths themselves, as many as have room."""
+    apart = (widths[-1] / widths[0]) ** 0.17
+    shown = [widths[0]]
+    for width in widths[1:]:
+        if width >= apart * shown[-1]:
+            shown.append(width)
+    axes.set_xticks(shown, [_short(width) for width in shown])
+    axes.set_xticks([], minor=True)
+
+
+def _short(width: int) -> str:
+    """A width below 10^5 as it is, others as multiples of powers of ten."""
+    if width < 10**5:
+        return str(width)
+    power = len(str(width)) - 1
+    multiple = width / 10**power
+    return f"$10^{{{power}}}$" if multiple == 1.0 else rf"${multiple:.3g}\!\cdot\!10^{{{power}}}$"
