@@ -152,13 +152,17 @@ def test_from_torch_has_the_outputs_of_the_module(rng):
         DeepReLU.from_torch(Sequential(*layers[:-1]))
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
-def test_to_torch_and_back(rng):
-    import torch
+class TestTorch:
+    """With PyTorch itself; collected only where it is installed."""
 
-    net, X = DeepReLU.init(4, (9, 7), 2, seed=1, dtype="float64", scale=1.3), rng.standard_normal((6, 4))
-    module = net.to_torch()
-    assert np.abs(module(torch.tensor(X))[:, 0].detach().numpy() - net(X)).max() < 1e-13
-    again = DeepReLU.from_torch(module, scale=1.3)
-    for left, right in zip([*again.W, again.a], [*net.W, net.a], strict=True):
-        assert np.abs(left - right).max() < 1e-14
+    __test__ = importlib.util.find_spec("torch") is not None
+
+    def test_to_torch_and_back(self, rng):
+        import torch
+
+        net, X = DeepReLU.init(4, (9, 7), 2, seed=1, dtype="float64", scale=1.3), rng.standard_normal((6, 4))
+        module = net.to_torch()
+        assert np.abs(module(torch.tensor(X))[:, 0].detach().numpy() - net(X)).max() < 1e-13
+        again = DeepReLU.from_torch(module, scale=1.3)
+        for left, right in zip([*again.W, again.a], [*net.W, net.a], strict=True):
+            assert np.abs(left - right).max() < 1e-14
