@@ -76,3 +76,13 @@ def test_imports_run_downward(module):
 
 def test_no_file_imports_itself_through_others():
     tuple(graphlib.TopologicalSorter(GRAPH).static_order())  # CycleError names the circle
+
+
+def test_no_two_classes_have_one_name():
+    names = [
+        node.name
+        for path in MODULES.values()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert sorted(names) == sorted(set(names))

@@ -7,7 +7,7 @@ import pytest
 import fastntk
 from fastntk import losses, optimizers
 from fastntk.compilation.threads import kernel_threads
-from fastntk.engines.path import Problem, rounds, solve, windows
+from fastntk.engines.path import PathProblem, rounds, solve, windows
 from fastntk.losses import explosion
 from fastntk.model.draws import Draws
 from fastntk.reference import loss_and_derivative, train
@@ -36,7 +36,7 @@ def network(d, m, dtype=np.float64, uniform=True):
 
 
 def solved(X, y, W, a, steps, lr, loss="squared", optimizer="gd"):
-    problem = Problem(
+    problem = PathProblem(
         X, y, losses.resolve(loss), optimizers.resolve(optimizer), lr, steps, a, lambda first, last: W[first:last]
     )  # fmt: skip
     return solve(problem)
@@ -198,7 +198,7 @@ def test_drawn_neurons_are_never_held():
         return rows
 
     held = solved(X, y, net.W, net.a, 10, 0.2)
-    problem = Problem(X, y, losses.Squared(), optimizers.GradientDescent(), 0.2, 10, net.a, drawn)
+    problem = PathProblem(X, y, losses.Squared(), optimizers.GradientDescent(), 0.2, 10, net.a, drawn)
     streamed = solve(problem)
     assert max(asked) < 9000
     for name in ("loss", "flips", "drift"):

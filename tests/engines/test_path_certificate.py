@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastntk import losses, optimizers
-from fastntk.engines.path import Problem, solve
+from fastntk.engines.path import PathProblem, solve
 from fastntk.engines.path.base import Base
 from fastntk.engines.path.candidates import Field
 from fastntk.engines.path.coefficients import Sparse, pattern
@@ -25,7 +25,7 @@ def posed(dtype=np.float64, n=N, m=M, steps=STEPS):
 
 
 def problem_of(X, y, W, a, steps, optimizer="gd"):
-    return Problem(
+    return PathProblem(
         X, y, losses.Squared(), optimizers.resolve(optimizer), LR, steps, a, lambda i, j: W[i:j]
     )  # fmt: skip
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastntk import losses, optimizers
-from fastntk.engines.path import Problem
+from fastntk.engines.path import PathProblem
 from fastntk.engines.path.basis import basis
 from fastntk.engines.path.candidates import Field, chain, distances
 from fastntk.engines.path.coefficients import pattern
@@ -24,7 +24,7 @@ def made(n, d, m, dtype=np.float64, uniform=True, steps=12, lr=0.4, optimizer="g
     X = rng.standard_normal((n, d)) / np.sqrt(d)
     W = rng.standard_normal((m, d)).astype(dtype)
     a = rng.choice([-1.0, 1.0], m) if uniform else rng.standard_normal(m)
-    problem = Problem(
+    problem = PathProblem(
         X, rng.standard_normal(n), losses.Squared(), optimizers.resolve(optimizer), lr, steps, a.astype(dtype),
         lambda first, last: W[first:last],
     )  # fmt: skip

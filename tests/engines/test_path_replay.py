@@ -6,7 +6,7 @@ import pytest
 import fastntk
 from fastntk import losses, optimizers
 from fastntk.engines import DualEngine, Motion
-from fastntk.engines.path import PathEngine, Problem, counts_of, rounds, solve
+from fastntk.engines.path import PathEngine, PathProblem, counts_of, rounds, solve
 from fastntk.reference.path import following_counts, residual_path
 
 
@@ -15,7 +15,7 @@ def solved(n, d, m, steps, lr, optimizer="gd", uniform=True):
     net = fastntk.TwoLayerReLU.init(d, m, seed=m, dtype="float64")
     if not uniform:
         net = fastntk.TwoLayerReLU(net.W, net.a * np.linspace(0.1, 2.0, m))
-    problem = Problem(
+    problem = PathProblem(
         X, y, losses.Squared(), optimizers.resolve(optimizer), lr, steps, net.a, lambda i, j: net.W[i:j]
     )  # fmt: skip
     return solve(problem), net, X, y

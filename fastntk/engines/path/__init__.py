@@ -8,9 +8,9 @@ after three or four.
 
 from fastntk.engines.path.attempt import Slow, attempt
 from fastntk.engines.path.counts import counts_of
-from fastntk.engines.path.problem import Problem
+from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.replay import PathEngine
 from fastntk.engines.path.solution import Path
 from fastntk.engines.path.windows import solve
 
-__all__ = ["Path", "PathEngine", "Problem", "Slow", "attempt", "counts_of", "solve"]
+__all__ = ["Path", "PathEngine", "PathProblem", "Slow", "attempt", "counts_of", "solve"]

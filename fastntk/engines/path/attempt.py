@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastntk.engines.path.problem import Problem
+from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.solution import Path
 from fastntk.engines.path.windows import solve
 from fastntk.losses import Loss
@@ -34,7 +34,7 @@ def attempt(
         If the windows have fewer than ``least`` steps on average, or squares of steps overflow.
     """
     points = np.ascontiguousarray(X, np.float64)
-    problem = Problem(points, labels, objective, optimizer, lr, steps, np.asarray(net.a), net.weights)
+    problem = PathProblem(points, labels, objective, optimizer, lr, steps, np.asarray(net.a), net.weights)
     size = lr * float(problem.sizes.max()) * max(1.0, float(np.abs(labels).max()))
     if not size < float(np.finfo(problem.dtype).max) ** 0.5:
         raise Slow(f"steps of size {size:.3g} overflow when they are squared")

@@ -20,7 +20,7 @@ import numpy as np
 from fastntk.base.memory import aligned_zeros
 from fastntk.engines.path.basis import basis
 from fastntk.engines.path.knots import bounds
-from fastntk.engines.path.problem import Problem
+from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.rounding import table_terms, unit_of
 from fastntk.engines.path.start import Start
 from fastntk.kernels.cpu.path_candidates import count_candidates, sort_by_sample, take_candidates
@@ -71,7 +71,7 @@ class Chosen:
 class Field:
     """How far the entries of a window can come: what does not change from round to round."""
 
-    def __init__(self, problem: Problem, start: Start, E: np.ndarray, forced: np.ndarray) -> None:
+    def __init__(self, problem: PathProblem, start: Start, E: np.ndarray, forced: np.ndarray) -> None:
         self._problem, self._start = problem, start
         n, m, dtype = problem.n, problem.m, problem.dtype
         leading = basis(E, 1e-4).leading(_KNOTS)

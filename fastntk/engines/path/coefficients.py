@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastntk.engines.path.events import Events
-from fastntk.engines.path.problem import Problem
+from fastntk.engines.path.problem import PathProblem
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Sparse:
 class Responses:
     """What gradients of a window do to weights and velocities."""
 
-    def __init__(self, problem: Problem, e: np.ndarray) -> None:
+    def __init__(self, problem: PathProblem, e: np.ndarray) -> None:
         self._problem, self._e = problem, e
 
     def of(self, samples: np.ndarray) -> "Responses":

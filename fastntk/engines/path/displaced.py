@@ -4,7 +4,7 @@ import numpy as np
 
 from fastntk.engines.path.base import Base
 from fastntk.engines.path.coefficients import pattern
-from fastntk.engines.path.problem import Problem
+from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.start import Start
 
 _BLOCK = 4096  # neurons of a product
@@ -21,7 +21,7 @@ class Displaced:
         ``sum_i M_ir b_ji Y_ir`` for each knot, and ``B . Y``; no columns in the first window.
     """
 
-    def __init__(self, problem: Problem, start: Start, knots: np.ndarray, base: Base) -> None:
+    def __init__(self, problem: PathProblem, start: Start, knots: np.ndarray, base: Base) -> None:
         n, m, kept = problem.n, problem.m, start.kept
         moved = base.active.any()
         self.offsets = np.empty(kept.samples.size if moved else 0, problem.dtype)

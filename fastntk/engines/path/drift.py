@@ -7,7 +7,7 @@ from fastntk.engines.path.basis import basis
 from fastntk.engines.path.coefficients import Responses, pattern
 from fastntk.engines.path.knots import grams, pair_weights
 from fastntk.engines.path.momentum import Moving
-from fastntk.engines.path.problem import Problem
+from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.rounding import drift_doubt, drift_slack
 from fastntk.engines.path.solved import Solved
 from fastntk.engines.path.start import Start
@@ -17,7 +17,7 @@ _FEW = 4  # leaders of a step that are evaluated at once
 _KNOTS = 6
 
 
-def narrowed(problem: Problem, start: Start, solved: Solved, base: Base, leaders: Leaders) -> Leaders:
+def narrowed(problem: PathProblem, start: Start, solved: Solved, base: Base, leaders: Leaders) -> Leaders:
     """Those of the leaders that are still ahead when more knots of the path are taken into account."""
     which, where = np.unique(leaders.neurons, return_inverse=True)
     leading = basis(solved.E, 1e-9).leading(_KNOTS)
@@ -34,7 +34,7 @@ def narrowed(problem: Problem, start: Start, solved: Solved, base: Base, leaders
     )  # fmt: skip
 
 
-def drift_of(problem: Problem, start: Start, solved: Solved, moving: Moving, base: Base) -> np.ndarray:
+def drift_of(problem: PathProblem, start: Start, solved: Solved, moving: Moving, base: Base) -> np.ndarray:
     """The largest drift at each step of a window, exactly, among the neurons that can have it."""
     found, n = np.zeros(solved.steps + 1), problem.n
     leaders = solved.swept.leaders

@@ -4,7 +4,7 @@ import numpy as np
 
 from fastntk.base.memory import aligned_zeros
 from fastntk.base.packing import TILE, byte_rows
-from fastntk.engines.path.problem import Problem
+from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.start import Kept
 from fastntk.kernels.cpu.path_bounds import path_bounds
 from fastntk.kernels.scratch import table_scratch, thread_slots
@@ -13,7 +13,7 @@ _NEURONS = 4096  # that share a set of tables
 
 
 def bounds(
-    problem: Problem, rows: np.ndarray, knots: np.ndarray, corners: np.ndarray, width: float,
+    problem: PathProblem, rows: np.ndarray, knots: np.ndarray, corners: np.ndarray, width: float,
     reach: np.ndarray, per_size: np.ndarray, inverse: np.ndarray, kept: Kept,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
     """Margins of the kept entries, spare and Gram matrix of each neuron: see `kernels.cpu.path_bounds`."""
@@ -33,7 +33,7 @@ def bounds(
     return margins, spare, gram
 
 
-def grams(problem: Problem, rows: np.ndarray, knots: np.ndarray) -> np.ndarray:
+def grams(problem: PathProblem, rows: np.ndarray, knots: np.ndarray) -> np.ndarray:
     """``(b_j o M_r)^T K (b_k o M_r)`` for the pairs j <= k of knots and some neurons, (neurons, pairs)."""
     nothing = Kept(np.zeros(len(rows) + 1, np.int64), np.empty(0, np.int32), np.empty(0, problem.dtype))
     level, corners = np.zeros(problem.padded), np.zeros((1, len(knots)))

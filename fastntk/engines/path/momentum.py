@@ -6,7 +6,7 @@ import numpy as np
 
 from fastntk.engines.path.candidates import Chosen
 from fastntk.engines.path.coefficients import Responses, Sparse, changed_entries, differences, pattern
-from fastntk.engines.path.problem import Problem
+from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.solved import Solved
 from fastntk.engines.path.start import Start
 
@@ -21,7 +21,7 @@ class Moving:
     keys: np.ndarray  # neuron * n + sample, ascending
     speeds: np.ndarray
 
-    def at(self, chosen: Chosen, problem: Problem) -> np.ndarray:
+    def at(self, chosen: Chosen, problem: PathProblem) -> np.ndarray:
         """The speeds of the candidates, among which all that have one must be; empty if none has."""
         if not self.keys.size:
             return np.empty(0, problem.dtype)
@@ -31,7 +31,7 @@ class Moving:
         speeds[np.searchsorted(keys, self.keys)] = self.speeds
         return speeds
 
-    def of_outputs(self, problem: Problem, start: Start) -> np.ndarray:
+    def of_outputs(self, problem: PathProblem, start: Start) -> np.ndarray:
         """The velocity of the outputs read out at the pattern of the start, (n,)."""
         if not self.velocity.any() and not self.keys.size:
             return np.zeros(problem.n)
@@ -54,7 +54,7 @@ class Moving:
 class Ended:
     """The velocities at the end of a window, to be seen from the pattern that the next one starts with."""
 
-    def __init__(self, problem: Problem, start: Start, solved: Solved, moving: Moving) -> None:
+    def __init__(self, problem: PathProblem, start: Start, solved: Solved, moving: Moving) -> None:
         responses, n = Responses(problem, solved.outputs.e), problem.n
         tails = responses.velocity(solved.steps)
         _, damping = responses.coast(solved.steps)

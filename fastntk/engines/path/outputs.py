@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastntk.base.memory import aligned_zeros
-from fastntk.engines.path.problem import Problem
+from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.start import Start
 from fastntk.engines.path.sweeps import Swept
 from fastntk.kernels.cpu.path_recursion import path_step
@@ -35,7 +35,7 @@ class Outputs:
 class Recursion:
     """Outputs from events, with matrices that are made once in a window."""
 
-    def __init__(self, problem: Problem, start: Start, velocity: np.ndarray, ceiling: float) -> None:
+    def __init__(self, problem: PathProblem, start: Start, velocity: np.ndarray, ceiling: float) -> None:
         self._problem, self._start, self._velocity, self._ceiling = problem, start, velocity, ceiling
         self._K = problem.inner(problem.counting)
         self._C = np.empty_like(self._K)

@@ -19,7 +19,7 @@ Rows = Callable[[int, int], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Problem:
+class PathProblem:
     """Descent of the first layer on all samples.
 
     Attributes
@@ -122,7 +122,7 @@ class Problem:
         largest = np.sqrt(fourth) + 2.0 * unit * np.linalg.norm(self.K) ** 2
         return float(np.sqrt(np.sqrt(largest) * 1.0001))
 
-    def part(self, count: int) -> "Problem":
+    def part(self, count: int) -> "PathProblem":
         """The network of the first neurons alone, on the same samples."""
         some = replace(self, a=self.a[:count])
         some.__dict__.update(K=self.K, points=self.points, sizes=self.sizes)

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from fastntk.base.packing import PackedMasks, byte_rows
 from fastntk.engines.interface import PLAIN, Engine, Motion
 from fastntk.engines.path.counts import counts_of
-from fastntk.engines.path.problem import Problem
-from fastntk.engines.path.solution import Coefficients, Path
+from fastntk.engines.path.problem import PathProblem
+from fastntk.engines.path.solution import Path, WeightChange
 from fastntk.engines.tangent import TangentKernel
 from fastntk.kernels.cpu.path_events import change_patterns
 from fastntk.model.network import TwoLayerReLU
@@ -126,7 +126,7 @@ class PathEngine(Engine):
     def network(self) -> StreamedNetwork:
         """The network at the end, which keeps of the path what makes its weights again."""
         problem, window = self.path.problem, self.path.windows[-1]
-        made = Coefficients(problem, window.start, window.solved, window.moving, window.base, window.steps)
+        made = WeightChange(problem, window.start, window.solved, window.moving, window.base, window.steps)
         end = window.base.moved(made.changed, window.start.rows, window.solved.E[-1])
         X = problem.X.astype(problem.dtype)
         changed = end.changed
@@ -149,7 +149,7 @@ class PathEngine(Engine):
         }
 
 
-def packed_rows(rows: np.ndarray, problem: Problem) -> PackedMasks:
+def packed_rows(rows: np.ndarray, problem: PathProblem) -> PackedMasks:
     """The pattern as other engines keep it."""
     masks = PackedMasks.empty(problem.n, problem.m)
     masks.bits[:, : problem.m] = rows[:, : byte_rows(problem.n)].T

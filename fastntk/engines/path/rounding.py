@@ -13,24 +13,24 @@ those are bounded by norms (Cauchy-Schwarz).
 import numpy as np
 
 from fastntk.engines.path.basis import Basis
-from fastntk.engines.path.problem import COLUMNS, Problem
+from fastntk.engines.path.problem import COLUMNS, PathProblem
 from fastntk.kernels.cpu.path_sweep import Rounding
 
 _BESIDE = 32  # operations on a number beside those of long sums
 
 
-def unit_of(problem: Problem) -> float:
+def unit_of(problem: PathProblem) -> float:
     """The unit of rounding of the working precision, and a thousandth for products of errors."""
     return 0.5005 * float(np.finfo(problem.dtype).eps)
 
 
-def table_terms(problem: Problem) -> float:
+def table_terms(problem: PathProblem) -> float:
     """Operations on the way to a displacement: a row of a table is a sum of up to eight, n / 8 of them are added."""
     return COLUMNS * -(-problem.n // COLUMNS) / 8 + _BESIDE
 
 
 def sweep_rounding(
-    problem: Problem, e: np.ndarray, E: np.ndarray, basis: Basis, offsets: np.ndarray
+    problem: PathProblem, e: np.ndarray, E: np.ndarray, basis: Basis, offsets: np.ndarray
 ) -> Rounding:
     """What the sweep needs to bound its own errors."""
     beta, ahead, _, _ = problem.optimizer.coefficients()
@@ -49,13 +49,13 @@ def sweep_rounding(
     )
 
 
-def drift_slack(problem: Problem, E: np.ndarray, knots: np.ndarray) -> np.ndarray:
+def drift_slack(problem: PathProblem, E: np.ndarray, knots: np.ndarray) -> np.ndarray:
     """What the knots leave out of ``sqrt(m)`` times a drift at each step, at most."""
     left_out = np.linalg.norm(E - (E @ knots.T) @ knots, axis=1)
     return problem.stretch * left_out * float(np.abs(problem.a).max())
 
 
-def drift_doubt(problem: Problem, coefficients: np.ndarray) -> np.ndarray:
+def drift_doubt(problem: PathProblem, coefficients: np.ndarray) -> np.ndarray:
     """How wrong a squared norm made from Gram matrices of the knots is at each step: they are off by |K|_F units."""
     weights = np.abs(coefficients).sum(axis=1) ** 2
     return 2.0 * table_terms(problem) * unit_of(problem) * float(np.linalg.norm(problem.K)) * weights

@@ -9,7 +9,7 @@ from fastntk.engines.path.candidates import Chosen, Field
 from fastntk.engines.path.displaced import Displaced
 from fastntk.engines.path.momentum import Moving
 from fastntk.engines.path.outputs import Outputs, Recursion
-from fastntk.engines.path.problem import Problem
+from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.solved import Solved
 from fastntk.engines.path.start import Start
 from fastntk.engines.path.sweeps import Sweeper
@@ -26,7 +26,7 @@ class Uncovered(Exception):
 
 
 def settle(
-    problem: Problem, start: Start, moving: Moving, base: Base, linear: Outputs, recursion: Recursion, size: float
+    problem: PathProblem, start: Start, moving: Moving, base: Base, linear: Outputs, recursion: Recursion, size: float
 ) -> Solved:  # fmt: skip
     """Rounds from the outputs of the linearised network; as many of its steps as have settled, at least one.
 

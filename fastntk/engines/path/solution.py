@@ -8,7 +8,7 @@ import numpy as np
 from fastntk.engines.path.base import Base
 from fastntk.engines.path.coefficients import Responses, Sparse, changed_entries, pattern
 from fastntk.engines.path.momentum import Moving
-from fastntk.engines.path.problem import Problem
+from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.solved import Solved
 from fastntk.engines.path.start import Start
 from fastntk.kernels.cpu.path_events import change_patterns, net_changes
@@ -47,7 +47,7 @@ class Path:
         ``max_r |w_r - w_r(0)|_2``.
     """
 
-    problem: Problem
+    problem: PathProblem
     windows: list[Window] = field(default_factory=list)
 
     @property
@@ -113,16 +113,16 @@ class Path:
         return moved(self.problem, rows_at(self.problem, self.window_of(step), step), first, last)
 
 
-def rows_at(problem: Problem, window: Window, step: int) -> "Coefficients":
+def rows_at(problem: PathProblem, window: Window, step: int) -> "WeightChange":
     """The coefficients of neurons ``first ... last - 1`` at a step of a window, as a function of both."""
-    return Coefficients(problem, window.start, window.solved, window.moving, window.base, step - window.begin)
+    return WeightChange(problem, window.start, window.solved, window.moving, window.base, step - window.begin)
 
 
-class Coefficients:
+class WeightChange:
     """``(first, last) -> (last - first, n)``, the coefficients at one step of a window."""
 
     def __init__(
-        self, problem: Problem, start: Start, solved: Solved, moving: Moving, base: Base, step: int
+        self, problem: PathProblem, start: Start, solved: Solved, moving: Moving, base: Base, step: int
     ) -> None:
         self._n, self._base, self._rows, self._active = problem.n, base, start.rows, solved.E[step]
         responses = Responses(problem, solved.outputs.e)
@@ -136,7 +136,7 @@ class Coefficients:
         return now + self.changed.dense(first, last, self._n) + self._base.dense(first, last)
 
 
-def moved(problem: Problem, made: Coefficients, first: int, last: int) -> np.ndarray:
+def moved(problem: PathProblem, made: WeightChange, first: int, last: int) -> np.ndarray:
     """Rows of W moved by coefficients."""
     X = problem.X.astype(problem.dtype, copy=False)
     change = made(first, last).astype(problem.dtype) @ X

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastntk.base.memory import aligned_zeros
 from fastntk.base.packing import NEURONS_PER_WORD, PackedMasks, byte_rows
-from fastntk.engines.path.problem import COLUMNS, Problem, Rows
+from fastntk.engines.path.problem import COLUMNS, PathProblem, Rows
 from fastntk.kernels.cpu.coactivation import coactivation_counts
 from fastntk.kernels.cpu.path_start import path_start
 from fastntk.kernels.scratch import thread_slots
@@ -53,7 +53,7 @@ def octets(n: int) -> int:
     return COLUMNS // 8 * -(-n // COLUMNS)
 
 
-def block_size(problem: Problem) -> int:
+def block_size(problem: PathProblem) -> int:
     """Neurons of a block."""
     rows = block_rows(problem.n, problem.m, problem.dtype)
     return max(min(_BLOCK // problem.padded, 8192) // rows, 1) * rows
@@ -62,7 +62,7 @@ def block_size(problem: Problem) -> int:
 class _Scratch:
     """Room for the products of a block of neurons, whose shape is that of every forward product."""
 
-    def __init__(self, problem: Problem, block: int) -> None:
+    def __init__(self, problem: PathProblem, block: int) -> None:
         slots, columns = thread_slots(), problem.padded
         self.rows = block_rows(problem.n, problem.m, problem.dtype)
         self.Z = aligned_zeros((slots, min(self.rows, problem.m), columns), problem.dtype)
@@ -71,7 +71,7 @@ class _Scratch:
         self.u_shares = aligned_zeros((-(-block // self.rows), columns), np.float64)
 
 
-def begin(problem: Problem, weights: Rows, reach: np.ndarray, forced: np.ndarray | None = None) -> Start:
+def begin(problem: PathProblem, weights: Rows, reach: np.ndarray, forced: np.ndarray | None = None) -> Start:
     """Pass over the neurons with these weights; `forced` are keys of entries to be kept, neuron * n + sample."""
     n, m, dtype = problem.n, problem.m, problem.dtype
     block = block_size(problem)

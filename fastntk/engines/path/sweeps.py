@@ -10,7 +10,7 @@ from fastntk.engines.path.candidates import Chosen, Field
 from fastntk.engines.path.displaced import Displaced
 from fastntk.engines.path.events import Events, in_time
 from fastntk.engines.path.knots import pair_weights
-from fastntk.engines.path.problem import Problem
+from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.rounding import drift_doubt, drift_slack, sweep_rounding
 from fastntk.engines.path.start import Start
 from fastntk.kernels.cpu.path_displacement import TABLE_ROWS, path_displacement
@@ -89,7 +89,7 @@ class Swept:
 class Sweeper:
     """Room for sweeps, which grows with the events that are found."""
 
-    def __init__(self, problem: Problem, start: Start, field: Field, displaced: Displaced) -> None:
+    def __init__(self, problem: PathProblem, start: Start, field: Field, displaced: Displaced) -> None:
         self._problem, self._start, self._field, self._displaced = problem, start, field, displaced
         self._gram = np.hstack((field.gram, displaced.products))
         self._K = problem.inner(problem.dtype)
@@ -194,7 +194,7 @@ def _scratch(widest: int, rank: int, padded: int, steps: int, dtype: np.dtype) -
     )  # fmt: skip
 
 
-def _leaders(problem: Problem, found: Found, records: np.ndarray, drift: Drift) -> Leaders:
+def _leaders(problem: PathProblem, found: Found, records: np.ndarray, drift: Drift) -> Leaders:
     """Those that can have the largest drift once all are known."""
     joined = [
         np.concatenate([table[part, :count] for part, count in enumerate(records)])
@@ -205,7 +205,7 @@ def _leaders(problem: Problem, found: Found, records: np.ndarray, drift: Drift) 
 
 
 def still_ahead(
-    problem: Problem, leaders: Leaders, gram: np.ndarray, weights: np.ndarray, doubt: np.ndarray, slack: np.ndarray
+    problem: PathProblem, leaders: Leaders, gram: np.ndarray, weights: np.ndarray, doubt: np.ndarray, slack: np.ndarray
 ) -> Leaders:  # fmt: skip
     """Leaders by Gram matrices (leaders, pairs) and their weights (pairs, steps)."""
     squares = np.square(problem.a[leaders.neurons], dtype=np.float64)

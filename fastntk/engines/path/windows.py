@@ -10,9 +10,9 @@ from fastntk.engines.path.coefficients import Sparse
 from fastntk.engines.path.drift import drift_of
 from fastntk.engines.path.momentum import Ended, Moving
 from fastntk.engines.path.outputs import Outputs, Recursion
-from fastntk.engines.path.problem import Problem, Rows
+from fastntk.engines.path.problem import PathProblem, Rows
 from fastntk.engines.path.rounds import Uncovered, settle
-from fastntk.engines.path.solution import Coefficients, Path, Window, moved, net_of
+from fastntk.engines.path.solution import Path, WeightChange, Window, moved, net_of
 from fastntk.engines.path.start import Start, begin
 from fastntk.losses import explosion
 
@@ -20,7 +20,7 @@ _SAMPLE = 512  # neurons that tell how far those of the whole network will move
 _DEVIATIONS = 9.0  # of the displacements, within which entries are kept
 
 
-def reach_for(problem: Problem, E: np.ndarray) -> np.ndarray:
+def reach_for(problem: PathProblem, E: np.ndarray) -> np.ndarray:
     """How near zero entries must start to be kept: generous, and checked afterwards."""
     lengths = np.linalg.norm(E, axis=1)
     typical = 0.5 * _DEVIATIONS * lengths.max() / np.sqrt(problem.n)
@@ -28,7 +28,7 @@ def reach_for(problem: Problem, E: np.ndarray) -> np.ndarray:
 
 
 def linear_path(
-    problem: Problem, start: Start, moving: Moving, steps: int, ceiling: float
+    problem: PathProblem, start: Start, moving: Moving, steps: int, ceiling: float
 ) -> tuple[Recursion, Outputs, np.ndarray]:
     """The recursion of a window, and its outputs and coefficients if no pattern changed."""
     recursion = Recursion(problem, start, moving.of_outputs(problem, start), ceiling)
@@ -36,7 +36,7 @@ def linear_path(
     return recursion, outputs, problem.course(outputs.e[:-1], moving.velocity)
 
 
-def first_reach(problem: Problem) -> np.ndarray:
+def first_reach(problem: PathProblem) -> np.ndarray:
     """A guess of the reach from the network of the first neurons, whose outputs are as large."""
     sample = problem.part(min(problem.m, _SAMPLE))
     start = begin(sample, problem.weights, np.zeros(problem.n))
@@ -44,17 +44,17 @@ def first_reach(problem: Problem) -> np.ndarray:
     return reach_for(problem, E)
 
 
-def solve(problem: Problem, report: Callable[[int], object] = lambda _: None) -> Path:
+def solve(problem: PathProblem, report: Callable[[int], object] = lambda _: None) -> Path:
     """All steps, or those up to an explosion of the loss.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from fastntk.engines.path import Problem, solve
+    >>> from fastntk.engines.path import PathProblem, solve
     >>> from fastntk.losses import Squared
     >>> from fastntk.optimizers import GradientDescent
     >>> W, a = np.array([[3.0]]), np.array([1.0])
-    >>> problem = Problem(
+    >>> problem = PathProblem(
     ...     np.array([[1.0]]), np.array([1.0]), Squared(), GradientDescent(), 0.5, 2, a, lambda i, j: W[i:j]
     ... )
     >>> solve(problem).loss
@@ -87,7 +87,7 @@ def solve(problem: Problem, report: Callable[[int], object] = lambda _: None) ->
         if path.exploded or path.steps == problem.steps:
             return path
         horizon = 2 * solved.steps
-        made = Coefficients(problem, start, solved, moving, base, solved.steps)
+        made = WeightChange(problem, start, solved, moving, base, solved.steps)
         before = Ended(problem, start, solved, moving) if problem.optimizer.momentum else None
         base = base.moved(made.changed, start.rows, solved.E[-1])
         weights = functools.partial(moved, problem, made)
