@@ -46,7 +46,6 @@ class DeepEngine:
     """
 
     name = "deep"
-    on_gpu = False
 
     def __init__(
         self,
