@@ -14,7 +14,6 @@ import importlib
 import importlib.metadata
 import importlib.util
 import os
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -23,15 +22,20 @@ from fastntk.compilation.mends import mended
 
 INSTALL = 'pip install "fastntk[cuda]"'
 
+_SMALL_GRIDS = "NUMBA_CUDA_LOW_OCCUPANCY_WARNINGS"  # of the environment: who sets it is obeyed
 # What a kernel may take device functions and constants from.
 _SOURCES = ("base/*.py", "compilation/*.py", "kernels/**/*.py")
-_SMALL_GRID = "Grid size .* will likely result in GPU under-utilization"
 
 # Package, module that says it is there, module with the CUDA names.
 _PACKAGES = (
     ("numba-cuda", "numba_cuda", "numba.cuda"),
     ("numba-cuda-mlir", "numba_cuda_mlir", "numba_cuda_mlir.cuda"),
 )
+# Of each: its settings.
+_SETTINGS = {
+    "numba.cuda": "numba.cuda.core.config",
+    "numba_cuda_mlir.cuda": "numba_cuda_mlir.numba_cuda.core.config",
+}
 
 
 def simulated() -> bool:
@@ -97,14 +101,22 @@ def _load() -> Any:
     found = _installed()
     if found is None:
         raise ImportError(f"CUDA cannot be used: {problem()}")
-    # Every launch of fewer than 128 blocks would warn, and the last step of a sum is one block.
-    warnings.filterwarnings("ignore", _SMALL_GRID)
-    if found[1] != "numba.cuda":
-        return importlib.import_module(found[1])
     with mended():
-        if not simulated():
+        if found[1] == "numba.cuda" and not simulated():
             importlib.import_module("numba.cuda.np.arrayobj")  # else not before the first kernel is compiled
-        return importlib.import_module(found[1])
+        module = importlib.import_module(found[1])
+        _allow_small_grids(_SETTINGS[found[1]])
+    return module
+
+
+def _allow_small_grids(settings: str) -> None:
+    """Without a warning at every launch of fewer than 128 blocks: the last step of a sum is one block.
+
+    A filter of warnings does not outlive what `pytest` and others set, nor know the message's colours.
+    """
+    if _SMALL_GRIDS not in os.environ:
+        with contextlib.suppress(ImportError):  # of a version that keeps its settings elsewhere
+            importlib.import_module(settings).CUDA_LOW_OCCUPANCY_WARNINGS = 0
 
 
 def __getattr__(name: str) -> Any:

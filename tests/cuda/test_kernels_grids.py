@@ -1,6 +1,5 @@
 """Grids: a device takes 65535 blocks along y and warns of few, the simulator takes any number."""
 
-import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -113,11 +112,10 @@ def test_grids_of_large_problems_fit(monkeypatch, module, name, arguments):
     assert 0 < down <= 65535
 
 
-def test_small_grids_are_no_reason_to_warn():
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        jit_cuda._load()
-        warnings.warn(
-            "Grid size 1 will likely result in GPU under-utilization due to low occupancy.", stacklevel=1
-        )
-    assert caught == []
+def test_small_grids_are_no_reason_to_warn(monkeypatch):
+    from numba.cuda.core import config
+
+    monkeypatch.setattr(config, "CUDA_LOW_OCCUPANCY_WARNINGS", 1)
+    monkeypatch.delenv("NUMBA_CUDA_LOW_OCCUPANCY_WARNINGS", raising=False)
+    jit_cuda._load()
+    assert config.CUDA_LOW_OCCUPANCY_WARNINGS == 0
