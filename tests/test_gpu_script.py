@@ -224,3 +224,21 @@ def test_bad_arguments_are_one_line_and_status_two(arguments, said):
         ["sh", ROOT / "scripts" / "gpu", *arguments], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"gpu: {said}\n")
+
+
+@pytest.mark.parametrize(
+    ("row", "wrong"),
+    [
+        ({"failed": {"torch int8": "RuntimeError: self.size(0) needs to be greater than 16"}}, False),
+        ({"failed": {"torch int8": "wrong answer: differs by 1"}}, True),
+        ({"failed": {"fastntk with transfers": "RuntimeError: no"}}, True),
+        ({"error": "broke off while it was prepared and checked"}, True),
+        ({}, False),
+    ],
+)
+def test_only_what_is_ours_is_wrong_but_every_failure_is_named(row, wrong):
+    """What another library cannot do is no failure of this one; other numbers may be."""
+    assert gpu_report.wrong_row(row) == wrong
+    timed = {"case": "counts", "seconds": {"fastntk": 1.0}, "shares": {"fastntk": {}}, "ratios": {}}
+    for side, why in row.get("failed", {}).items():
+        assert f"{side} failed ({why[:60]})" in gpu_report._row(timed | row)[0]

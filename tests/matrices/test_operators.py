@@ -236,7 +236,7 @@ def test_bad_arguments(options, error, message):
 
 def test_bad_vectors():
     operator = fastntk.gram_operator([[1.0, 0.0], [0.0, 1.0]])
-    with pytest.raises(ValueError, match="(?i)dimension mismatch"):
+    with pytest.raises(ValueError, match=r"(?i)dimension mismatch"):
         operator @ np.ones(3)
     with pytest.raises(TypeError, match="multiplies real numbers"):
         operator.matvec(np.ones(2, dtype=complex))
