@@ -146,3 +146,20 @@ def test_no_place_for_compiled_code(python, tmp_path):
     assert found["places"] == [None] * 3
     assert found["answer"] == python(COMPILE)["answer"]
     assert not list(tmp_path.rglob("*.nbi"))
+
+
+HELP = """
+import json, sys
+from click.testing import CliRunner
+from fastntk.cli import main
+said = CliRunner().invoke(main, [*sys.argv[1:], "--help"])
+assert said.exit_code == 0
+print(json.dumps([said.output, sorted(sys.modules)]))
+"""
+
+
+@pytest.mark.parametrize("command", ["train", "sweep", "verify"])
+def test_explaining_a_command_waits_for_no_compiler(python, command):
+    said, modules = python(HELP, command)
+    assert "--engine" in said
+    assert not {"numba", "scipy", "matplotlib"} & set(modules)

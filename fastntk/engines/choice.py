@@ -28,14 +28,15 @@ from fastntk.base.memory import available_bytes
 from fastntk.device import driver
 from fastntk.device.dispatch import backend
 from fastntk.engines.dual import DualEngine
-from fastntk.engines.interface import PLAIN, Engine, Motion
+from fastntk.engines.interface import Engine
+from fastntk.engines.motion import CHOICES, PLAIN, Motion
 from fastntk.engines.path import PathEngine
 from fastntk.engines.primal import PrimalEngine
 
-CHOICES = ("auto", "dual", "primal", "path", "cuda")
+ENGINES: dict[str, type[Engine]] = {"dual": DualEngine, "primal": PrimalEngine}
+"""Those that make a run step by step on the host."""
 
 TABLES_PER_BLAS = 4.0  # one core of a Zen 4, float32: 204 against 50 billion multiply-adds a second
-
 
 PATH_PASSES = 8.0  # these five on two cores of a Zen 5, float32, n = 200 ... 1000, d = 100 ... 1000
 PATH_STEP = 34.0

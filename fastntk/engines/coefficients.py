@@ -10,7 +10,7 @@ import numpy as np
 
 from fastntk.base.memory import aligned_zeros
 from fastntk.base.packing import PackedMasks
-from fastntk.engines.interface import Motion
+from fastntk.engines.motion import Motion
 from fastntk.kernels.cpu.dual_flow import change_norms
 from fastntk.kernels.cpu.dual_second import add_coefficients, add_damped_coefficients
 from fastntk.kernels.cpu.dual_step import tile_coefficients

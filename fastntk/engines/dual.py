@@ -9,7 +9,8 @@ import numpy as np
 from fastntk.base.memory import aligned_zeros, require_memory
 from fastntk.base.packing import TILE, PackedMasks, byte_rows, padded_width, tiles_of
 from fastntk.engines.coefficients import Coefficients, coefficients_of
-from fastntk.engines.interface import MAX_RANGES, PLAIN, Engine, Motion
+from fastntk.engines.interface import MAX_RANGES, Engine
+from fastntk.engines.motion import PLAIN, Motion
 from fastntk.engines.norms import MovingNorms
 from fastntk.kernels.cpu.dual_flow import dual_mean
 from fastntk.kernels.cpu.dual_momentum import dual_momentum

@@ -2,7 +2,6 @@
 
 import abc
 import contextlib
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,44 +9,14 @@ import numpy as np
 from fastntk.base.memory import aligned_zeros
 from fastntk.base.packing import PackedMasks, padded_width
 from fastntk.device.masks import DevicePackedMasks
+from fastntk.engines.motion import PLAIN, Motion
 from fastntk.engines.second_layer import SecondLayer
 from fastntk.engines.tangent import TangentKernel
 from fastntk.model.network import TwoLayerReLU
 from fastntk.model.patterns import flip_fraction
-from fastntk.optimizers import GradientDescent, Optimizer
 
 # Ranges of tiles with a share of the drift each: fixed, since the order of float sums must be.
 MAX_RANGES = 32
-
-
-@dataclasses.dataclass(frozen=True)
-class Motion:
-    """What moves, and how.
-
-    Attributes
-    ----------
-    layers : {"first", "second", "both"}
-    optimizer : Optimizer
-    flow : bool
-        Gradient flow, which keeps a second state to return to, instead of descent.
-    """
-
-    layers: str = "first"
-    optimizer: Optimizer = dataclasses.field(default_factory=GradientDescent)
-    flow: bool = False
-
-    @property
-    def momentum(self) -> bool:
-        """Whether there is a velocity."""
-        return self.optimizer.momentum > 0.0
-
-    @property
-    def plain(self) -> bool:
-        """Whether it is gradient descent, or the stages of a flow, of the first layer alone."""
-        return self.layers == "first" and not self.momentum
-
-
-PLAIN = Motion()
 
 
 class Engine(abc.ABC):

@@ -4,7 +4,8 @@ import numpy as np
 
 from fastntk.base.memory import aligned_zeros, require_memory
 from fastntk.base.packing import TILE, PackedMasks, byte_rows, padded_width, tiles_of
-from fastntk.engines.interface import MAX_RANGES, PLAIN, Engine, Motion
+from fastntk.engines.interface import MAX_RANGES, Engine
+from fastntk.engines.motion import PLAIN, Motion
 from fastntk.kernels.cpu.primal_momentum import primal_momentum
 from fastntk.kernels.cpu.primal_step import primal_step
 from fastntk.kernels.scratch import padded_vector, shared_rows, table_bytes, table_scratch

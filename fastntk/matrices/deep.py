@@ -10,8 +10,9 @@ from fastntk.base import checks
 from fastntk.base.memory import aligned_zeros, require_memory
 from fastntk.compilation.threads import kernel_threads
 from fastntk.matrices.layers import LayerGrams
-from fastntk.model.deep import DeepReLU, layer_numbers
+from fastntk.model.deep import DeepReLU
 from fastntk.model.layers import ForwardState
+from fastntk.model.words import layer_numbers
 
 
 def deep_gram(

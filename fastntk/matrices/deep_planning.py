@@ -11,8 +11,9 @@ import numpy as np
 from fastntk.base.memory import available_bytes
 from fastntk.matrices.deep import deep_gram
 from fastntk.matrices.plan_table import Plan
-from fastntk.model.deep import DeepReLU, layer_numbers, weights_bytes
+from fastntk.model.deep import DeepReLU, weights_bytes
 from fastntk.model.layers import descent_bytes, forward_bytes
+from fastntk.model.words import layer_numbers
 
 __all__ = ["deep_plan"]
 

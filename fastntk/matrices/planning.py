@@ -23,7 +23,7 @@ from fastntk.matrices.tiled.blocks import Blocks, cut
 from fastntk.matrices.tiled.files import checked_path
 from fastntk.matrices.tiled.targets import allocated
 from fastntk.matrices.tiled.whole import held_bytes
-from fastntk.model.deep import checked_widths
+from fastntk.model.words import checked_widths
 
 __all__ = ["plan"]
 

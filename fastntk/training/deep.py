@@ -13,9 +13,10 @@ from fastntk.compilation.jit import CompileClock
 from fastntk.compilation.threads import kernel_threads
 from fastntk.engines import DeepEngine
 from fastntk.matrices.deep import grams_of
-from fastntk.model.deep import DeepReLU, layer_numbers, weights_bytes
+from fastntk.model.deep import DeepReLU, weights_bytes
 from fastntk.model.draws import Draws
 from fastntk.model.initial import DrawnLayer, HeldLayer, InitialLayer
+from fastntk.model.words import layer_numbers
 from fastntk.spectra import lambda_max
 from fastntk.training.deep_metrics import DeepRecorder, layer_metrics
 from fastntk.training.descent import descend_on_host

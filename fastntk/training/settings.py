@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from fastntk import losses, optimizers
 from fastntk.base import checks
-from fastntk.engines import CHOICES, Motion
+from fastntk.engines.motion import CHOICES, Motion
 from fastntk.losses import LOSSES, Loss
-from fastntk.model.deep import FLAT, OUTPUTS, checked_widths, layer_numbers
+from fastntk.model.words import FLAT, OUTPUTS, checked_widths, layer_numbers
 from fastntk.optimizers import OPTIMIZERS, Optimizer
 from fastntk.results import FLAT_METRICS, METRICS
 from fastntk.training.options import (

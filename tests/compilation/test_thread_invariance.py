@@ -74,7 +74,7 @@ OPERATIONS = {
     **{
         f"train, {engine}, {dtype}, {layers}, {'-'.join(map(str, how.values()))}": (
             lambda engine=engine, dtype=dtype, layers=layers, how=how: trained(
-                (50, 30, 5000), engine=engine, dtype=dtype, layers=layers, **how
+                (50, 30, 9001), engine=engine, dtype=dtype, layers=layers, **how
             )
         )
         for engine, dtype, layers, how in itertools.product(

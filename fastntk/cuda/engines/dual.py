@@ -16,7 +16,7 @@ from fastntk.cuda.engines import descent, flow  # noqa: F401 - the loops registe
 from fastntk.cuda.engines.interface import CudaEngine
 from fastntk.cuda.matrices.finite import sample_products
 from fastntk.device.arrays import empty, upload, zeros
-from fastntk.engines.interface import PLAIN, Motion
+from fastntk.engines.motion import PLAIN, Motion
 from fastntk.kernels.cuda.combinations import add, mean
 from fastntk.kernels.cuda.dual_flow import change_norms, dual_mean
 from fastntk.kernels.cuda.dual_momentum import dual_momentum

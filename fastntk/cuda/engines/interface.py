@@ -14,7 +14,8 @@ from fastntk.cuda.tangent import GpuTangentKernel
 from fastntk.device.arrays import DeviceArray, empty, upload, zeros
 from fastntk.device.driver import guard, require_memory
 from fastntk.device.masks import DevicePackedMasks
-from fastntk.engines.interface import MAX_RANGES, PLAIN, Engine, Motion
+from fastntk.engines.interface import MAX_RANGES, Engine
+from fastntk.engines.motion import PLAIN, Motion
 from fastntk.kernels.cuda import losses
 from fastntk.kernels.cuda.flips import flip_count
 from fastntk.kernels.cuda.forward import NEURONS
