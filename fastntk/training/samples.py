@@ -94,10 +94,12 @@ class Samples:
         It is kept until another one is asked for, so that networks of several widths compute it once.
         """
         scale = 1.0 if layers == "second" else float(np.square(a, dtype=np.float64).mean())
-        if (layers, scale) not in self._limits:
+        found = self._limits.get((layers, scale))
+        if found is None:
+            found = LimitKernel(self._limit(layers, scale))
             self._limits.clear()
-            self._limits[layers, scale] = LimitKernel(self._limit(layers, scale))
-        return self._limits[layers, scale]
+            self._limits[layers, scale] = found
+        return found
 
     def _limit(self, layers: str, scale: float) -> npt.NDArray[np.float64]:
         if layers == "second":
