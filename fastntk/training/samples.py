@@ -133,10 +133,12 @@ class Samples:
         return kept
 
     def _kept(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
-        if key not in self._limits:
+        found = self._limits.get(key)
+        if found is None:
+            found = make()
             self._limits.clear()
-            self._limits[key] = make()
-        return self._limits[key]
+            self._limits[key] = found
+        return found
 
     def _limit(self, layers: str, scale: float) -> npt.NDArray[np.float64]:
         if layers == "second":
