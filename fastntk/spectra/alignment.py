@@ -144,6 +144,12 @@ def generalization_complexity(H: Any, y: npt.ArrayLike) -> Enclosed:
     ]
     with np.errstate(over="ignore", under="ignore"):
         value, low, high = np.ldexp(found, exponent)
+    if not np.isfinite(value):
+        power = np.log10(found[0]) + exponent * np.log10(2.0)
+        raise ValueError(
+            "y and H must keep the complexity within the range of float64, "
+            f"got about 10^{power:.0f}: scale y down or H up"
+        )
     return Enclosed(value, low and np.nextafter(low, 0.0), high and np.nextafter(high, np.inf))
 
 

@@ -257,11 +257,16 @@ def record(problem: Problem, outcome: Outcome) -> Run:
         raise ToleranceError(
             f"{end.failure}: tolerance={settings.tolerance:g} was not reached", found, end.time
         )
+    name = outcome.overflowed()
+    if name is not None:
+        raise samples.overflow(f"{name} of all steps", start.a.dtype)
     return found
 
 
 def _network(problem: Problem, start: TwoLayerReLU, moving: Engine) -> TwoLayerReLU:
     """The trained network, in memory of its own, on the GPU if the data came from there."""
+    if not np.isfinite([moving.drift(), moving.drift_a()]).all():
+        raise problem.samples.overflow("the change of the weights", start.a.dtype)
     if isinstance(moving, PathEngine) and _streamed(start):
         return moving.network()
     W, a = start.W if problem.drawn else np.empty_like(start.W), np.array(moving.a)
