@@ -23,6 +23,7 @@ class Finished:
     """All steps of gradient descent were taken."""
 
     step: int
+    overflow = False
 
     def record(self) -> dict[str, Any]:
         """Where it ended, JSON-able."""
@@ -35,6 +36,11 @@ class Explosion:
 
     step: int
     loss: float
+
+    @property
+    def overflow(self) -> bool:
+        """Whether the loss was no finite number before anything moved."""
+        return self.step == 0
 
     def record(self) -> dict[str, Any]:
         """Where it ended, JSON-able."""
@@ -68,6 +74,11 @@ class Solution:
     error_estimate: float = 0.0
     time: float = 0.0
     failure: str | None = None
+
+    @property
+    def overflow(self) -> bool:
+        """Whether the loss was no finite number before anything moved."""
+        return self.failure is not None and self.evaluations == 0
 
     def record(self) -> dict[str, Any]:
         """Everything, JSON-able."""

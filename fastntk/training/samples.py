@@ -78,7 +78,9 @@ class Samples:
             squares = np.einsum("ij,ij->i", self.X, self.X, dtype=np.float64)
         checks.representable(squares, "the squared norms of the rows of X", dtype)
         with np.errstate(over="ignore"):
-            checks.representable(_ROOM * squares, f"{_ROOM:.0g} times the squared norms of the rows of X", float)
+            checks.representable(
+                _ROOM * squares, f"{_ROOM:.0g} times the squared norms of the rows of X", float
+            )
 
     def overflow(self, what: str, dtype: np.dtype) -> ValueError:
         """The error for data that are too large for what becomes of them in that precision."""

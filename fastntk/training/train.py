@@ -196,7 +196,8 @@ def run(problem: Problem, threads: int | None, progress: Progress) -> Outcome:
                 end = follow(moving, y, settings, recorder, report)
             net = None if isinstance(end, Explosion) else _network(problem, start, moving)
     seconds = time.perf_counter() - began - clock.seconds
-    largest = float(lambda_max(kernel.initial(moving))) if isinstance(end, Explosion) else None
+    blamed = isinstance(end, Explosion) and not end.overflow
+    largest = float(lambda_max(kernel.initial(moving))) if blamed else None
     engine = {"name": problem.choice.name, "reason": problem.choice.reason, **moving.facts()}
     return Outcome(end, net, engine, recorder.arrays(), recorder.limit, largest, used, seconds, clock.seconds)
 
@@ -250,6 +251,8 @@ def record(problem: Problem, outcome: Outcome) -> Run:
         net=outcome.net, X=X, y=y, times=reached, provenance=provenance.collect(**made, **end.record()),
         **outcome.series,
     )  # fmt: skip
+    if end.overflow:
+        raise samples.overflow("the loss of the initial network", np.dtype(np.float64))
     if isinstance(end, Explosion):
         assert outcome.largest is not None
         raise divergence(found, end, settings, outcome.largest)

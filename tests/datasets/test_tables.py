@@ -94,7 +94,9 @@ def test_an_index_is_never_a_feature(write, text):
 @pytest.mark.parametrize("numbers", [(0, 1, 2), (1, 2, 3), (12, 40, 41), (9, 8, 7)])
 def test_a_column_that_numbers_the_rows_is_no_feature_unasked(write, name, numbers):
     path = write(f"a,{name},b,y\n" + "".join(f"{x[0]},{i},{x[1]},{y}\n" for x, i, y in zip(X, numbers, Y)))
-    with pytest.raises(ValueError, match=rf"column 2 \('{name}'\) numbers the rows.*\(--drop 2\).*--drop none"):
+    with pytest.raises(
+        ValueError, match=rf"column 2 \('{name}'\) numbers the rows.*\(--drop 2\).*--drop none"
+    ):
         datasets.load_csv(path)
     np.testing.assert_array_equal(datasets.load_csv(path, drop=[name])[0], X)
     np.testing.assert_array_equal(datasets.load_csv(path, drop=())[0], np.insert(X, 1, numbers, axis=1))
@@ -102,7 +104,8 @@ def test_a_column_that_numbers_the_rows_is_no_feature_unasked(write, name, numbe
 
 
 @pytest.mark.parametrize(
-    ("name", "numbers"), [("id", (1, 1, 2)), ("id", (2, 1, 3)), ("id", (0, 1.5, 2)), ("humid", (1, 2, 3)), ("x", (0, 1, 2))]
+    ("name", "numbers"),
+    [("id", (1, 1, 2)), ("id", (2, 1, 3)), ("id", (0, 1.5, 2)), ("humid", (1, 2, 3)), ("x", (0, 1, 2))],
 )
 def test_what_numbers_no_rows_is_a_feature(write, name, numbers):
     path = write(f"{name},a,y\n" + "".join(f"{i},{x},{y}\n" for i, x, y in zip(numbers, X[:, 0], Y)))
