@@ -9,7 +9,8 @@ Three ways, by arithmetic for an H200 (132 SMs at 1.75 GHz; datasheet figures), 
         34 T/s. In float64 17 T/s, what float64 matrix units do on sm_80 and half of that on sm_90, and far above any
         product where float64 is slow; so float64 always comes here.
     float32 units: 128 a cycle and SM, 30 T/s at best, whatever the format of the mask.
-Machine: both ways give right sums on an H100; their speed is measured only as a part of `dual_step`.
+Machine: on an H100 matrix units take 19.2 ms for n = p = 4096, m = 131072: 114 T/s, 4.3 times as fast as float32
+    products of an expanded mask. Tables give right sums there; their speed is not measured.
 Layout: mask bytes ``[8 samples][neuron]`` read as words of 4 neurons; V (n, p) row-major. A block owns a column tile
     (32 floats, 16 doubles) and 896 neurons; a thread owns one column and 56 or 28 neurons, its sums in registers. The
     threads of a warp read one row of a table, 128 bytes: all banks once.
