@@ -19,7 +19,7 @@ __all__ = ["verify"]
 
 @click.command(
     cls=SettingsCommand,
-    settings=("engine",),
+    settings=("steps", "engine"),
     epilog="Exit status: 0 whatever the verdicts, 2 bad input, 130 interrupted.",
     short_help="The theory's statements, measured: a report as HTML and JSON.",
 )
@@ -33,7 +33,6 @@ __all__ = ["verify"]
     show_default=True,
     help="Seeds for Lemma 3.1, which needs no training.",
 )
-@click.option("--steps", type=click.IntRange(min=1), default=100, show_default=True)
 @click.option(
     "--depth",
     type=click.IntRange(min=1),

@@ -42,6 +42,13 @@ class CudaEngine(Engine):
     _initial_bits: DeviceArray
     _kept_bits: DeviceArray | None
 
+    @staticmethod
+    @abc.abstractmethod
+    def bytes_needed(
+        n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN, shared: bool = False
+    ) -> int:
+        """As of every engine; shared: the samples have the precision of the network."""
+
     def __init__(self, X: np.ndarray, net: TwoLayerReLU, motion: Motion = PLAIN) -> None:
         (n, d), m, kind = X.shape, net.width, self.name.removeprefix("cuda-")
         with self.working():
@@ -73,7 +80,9 @@ class CudaEngine(Engine):
         """Memory of what both engines keep beside their state, of so many rows."""
         width = padded_width(m)
         second = 0 if motion.layers == "first" else GpuSecondLayer.bytes_needed(m, itemsize)
-        vectors = (8 + itemsize) * width + (m if motion.layers == "first" else 0) * itemsize + (16 + itemsize) * n
+        vectors = (
+            (8 + itemsize) * width + (m if motion.layers == "first" else 0) * itemsize + (16 + itemsize) * n
+        )
         shares = 8 * width * cls._ranges(rows) + 8 * -(-m // NEURONS) * TILE * tiles_of(n) + vectors
         return cls._patterns_of(motion) * byte_rows(n) * width + shares + second
 

@@ -1,10 +1,13 @@
 """Signs of the pre-activations ``z_r = w_r . x`` alone, packed; their positive parts where they are wanted.
 
-Layout: a task owns a block of neurons: one single-threaded BLAS product into a scratch block (neurons, 16
-    tiles), then the signs of 64 neurons at a time, gathered and written as whole cache lines of mask bytes
-    ``[8 samples][neuron]``. Positive parts go to ``[160 samples][neuron][160]``, the operands of `gram_sums`.
-Cost: n d m multiply-adds of BLAS (the bound), then 4 instructions per sixteen pre-activations; W read once. BLAS
-    packs the samples once a block: with 1024, 512, 256 neurons in one it takes 1, 2, 4 % more than with 2048 (Zen 5).
+Layout: mask bytes ``[8 samples][neuron]``, written as whole cache lines; positive parts are the operands
+    of `gram_sums`, ``[160 samples][neuron][160]``.
+Owner: a task has a block of neurons: one single-threaded BLAS product into a scratch block (neurons, 16 tiles), then the
+    signs of 64 neurons at a time, gathered.
+Cost: n d m multiply-adds of BLAS, then 4 instructions per sixteen pre-activations; W read once. BLAS packs the samples
+    once a block: with 1024, 512, 256 neurons in one it takes 1, 2, 4 % more than with 2048.
+Bound: the product.
+Machine: Zen 5, 2 cores.
 Accumulation: BLAS over columns.
 Rejected: outputs along with the signs, as `forward` does, for callers who want none (another 2 % at d = 1000).
 """

@@ -1,11 +1,12 @@
 """Bits times bits: ``C[i, j] = sum_r M[i, r] M[j, r]`` and the Gram matrix ``H = (X X^T) * C / m``.
 
 Layout: words over neurons in panels of eight samples, ``[panel][word][8]``: one vector holds the same word of
-    8 samples. A task owns a pair of blocks of 32 samples and writes it and its mirror image, so C is exactly
-    symmetric.
+    8 samples.
+Owner: a task has a pair of blocks of 32 samples and writes it and its mirror image, so C is exactly symmetric.
 Method: outer product in registers, one broadcast word of 4 samples against 4 vectors; no horizontal sums.
-Cost: n^2 m / 2 bit products, 3 vector instructions (and, popcount, add) per 512 of them; bound: 3/2 cycles
-    where two 512-bit instructions issue a cycle, so 2/3 of the limit of one 512-bit popcount a cycle.
+Cost: n^2 m / 2 bit products, 3 vector instructions (and, popcount, add) per 512 of them.
+Bound: issue, 3/2 cycles where two 512-bit instructions issue a cycle: 2/3 of the limit of one 512-bit popcount a cycle.
+Machine: two cores with AVX-512, of which kind is not on record.
 Accumulation: 64-bit lanes, exact for every m below 2^63.
 Rejected: carry-save adders with vpternlog (2.5 instead of 3 instructions, but 0.91-1.05x measured), row-dot
     form (horizontal sums), mirroring afterwards (as long as the counting at n = 4096).

@@ -2,7 +2,9 @@
 
 Layout: W (m, d) row-major; a drawn row is written to a scratch row of its thread, which stays in cache.
 Owner: a task has ROWS rows.
-Cost: one pass over W, two with a start that is held; drawn, the cost of `normals`.  Bound: memory, drawn arithmetic.
+Cost: one pass over W, two with a start that is held; drawn, the cost of `normals`.
+Bound: memory; drawn, arithmetic.
+Machine: any; nothing here is measured on its own.
 Accumulation: squares in working precision over 16 lanes by 16 columns, then float64.
 Rejected: drawing blocks of rows to memory, then their distances (the rows leave the cache; two launches a block).
 """

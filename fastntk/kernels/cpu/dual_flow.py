@@ -1,11 +1,13 @@
 """What the dual engine needs beside `dual_step` for Runge-Kutta steps: the mean of two states, and norms of a change.
 
-Layout: as dual_step; K0 is the change of the pre-activations of the state that was kept. A task owns one tile of
-    samples, or a range of tiles, and a block of neurons.
-Cost: memory bound. The mean reads Z0, D and K0 and writes D (16 n m bytes in float32), the norms read D and the
-    offsets (8 n m).
+Layout: as dual_step; K0 is the change of the pre-activations of the state before.
+Owner: a task has one tile of samples, or a range of tiles, and a block of neurons.
+Cost: the mean reads Z0, D and K0 and writes D (16 n m bytes in float32), the norms read D and the offsets (8 n m).
+Bound: memory.
+Machine: any; nothing here is measured on its own.
 Accumulation: u in working precision over 64 neurons, then float64; norms over 16 samples in working precision, then
     float64 over tiles. Fixed ranges in a fixed order: results do not depend on the number of threads.
+Rejected: none tried.
 """
 
 import numba

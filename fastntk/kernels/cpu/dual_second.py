@@ -1,9 +1,12 @@
 """What the dual engine needs beside `dual_step` when the second layer moves too.
 
 Layout: pre-activations Z0 + D, and the coefficients C of the samples in the weights' change, ``[tile of 16
-    samples][neuron][16]``; mask bytes ``[8 samples][neuron]``. A task owns a range of tiles and a block of neurons.
-Cost: memory bound. Products read Z0 and D (8 n m bytes in float32); coefficients are read and written (8 n m; twice
-    that with momentum); outputs read Z0 and D.
+    samples][neuron][16]``; mask bytes ``[8 samples][neuron]``.
+Owner: a task has a range of tiles and a block of neurons.
+Cost: products read Z0 and D (8 n m bytes in float32); coefficients are read and written (8 n m; twice that with
+    momentum); outputs read Z0 and D.
+Bound: memory.
+Machine: any; nothing here is measured on its own.
 Accumulation: products of 16 samples in working precision, then float64 over tiles; u in working precision over 64
     neurons, then float64. Fixed ranges in a fixed order: results do not depend on the number of threads.
 Rejected: coefficients as running sums with a correction for flips (as for a fixed second layer): their weights

@@ -1,11 +1,14 @@
 """Pattern changes between two packed masks, counted for each neuron and for each sample.
 
 Layout: mask bytes ``[8 samples][neuron]`` read as words of 8 neurons by 8 samples; bit j of each byte is a sample.
-    A task owns a block of words: the counts of its neurons, and its share of those of all samples.
+Owner: a task has a block of words: the counts of its neurons, and its share of those of all samples.
 Cost: n m / 4 bytes read; of each word of changes the bits of every byte are summed in place, and a popcount is taken of
-    each of its 8 samples. The same for few changes and for many; bound by instructions, 2-3 times a flip_count.
+    each of its 8 samples. The same for few changes and for many.
+Bound: instructions, 2-3 times a flip_count.
+Machine: two cores with AVX-512, of which kind is not on record.
 Accumulation: bytes of eight neurons in one word over at most `ROWS` rows of at most 8 changes each (248 of 255), then
     int64; exact.
+Rejected: none tried.
 """
 
 import numba

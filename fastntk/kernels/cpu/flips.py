@@ -2,8 +2,12 @@
 
 Layout: mask bytes ``[8 samples][neuron]`` read as words of 8 neurons by 8 samples. Padding bits are equal in
     both masks.
-Cost: n m / 4 bytes read, one xor and popcount per word; bound by memory bandwidth.
+Owner: a task has some rows of bytes.
+Cost: n m / 4 bytes read, one xor and popcount per word.
+Bound: memory.
+Machine: any; nothing here is measured on its own.
 Accumulation: int64 per row of bytes, exact.
+Rejected: none tried.
 """
 
 import numba

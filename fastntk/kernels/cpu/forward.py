@@ -1,10 +1,11 @@
 """Forward product fused with sign, bit packing and outputs: ``Z = W X^T``, ``u = sum_r a_r relu(z_r)``.
 
-Layout: a task owns a block of neurons: one single-threaded BLAS product into a scratch block (neurons, 16
-    tiles) that stays in cache, then the signs of 64 neurons at a time, gathered and written as whole cache
-    lines of mask bytes ``[8 samples][neuron]``.
-Cost: n d m multiply-adds of BLAS (the bound), then about 5 instructions per sixteen pre-activations; W read
-    once.
+Layout: mask bytes ``[8 samples][neuron]``, written as whole cache lines.
+Owner: a task has a block of neurons: one single-threaded BLAS product into a scratch block (neurons, 16 tiles) that
+    stays in cache, then the signs of 64 neurons at a time, gathered.
+Cost: n d m multiply-adds of BLAS, then about 5 instructions per sixteen pre-activations; W read once.
+Bound: the product.
+Machine: two cores with AVX-512, of which kind is not on record.
 Accumulation: BLAS over columns; u in working precision over 64 neurons, then float64, added in neuron order.
 Rejected: one multi-threaded BLAS call per block of 500 ... 8000 rows, then the signs (1.02-1.14x slower: its
     idle workers spin on the cores that the packing needs).

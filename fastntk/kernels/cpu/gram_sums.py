@@ -1,10 +1,14 @@
 """Sums of products over neurons, ``S[i, j] += sum_r A[i, r] B[j, r]``, tile by tile in float64.
 
-Layout: operands ``[160 samples][neuron][160]``; a task owns a tile of 160 x 160 samples.
-Cost: n^2 m / 2 multiply-adds of BLAS for a symmetric matrix, n k m for a cross one; the bound.
+Layout: operands ``[160 samples][neuron][160]``.
+Owner: a task has a tile of 160 x 160 samples.
+Cost: n^2 m / 2 multiply-adds of BLAS for a symmetric matrix, n k m for a cross one.
+Bound: these products.
+Machine: any; nothing here is measured on its own.
 Accumulation: BLAS in working precision over 512 neurons at a time, counted from the first one; those sums in
     float64 in the order of the neurons. Terms are not negative, so a float32 tile is good to 512 x 2^-24 = 3e-5 of
     itself at worst, and to about 3e-7 in practice.
+Rejected: none tried.
 """
 
 import numba

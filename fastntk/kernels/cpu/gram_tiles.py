@@ -1,10 +1,13 @@
 """The Gram matrix of one range of rows and columns, ``H = s (X Z^T) * F / m + S / m``, a tile at a time.
 
 F counts common activations: those in `counts` and those of the panels P and Q; or it is a weighted sum.
-Layout: a task owns a tile of 160 x 160 samples: one single-threaded BLAS product into scratch, then, for each
-    block of 32 x 32, its counts, their product, and the write to its place and, if symmetric, to the mirror image.
-    Nothing of the size of the result is held but the result. Unwanted sums have no elements.
-Cost: n k d multiply-adds of BLAS in float64 and n k m bit products (see coactivation), half if symmetric.
+Layout: panels as in `coactivation`. Nothing of the size of the result is held but the result; unwanted sums have no
+    elements.
+Owner: a task has a tile of 160 x 160 samples: one single-threaded BLAS product into scratch, then, for each block of
+    32 x 32, its counts, their product, and the write to its place and, if symmetric, to the mirror image.
+Cost: n k d multiply-adds of BLAS in float64 and n k m bit products, half if symmetric.
+Bound: as `coactivation`; products where d is above m / 20 or so.
+Machine: two cores with AVX-512, of which kind is not on record.
 Accumulation: counts in 64 bits, exact; everything else in float64, rounded once.
 Rejected: strips of 64 ... 256 x 1024 samples (BLAS 3 % faster, but the tasks are unequal).
 """

@@ -1,10 +1,12 @@
 """Products of all pairs of columns, ``S_ij = sum_r A_ri A_rj``, in float64 from sums in working precision.
 
-Layout: A (neurons, 16 tiles of samples) row-major; a task owns a pair of blocks of SIDE samples, left <= top, and
-    writes it with its mirror image, so S is exactly symmetric.
-Cost: n^2 m / 2 multiply-adds of BLAS, the bound, and half a block more for every block on the diagonal.
-Accumulation: BLAS in working precision over PART neurons at a time; those sums in float64 in the order of the neurons.
+Layout: A (neurons, 16 tiles of samples) row-major.
+Owner: a task has a pair of blocks of SIDE samples, left <= top, and writes it with its mirror image, so S is exactly
+    symmetric.
+Cost: n^2 m / 2 multiply-adds of BLAS, and half a block more for every block on the diagonal.
+Bound: these products.
 Machine: Zen 5, 2 cores.
+Accumulation: BLAS in working precision over PART neurons at a time; those sums in float64 in the order of the neurons.
 Rejected: none tried.
 """
 

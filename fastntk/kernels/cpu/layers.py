@@ -4,10 +4,11 @@ Formula: ``x = factor relu(W below)`` with its pattern M; ``delta = factor M o (
     ``W <- W - lr delta below^T`` in place.
 Layout: activations and deltas (neurons, 16 tiles of samples) row-major, zeros on the padding; bits as in `packing`.
 Owner: a task has a block of ROWS neurons by COLUMNS samples, of `update` by COLUMNS inputs, whatever the threads are.
-Cost: n m^2 multiply-adds of BLAS each, the bound; then one pass over the block.
+Cost: n m^2 multiply-adds of BLAS each; then one pass over the block.
+Bound: these products.
+Machine: Zen 5, 2 cores.
 Accumulation: BLAS in working precision over the inputs, neurons or samples of a product; outputs in working precision
     over 64 neurons, then float64, in the order of the neurons.
-Machine: Zen 5, 2 cores.
 Rejected: blocks of 256 neurons, and of 128 samples (BLAS packs the other factor anew for each: 1.25x slower).
 """
 

@@ -1,14 +1,16 @@
 """Bits times dense: ``S[r, c] = sum_i M[i, r] e[i] V[i, c]``.
 
 Layout: V in column tiles ``[tile][sample][16]``, or row-major for `tile_sums`; mask bytes ``[8 samples][neuron]``,
-    sums ``[neuron][16]`` of one tile; every long stream is contiguous. A task owns one tile and one block of neurons,
-    so every output has one writer.
+    sums ``[neuron][16]`` of one tile; every long stream is contiguous.
+Owner: a task has one tile and one block of neurons, so every output has one writer.
 Method: four Russians. Eight samples give a table of the 256 partial sums of a tile; six tables (96 KB in
     float32) at a time, one table row added per mask byte.
 Cost: n p m / 128 additions of sixteen lanes, one table row (64 bytes in float32) each; 2 n p more per block
-    for tables. Bound: rows that miss the first-level cache and the sums, read and written once per six
+    for tables.
+Bound: rows that miss the first-level cache and the sums, read and written once per six
     tables, cross from the second level at 32 bytes a cycle: about 2 cycles an addition, 64 multiply-adds a
     cycle and core.
+Machine: two cores with AVX-512, of which kind is not on record.
 Accumulation: working precision, table by table in sample order; relative error about sqrt(n / 8) units of
     rounding.
 Rejected: 8 lanes (tables fit in the first-level cache, but twice the byte loads: 1.18x slower), 2, 3, 4, 5, 8

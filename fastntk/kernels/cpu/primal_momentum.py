@@ -2,9 +2,13 @@
 
 Layout: as primal_step, with the velocity V beside D; coefficients as in dual_momentum. G is the step that
     primal_step would take.
+Owner: as primal_step.
 Cost: primal_step, and V read and written: 8 d m bytes more in float32. The gradient of the second layer,
     ``sum_i e_i relu(w_r . x_i) = w_r . sum_i e_i M_ir x_i``, is a product with the sums in cache, W0 read once.
+Bound: as primal_step.
+Machine: any; nothing here is measured on its own.
 Accumulation: squared drift and products in float64 over tiles, combined over fixed ranges in a fixed order.
+Rejected: none tried.
 """
 
 import numba

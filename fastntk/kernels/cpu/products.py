@@ -1,9 +1,11 @@
 """Products of the samples, ``K = X X^T``, as a matrix or in tiles of 16 columns.
 
-Layout: X row-major; a task owns a pair of blocks of rows: one single-threaded BLAS product into scratch,
-    written together with its mirror image, so K is exactly symmetric. float32 rows are converted
-    some columns at a time, in scratch too: there is no float64 copy of X.
-Cost: n^2 d / 2 multiply-adds of BLAS, the bound; n^2 entries written.
+Layout: X row-major. float32 rows are converted some columns at a time, in scratch: there is no float64 copy of X.
+Owner: a task has a pair of blocks of rows: one single-threaded BLAS product into scratch, written together with its
+    mirror image, so K is exactly symmetric.
+Cost: n^2 d / 2 multiply-adds of BLAS; n^2 entries written.
+Bound: these products.
+Machine: any; nothing here is measured on its own.
 Accumulation: float64, BLAS over columns; tiles are rounded to their precision at the end.
 Rejected: one multi-threaded BLAS call (its idle workers spin on the cores that the next kernel needs).
 """

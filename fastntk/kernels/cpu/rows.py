@@ -1,7 +1,10 @@
 """One number or two from each row: its length, and its product with a fixed direction.
 
-Layout: X row-major, a task owns a row.
-Cost: 2 n d multiply-adds, bound by reading X once.
+Layout: X row-major.
+Owner: a task has a row.
+Cost: 2 n d multiply-adds.
+Bound: memory, X read once.
+Machine: any; nothing here is measured on its own.
 Accumulation: float64 in sixteen interleaved sums, added in order; equal rows give equal bits.
 Rejected: einsum in float64 (one thread, a converted copy of float32 rows).
 """
