@@ -9,7 +9,6 @@ from fastntk.base.packing import padded_width
 from fastntk.compilation import jit_cuda
 from fastntk.cuda.engines import flow as cuda_flow
 from fastntk.cuda.engines import interface as cuda_engine
-from fastntk.cuda.engines import primal as cuda_primal
 from fastntk.cuda.engines.dual import CudaDualEngine
 from fastntk.cuda.engines.primal import CudaPrimalEngine
 from fastntk.engines import Motion, choice
@@ -251,8 +250,7 @@ def device_arrays_of(value):
 @pytest.mark.parametrize("motion", MOTIONS, ids=str)
 def test_what_is_kept_is_what_was_asked_for(data, kind, motion, monkeypatch):
     """Bytes in memory beside bytes needed, which count scratch of the start too; and where the state is found."""
-    for module in (cuda_engine, cuda_primal):
-        monkeypatch.setattr(module, "MAX_RANGES", 1)  # which is what so few samples need
+    monkeypatch.setattr(cuda_engine, "MAX_RANGES", 1)  # which is what so few samples need
     dtype = "float64" if motion.momentum else "float32"
     X, y, net = data(9, dtype)
     moving = ENGINES[kind](X, net, motion)

@@ -199,6 +199,13 @@ def test_the_defaults():
     )
 
 
+def test_a_network_drawn_by_itself_has_the_same_defaults():
+    """`TwoLayerReLU` lives on a lower floor, which knows no settings."""
+    drawn = inspect.signature(TwoLayerReLU.init).parameters
+    shared = {"seed", "dtype", "kappa", "paired"}
+    assert {name: drawn[name].default for name in shared} == {name: getattr(Settings(), name) for name in shared}
+
+
 def test_a_folder_from_before_a_setting_is_resumed_where_it_has_its_default(tmp_path):
     made = call(fastntk.sweep, out=tmp_path)
     path = tmp_path / "run-w4-s0.npz"
@@ -297,12 +304,11 @@ def test_commands_take_defaults_choices_and_words_from_settings(name):
         ("rates", "width"),
         ("rates", "dtype"),
         ("rates", "steps"),
-        ("verify", "steps"),
         ("verify", "depth"),
     }
     own |= {("train", "diagnostics"), ("reproduce", "metrics")}
     shared = [part for part in fields(Settings) if part.name in options and (name, part.name) not in own]
-    assert {"train": 20, "sweep": 20, "reproduce": 6, "rates": 2, "verify": 1}[name] == len(shared)
+    assert {"train": 20, "sweep": 20, "reproduce": 6, "rates": 2, "verify": 2}[name] == len(shared)
     for part in shared:
         option, check = options[part.name], part.metadata["check"]
         assert option.help == part.metadata["words"]

@@ -33,8 +33,9 @@ class CudaPrimalEngine(CudaEngine):
         arrays = 1 if motion.layers == "second" else 4 if motion.momentum or motion.flow else 3
         products = 0 if motion.layers == "first" else 8 * width * CudaPrimalEngine._ranges(d)
         scratch = products + MaskedSums.bytes_needed(n, d, m, dtype) + product_bytes(n, m, dtype)
+        norms = 8 * width if motion.flow and motion.layers != "second" else 0  # of the second state
         rest = CudaPrimalEngine._shared_bytes(n, d, m, itemsize, motion)
-        return (arrays * d * width + n * d) * itemsize + scratch + rest
+        return (arrays * d * width + n * d) * itemsize + norms + scratch + rest
 
     def _start(self) -> None:
         (n, d), m, dtype, width = self.X.shape, self.m, self.dtype, self.width
