@@ -1,7 +1,5 @@
 """Gram matrices of the tangent kernel at infinite width."""
 
-import hashlib
-import math
 from typing import Any
 
 import numpy as np
@@ -10,44 +8,14 @@ import numpy.typing as npt
 from fastntk.base import checks
 from fastntk.base.arrays import host_array
 from fastntk.base.progress import Progress
-from fastntk.compilation.threads import kernel_threads
-from fastntk.device import checks as device_checks
-from fastntk.device.arrays import (
-    DeviceArray,
-    give_back,
-    gpu_of,
-    in_precision,
-    library_of,
-    on_host,
-    on_one_gpu,
-    upload,
-    view,
-)
+from fastntk.device.arrays import DeviceArray, give_back, gpu_of, library_of, on_host, on_one_gpu, view
 from fastntk.device.dispatch import backend
-from fastntk.kernels.cpu.limit import (
-    BOTH,
-    EDGES,
-    FIRST,
-    NEAR,
-    SECOND,
-    SUMS,
-    TERM,
-    Points,
-    limit_tiles,
-    through_layers,
-)
-from fastntk.kernels.scratch import thread_slots
+from fastntk.kernels.cpu.limit import through_layers
 from fastntk.matrices import rows
+from fastntk.matrices.limit_blocks import LimitGram
+from fastntk.matrices.limit_points import Layers, checked, options_of
 from fastntk.matrices.on_gpu import compute_on_gpu, is_host_target
-from fastntk.matrices.tiled import GramSource, compute
-
-_LAYERS = {"first": FIRST, "second": SECOND, "both": BOTH}
-
-Layers = str | int
-_SAFE = {
-    "f": 40,
-    "d": 400,
-}  # products of rows with lengths within 2^-s ... 2^s neither overflow nor lose digits
+from fastntk.matrices.tiled import compute
 
 
 def limit_gram(
@@ -153,7 +121,7 @@ def limit_gram(
         _require_word(layers)
     if there and (client is not None or is_host_target(out)):
         X, Z, there = on_host(X), on_host(Z), False
-    points, others, found, kind, options = _checked(X, Z, layers, depth, scale, dtype)
+    points, others, found, kind, options = checked(X, Z, layers, depth, scale, dtype)
     if not there:
         source = LimitGram(points, others, found, kind, options)
         if source.symmetric:
@@ -233,173 +201,10 @@ def limit_source(
     name: str = "Z",
 ) -> "LimitGram":
     """The checked arguments of `limit_gram`, of the host, ready to compute any block; `name` is that of Z in errors."""
-    return LimitGram(*_checked(X, Z, layers, depth, scale, dtype, name))
-
-
-def _checked(
-    X: Any, Z: Any, layers: Layers, depth: int, scale: float, dtype: npt.DTypeLike, name: str = "Z"
-) -> tuple[Points, Points, rows.Lengths, np.dtype, tuple[int, int, float]]:
-    """Both sets of points, which are one without Z, the lengths of the first, precision and options."""
-    options = options_of(layers, depth, scale)
-    kind = checks.floating_dtype(dtype)
-    samples = device_checks.matrix(X, "X")
-    found = rows.measure(samples, "X")
-    points = _points(samples, found, "X", kind, *options)
-    if Z is None:
-        return points, points, found, kind, options
-    second = device_checks.matrix(Z, name)
-    others = _points(second, rows.measure(second, name), name, kind, *options)
-    checks.same_columns(samples, "X", second, name)
-    return points, others, found, kind, options
-
-
-def limit_bytes(shape: tuple[int, int], symmetric: bool, d: int, dtype: np.dtype) -> int:
-    """Memory of a `LimitGram` while it fills blocks, beside float64 points and the result."""
-    samples, edge = shape[0] + (0 if symmetric else shape[1]), _edge(shape, EDGES[dtype.char])
-    copy = 0 if dtype == np.float64 else samples * d * dtype.itemsize
-    return copy + 5 * 8 * samples + thread_slots() * (edge * edge + edge) * dtype.itemsize
-
-
-class LimitGram(GramSource):
-    """Blocks of the limit."""
-
-    def __init__(
-        self,
-        points: Points,
-        others: Points,
-        found: rows.Lengths,
-        dtype: np.dtype,
-        options: tuple[int, int, float],
-    ) -> None:
-        self.symmetric = others is points
-        self.shape, self.dtype = (len(points.rows), len(others.rows)), dtype
-        self._points, self._others, self._found = points, others, found
-        self._layers, self._depth, self._factor = options
-
-    def fill(self, rows: slice, columns: slice, out: np.ndarray) -> None:
-        """Compute one block; equal ranges of a symmetric matrix by halves."""
-        down, across = range(self.shape[0])[rows], range(self.shape[1])[columns]
-        if not (down and across):
-            return
-        symmetric = self.symmetric and down == across
-        left = Points(*(part[rows] for part in self._points))
-        right = left if symmetric else Points(*(part[columns] for part in self._others))
-        edge = _edge(self.shape, EDGES[self.dtype.char])
-        tasks = _tasks(len(down), len(across), symmetric, edge)
-        near = self.dtype.type(NEAR[self.dtype.char])
-        with kernel_threads():
-            slots = thread_slots()
-            scratch, t = np.empty((slots, edge * edge), self.dtype), np.empty((slots, edge), self.dtype)
-            sums = np.empty((slots, SUMS))
-            limit_tiles(left, right, symmetric, self._layers, self._depth, near, tasks, scratch, t, sums, out)
-
-    def diagonal(self) -> np.ndarray:
-        """``c^L |x|^2``, times L + 1 for both layers."""
-        return self._points.square * self.dtype.type(self._depth + 1 if self._layers == BOTH else 1)
-
-    def fingerprint(self) -> str:
-        """Digest of points, options and precision."""
-        digest = hashlib.sha256(
-            repr(
-                (self.shape, self.symmetric, self.dtype.str, self._layers, self._depth, self._factor)
-            ).encode()
-        )
-        for points in (self._points,) if self.symmetric else (self._points, self._others):
-            digest.update(points.exact.dtype.str.encode())
-            digest.update(points.exact)
-        return digest.hexdigest()
-
-    def warn_if_singular(self) -> None:
-        """Warn, on behalf of the caller's caller, of rows that make lambda_min zero."""
-        if self.symmetric:
-            rows.warn_parallel_rows(
-                self._points.exact, "X", self._found, opposite=self._depth == 1, stacklevel=4
-            )
+    return LimitGram(*checked(X, Z, layers, depth, scale, dtype, name))
 
 
 def _require_word(layers: Layers) -> None:
     """ValueError for the number of a layer, which is not computed on a GPU."""
     if not isinstance(layers, str):
         raise ValueError(f"layers must be a word for arrays on a GPU, got {layers!r}: copy them to the host")
-
-
-def options_of(layers: Layers, depth: int, scale: float) -> tuple[int, int, float]:
-    """The checked options: which layers, how many, and the factor ``(scale^2 / 2)^depth``."""
-    depth = checks.integer(depth, "depth", 1)
-    if isinstance(layers, str):
-        kind = _LAYERS[checks.choice(layers, "layers", tuple(_LAYERS))]
-    else:
-        number = checks.integer(layers, "layers", 1)
-        if number > depth + 1:
-            raise ValueError(f"layers must be at most {depth + 1} for depth {depth}, got {number}")
-        ends = {depth + 1: SECOND, depth: FIRST if depth == 1 else TERM + depth}
-        kind = ends.get(number, TERM + number)
-    if kind == FIRST and depth > 1:
-        raise ValueError(f"depth must be 1 for layers='first' (deeper: 'second' or 'both'), got {depth}")
-    try:
-        factor = (checks.positive(scale, "scale") ** 2 / 2) ** depth
-    except OverflowError:
-        factor = math.inf
-    if not 0.0 < factor < math.inf:
-        raise ValueError(
-            f"scale must keep (scale^2 / 2)^depth within float64, got scale={scale!r} at depth {depth}: {factor}"
-        )
-    return kind, depth, factor
-
-
-def _points(
-    exact: Any, found: rows.Lengths, name: str, kind: np.dtype, layers: int, depth: int, factor: float
-) -> Points:
-    """Points in the precision of the result, where they are; what is known of their lengths is the host's."""
-    exponents, *vectors = lengths_for(found, name, kind, layers, depth, factor)
-    unit = exact
-    if exponents is not None:
-        unit = np.ldexp(on_host(exact).astype(np.float64), -exponents[:, np.newaxis])
-        unit = unit if isinstance(exact, np.ndarray) else upload(unit)
-    return Points(in_precision(unit, kind), exact, *vectors)
-
-
-def lengths_for(
-    found: rows.Lengths, name: str, kind: np.dtype, layers: int, depth: int, factor: float
-) -> tuple[np.ndarray | None, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """What the kernel wants to know of the lengths of rows: the last four parts of `Points`.
-
-    Before them the powers of two by which the rows must be divided for the product, if they must.
-    """
-    squares, lengths = found.squares * factor, found.lengths
-    checks.representable(
-        squares * (depth + 1 if layers == BOTH else 1), f"the diagonal, from the rows of {name},", kind
-    )
-    used, exponents = lengths, None
-    present = lengths[lengths > 0.0]
-    if present.size and present.min() < np.finfo(np.float64).tiny:  # its inverse would be infinite
-        raise ValueError(
-            f"{name} must have rows that are zero or longer than 2.3e-308, got one of {present.min():.3g}"
-        )
-    if present.size and not (
-        2.0 ** -_SAFE[kind.char] < present.min() and present.max() < 2.0 ** _SAFE[kind.char]
-    ):
-        exponents = np.frexp(lengths)[1]  # powers of two change no digit
-        used = np.ldexp(lengths, -exponents)
-    inverse = np.divide(1.0, used, out=np.zeros_like(used), where=used > 0.0)
-    size = lengths * math.sqrt(factor)
-    return exponents, inverse.astype(kind), lengths, size.astype(kind), squares.astype(kind)
-
-
-def _edge(shape: tuple[int, int], edges: tuple[int, ...]) -> int:
-    """The smallest edge that leaves at most 64 tiles: it follows from the whole matrix, not from blocks or threads."""
-    return next((edge for edge in edges if shape[0] * shape[1] <= 64 * edge * edge), edges[-1])
-
-
-def _tasks(n: int, k: int, symmetric: bool, edge: int) -> np.ndarray:
-    """Tiles as rows of top, left, height, width."""
-    small = -(-edge // max(1, edge // 128))  # on the diagonal half of a tile is wasted: take smaller ones
-    tasks = []
-    for top in range(0, n, edge):
-        height = min(edge, n - top)
-        for left in range(0, top if symmetric else k, edge):
-            tasks.append((top, left, height, min(edge, k - left)))
-        for a in range(top, top + height, small) if symmetric else ():
-            for b in range(top, a + 1, small):
-                tasks.append((a, b, min(small, top + height - a), min(small, top + height - b)))
-    return np.array(tasks)

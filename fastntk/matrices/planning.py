@@ -16,7 +16,7 @@ from fastntk.base.memory import available_bytes
 from fastntk.matrices.blocks import drawn_bytes, keeps_patterns
 from fastntk.matrices.calibration import Matrix, fill_rates, write_rate
 from fastntk.matrices.deep_planning import deep_plan
-from fastntk.matrices.limit import limit_bytes
+from fastntk.matrices.limit_blocks import limit_bytes
 from fastntk.matrices.passes import Terms
 from fastntk.matrices.plan_table import Plan
 from fastntk.matrices.tiled.blocks import Blocks, cut

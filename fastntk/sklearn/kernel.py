@@ -8,7 +8,8 @@ from sklearn.gaussian_process.kernels import Kernel
 
 from fastntk.base import checks
 from fastntk.device.arrays import require_on_host
-from fastntk.matrices.limit import LimitGram, limit_source
+from fastntk.matrices.limit import limit_source
+from fastntk.matrices.limit_blocks import LimitGram
 from fastntk.matrices.tiled import compute
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import resource
 import shutil
 import subprocess
@@ -117,12 +118,10 @@ def test_eight_processes_fill_an_empty_cache(cache, run):
     assert run() == {"answer": ANSWER, "hits": 1, "warnings": []}
 
 
-@pytest.mark.parametrize("length", [0, 1, 31, 32, 33, 1000, -1])
-def test_a_damaged_file_is_written_again(run, cache, length):
+def test_a_damaged_file_is_written_again(run, cache):
     run()
     (path,) = files(cache)
-    whole = path.read_bytes()
-    path.write_bytes(whole[:length])
+    path.write_bytes(path.read_bytes()[:1000])
     found = run()
     (message,) = found["warnings"]
     assert (found["answer"], found["hits"]) == (ANSWER, 0)
@@ -130,14 +129,27 @@ def test_a_damaged_file_is_written_again(run, cache, length):
     assert run() == {"answer": ANSWER, "hits": 1, "warnings": []}
 
 
-def test_a_flipped_bit_is_seen(run, cache):
-    run()
-    (path,) = files(cache)
+@pytest.mark.parametrize("length", [0, 1, 31, 32, 33, 60, -1])
+def test_a_file_of_any_length_is_nothing_or_whole(length, tmp_path):
+    """The check is 32 bytes, and what it covers follows."""
+    kept = kernel_cache._Files(tmp_path, "kernel.py-1", "state", pickle.dumps)
+    kept.save("key", list(range(100)))
+    assert kept.load("key") == list(range(100))
+    (path,) = files(tmp_path)
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.warns(RuntimeWarning, match="was damaged; it is compiled again"):
+        assert kept.load("key") is None
+
+
+def test_a_flipped_bit_is_seen(tmp_path):
+    kept = kernel_cache._Files(tmp_path, "kernel.py-1", "state", pickle.dumps)
+    kept.save("key", list(range(100)))
+    (path,) = files(tmp_path)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    assert (found := run())["answer"] == ANSWER
-    assert (found["hits"], len(found["warnings"])) == (0, 1)
+    with pytest.warns(RuntimeWarning, match="was damaged"):
+        assert kept.load("key") is None
 
 
 LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))\n"

@@ -141,3 +141,20 @@ def test_state_beyond_memory(name, monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda: 10**5)
     with pytest.raises(fastntk.MemoryLimitError, match=rf"the {name} engine for n=50 .* needs 0.00\d+ GiB"):
         fastntk.train(X, y, width=1000, engine=name)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize(
+    "how", [{"steps": 3}, {"steps": 3, "layers": "both"}, {"dynamics": "flow", "t_final": 0.5}], ids=str
+)
+def test_a_range_of_several_tiles(name, how, monkeypatch):
+    """Of samples or columns: there are as many ranges as tiles below 512 of them."""
+    X, y = fastntk.datasets.sphere(40, 40, seed=0)
+    runs = []
+    for ranges in (32, 1):
+        monkeypatch.setattr(f"fastntk.engines.{name}.MAX_RANGES", ranges)
+        net = TwoLayerReLU.init(40, 70, dtype="float64")
+        runs.append(fastntk.train(X, y, net=net, engine=name, **how))
+    for series, values in runs[0].series.items():
+        np.testing.assert_allclose(runs[1].series[series], values, rtol=1e-12, atol=1e-15, err_msg=series)
+    assert runs[0].drift[-1] > 0.0

@@ -203,7 +203,9 @@ def test_a_network_drawn_by_itself_has_the_same_defaults():
     """`TwoLayerReLU` lives on a lower floor, which knows no settings."""
     drawn = inspect.signature(TwoLayerReLU.init).parameters
     shared = {"seed", "dtype", "kappa", "paired"}
-    assert {name: drawn[name].default for name in shared} == {name: getattr(Settings(), name) for name in shared}
+    assert {name: drawn[name].default for name in shared} == {
+        name: getattr(Settings(), name) for name in shared
+    }
 
 
 def test_a_folder_from_before_a_setting_is_resumed_where_it_has_its_default(tmp_path):
