@@ -1,4 +1,4 @@
-"""The path engine in train, beside test_trajectories: the dual engine, drawn weights, files, refusals, what is chosen."""
+"""The path engine in train, beside test_trajectories: the dual engine, drawn weights, files, refusals, choice."""
 
 import numpy as np
 import pytest

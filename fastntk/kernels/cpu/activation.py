@@ -1,9 +1,9 @@
 """Signs of the pre-activations ``z_r = w_r . x`` alone, packed; their positive parts where they are wanted.
 
-Layout: mask bytes ``[8 samples][neuron]``, written as whole cache lines; positive parts are the operands
-    of `gram_sums`, ``[160 samples][neuron][160]``.
-Owner: a task has a block of neurons: one single-threaded BLAS product into a scratch block (neurons, 16 tiles), then the
-    signs of 64 neurons at a time, gathered.
+Layout: mask bytes ``[8 samples][neuron]``, written as whole cache lines; positive parts are operands of
+    `gram_sums`, ``[160 samples][neuron][160]``.
+Owner: a task has a block of neurons: one single-threaded BLAS product into a scratch block (neurons, 16 tiles), then
+    the signs of 64 neurons at a time, gathered.
 Cost: n d m multiply-adds of BLAS, then 4 instructions per sixteen pre-activations; W read once. BLAS packs the samples
     once a block: with 1024, 512, 256 neurons in one it takes 1, 2, 4 % more than with 2048.
 Bound: the product.
