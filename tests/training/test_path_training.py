@@ -1,10 +1,10 @@
-"""The path engine in train, beside test_trajectories: the dual engine, drawn weights, files, refusals, choice."""
+"""train with the path engine: the reference, the dual engine, drawn weights, files, what is refused, what is chosen."""
 
 import numpy as np
 import pytest
 
 import fastntk
-from fastntk import TwoLayerReLU
+from fastntk import TwoLayerReLU, reference
 from fastntk.base import memory
 from fastntk.engines import Course, choice, choose
 from fastntk.engines.path import PathEngine, rounds
@@ -12,10 +12,32 @@ from fastntk.model.draws import Draws
 from fastntk.model.streamed import Drawn, StreamedNetwork
 from fastntk.training import train as training
 
+LOSSES = ("squared", "logistic", "huber")
+OPTIMIZERS = ("gd", "heavy_ball", "nesterov")
+
 
 def samples(n, d, loss="squared"):
     X, y = fastntk.datasets.sphere(n, d, seed=n)
     return X, np.where(y < 0.0, -1.0, 1.0) if loss == "logistic" else y
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 5), (17, 4, 65), (65, 40, 300)])
+def test_trajectory_is_that_of_the_reference(shape, optimizer, loss):
+    n, d, m = shape
+    X, y = samples(n, d, loss)
+    net = TwoLayerReLU.init(d, m, seed=m, dtype="float64")
+    settings = {"steps": 25, "lr": 0.1, "loss": loss, "optimizer": optimizer}
+    run = fastntk.train(X, y, net=net, engine="path", metrics="all", **settings)
+    expected = reference.train(X, y, net.W, net.a, metrics="all", **settings)
+    assert run.provenance["engine"]["name"] == "path"
+    np.testing.assert_array_equal(run.flips, expected["flips"])
+    np.testing.assert_allclose(run.loss, expected["loss"], rtol=1e-10)
+    np.testing.assert_allclose(run.drift, expected["drift"], rtol=1e-10)
+    for series in ("gram_change", "gram_limit_distance", "lambda_min"):
+        np.testing.assert_allclose(getattr(run, series), expected[series], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(run.net.W, expected["W"], rtol=0, atol=1e-11)
 
 
 @pytest.mark.parametrize("every", [1, 4])
