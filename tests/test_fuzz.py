@@ -232,7 +232,8 @@ def rates(X, y):
 
 
 def deep(W):
-    return fastntk.DeepReLU([W, np.ones((3, len(W) if hasattr(W, "__len__") else 1))], np.ones(3))
+    rows = 1 if scipy.sparse.issparse(W) or not hasattr(W, "__len__") else len(W)
+    return fastntk.DeepReLU([W, np.ones((3, rows))], np.ones(3))
 
 
 def multiplied(y):

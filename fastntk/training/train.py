@@ -195,6 +195,8 @@ def run(problem: Problem, threads: int | None, progress: Progress) -> Outcome:
             with moving.working():
                 end = follow(moving, y, settings, recorder, report)
             net = None if isinstance(end, Explosion) else _network(problem, start, moving)
+            if net is not None:
+                recorder.finish()
     seconds = time.perf_counter() - began - clock.seconds
     blamed = isinstance(end, Explosion) and not end.overflow
     largest = float(lambda_max(kernel.initial(moving))) if blamed else None
