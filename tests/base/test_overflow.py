@@ -106,6 +106,7 @@ BIG = {"width": 8, "steps": 2, "lr": 1e-3}
         ),
         (1.0, 1e160, {"dtype": "float64"}, "the loss of the initial network within the range of float64"),
         (1.0, 1e160, {"dtype": "float64", "depth": 2}, "the loss of the initial network"),
+        (1.0, 1e38, {}, "the outputs of step 1 within the range of float32"),
         (1e-200, 1e300, {"dtype": "float64"}, "the loss of the initial network"),
         (1e150, 1.0, {"dtype": "float64"}, "1e.12 times the squared norms of the rows of X must be"),
         (
