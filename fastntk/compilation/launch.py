@@ -12,17 +12,50 @@ import numpy as np
 from fastntk.compilation import process
 
 _SAFE_LAYERS = ("tbb", "omp")  # layers that two Python threads may enter at once
+_PATIENCE = 60.0  # seconds that a fork waits for launches under way: one may compile
 _lock = threading.RLock()
 
 
+class _Launches:
+    """Those under way.  A fork waits for their end: in a child of a process in the middle of one, the next would hang."""
+
+    def __init__(self) -> None:
+        self._idle = threading.Condition(threading.Lock())
+        self._count = 0
+
+    def __enter__(self) -> None:
+        with self._idle:
+            self._count += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._idle:
+            self._count -= 1
+            self._idle.notify_all()
+
+    def before_fork(self) -> None:
+        """Wait for them, though not forever, and let none begin."""
+        self._idle.acquire()
+        self._idle.wait_for(lambda: not self._count, timeout=_PATIENCE)
+
+    def after_fork(self) -> None:
+        """In the parent: go on."""
+        self._idle.release()
+
+
+_launches = _Launches()
+
+
 def _after_fork() -> None:
-    """Replace the lock, which another thread of the parent may have held."""
+    """Replace what another thread of the parent may have held."""
     global _lock
     _lock = threading.RLock()
+    _launches.__init__()  # type: ignore[misc]
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=_launches.before_fork, after_in_parent=_launches.after_fork, after_in_child=_after_fork
+    )
 
 
 def require_threads() -> None:
@@ -55,10 +88,11 @@ class ParallelKernel:
         """Launch."""
         require_threads()
         arguments = map(_writable, args)
-        if process.threading_layer() in _SAFE_LAYERS:
-            return self.dispatcher(*arguments)
-        with _lock:
-            return self.dispatcher(*arguments)
+        with _launches:
+            if process.threading_layer() in _SAFE_LAYERS:
+                return self.dispatcher(*arguments)
+            with _lock:
+                return self.dispatcher(*arguments)
 
 
 def _writable(value: Any) -> Any:

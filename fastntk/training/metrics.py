@@ -89,6 +89,6 @@ class Recorder:
         return {
             "steps": np.array(self._steps, dtype=np.int64),
             **series,
-            "diagnostics": self._history.result() if self._history is not None else None,
+            "diagnostics": None if self._history is None else self._history.result(),
             "snapshots": {step: H for step, H in self._snapshots.items() if H is not None},
         }
