@@ -17,14 +17,19 @@ _lock = threading.RLock()
 
 
 class _Launches:
-    """Those under way.  A fork waits for their end: in a child of a process in the middle of one, the next would hang."""
+    """Those under way, and other work of Numba under its locks.  A fork waits for their end.
+
+    In a child that was forked in the middle, the next launch would hang, and Numba's lock, which processes share, would
+    be left taken by a child that had seen it taken.
+    """
 
     def __init__(self) -> None:
         self._idle = threading.Condition(threading.Lock())
-        self._count = 0
+        self._count, self._forking = 0, False
 
     def __enter__(self) -> None:
         with self._idle:
+            self._idle.wait_for(lambda: not self._forking)
             self._count += 1
 
     def __exit__(self, *error: object) -> None:
@@ -35,10 +40,13 @@ class _Launches:
     def before_fork(self) -> None:
         """Wait for them, though not forever, and let none begin."""
         self._idle.acquire()
+        self._forking = True
         self._idle.wait_for(lambda: not self._count, timeout=_PATIENCE)
 
     def after_fork(self) -> None:
         """In the parent: go on."""
+        self._forking = False
+        self._idle.notify_all()
         self._idle.release()
 
 
@@ -70,7 +78,14 @@ def require_threads() -> None:
 def current_threads() -> int:
     """Threads that the next kernel runs on. Asking starts the threading layer."""
     require_threads()
-    return int(numba.get_num_threads())
+    with _launches:
+        return int(numba.get_num_threads())
+
+
+def set_threads(count: int) -> None:
+    """Threads of the kernels that this Python thread launches from now on."""
+    with _launches:
+        numba.set_num_threads(count)
 
 
 class ParallelKernel:

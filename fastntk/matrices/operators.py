@@ -236,7 +236,7 @@ def _in_order(
         yield from ((item, function(item)) for item in items)
         return
     waiting: deque[tuple[_Item, Future[_Result]]] = deque()
-    with ThreadPoolExecutor(threads, initializer=numba.set_num_threads, initargs=(1,)) as pool:
+    with ThreadPoolExecutor(threads, initializer=set_threads, initargs=(1,)) as pool:
         for item in items:
             waiting.append((item, pool.submit(function, item)))
             if len(waiting) > 2 * threads:  # bounds the results that wait, whatever the number of blocks

@@ -93,7 +93,9 @@ def test_an_index_is_never_a_feature(write, text):
 @pytest.mark.parametrize("name", ["id", "Id", "index", "PassengerId", "row_id", "Unnamed: 0", "rownames"])
 @pytest.mark.parametrize("numbers", [(0, 1, 2), (1, 2, 3), (12, 40, 41), (9, 8, 7)])
 def test_a_column_that_numbers_the_rows_is_no_feature_unasked(write, name, numbers):
-    path = write(f"a,{name},b,y\n" + "".join(f"{x[0]},{i},{x[1]},{y}\n" for x, i, y in zip(X, numbers, Y, strict=True)))
+    path = write(
+        f"a,{name},b,y\n" + "".join(f"{x[0]},{i},{x[1]},{y}\n" for x, i, y in zip(X, numbers, Y, strict=True))
+    )
     with pytest.raises(
         ValueError, match=rf"column 2 \('{name}'\) numbers the rows.*\(--drop 2\).*--drop none"
     ):
@@ -105,7 +107,9 @@ def test_a_column_that_numbers_the_rows_is_no_feature_unasked(write, name, numbe
 
 def test_labels_that_number_the_rows_are_no_labels_unasked(write):
     path = write("a,y,id\n1.5,2,1\n3,4,2\n")
-    with pytest.raises(ValueError, match=r"column 3 \('id'\) numbers the rows: say with labels= \(--labels\)"):
+    with pytest.raises(
+        ValueError, match=r"column 3 \('id'\) numbers the rows: say with labels= \(--labels\)"
+    ):
         datasets.load_csv(path)
     assert datasets.load_csv(path, labels="id")[1].tolist() == [1, 2]
 
@@ -137,7 +141,9 @@ def test_a_first_row_of_years_is_asked_for(write):
     [("id", (1, 1, 2)), ("id", (2, 1, 3)), ("id", (0, 1.5, 2)), ("humid", (1, 2, 3)), ("x", (0, 1, 2))],
 )
 def test_what_numbers_no_rows_is_a_feature(write, name, numbers):
-    path = write(f"{name},a,y\n" + "".join(f"{i},{x},{y}\n" for i, x, y in zip(numbers, X[:, 0], Y, strict=True)))
+    path = write(
+        f"{name},a,y\n" + "".join(f"{i},{x},{y}\n" for i, x, y in zip(numbers, X[:, 0], Y, strict=True))
+    )
     np.testing.assert_array_equal(datasets.load_csv(path)[0][:, 0], numbers)
 
 

@@ -273,7 +273,12 @@ def test_bounds_of_a_training_run(n: int, lr: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"steps": 9}, {"dynamics": "flow", "t_final": 2.0, "times": [1.0]}, {"layers": "second", "lr": 0.01, "steps": 3}]
+    "options",
+    [
+        {"steps": 9},
+        {"dynamics": "flow", "t_final": 2.0, "times": [1.0]},
+        {"layers": "second", "lr": 0.01, "steps": 3},
+    ],
 )
 def test_the_last_bound_of_a_run_is_tight(options: dict) -> None:
     """Along the run a bound may be a fifth below its value; in exact arithmetic it never passes the eigenvalue."""

@@ -34,7 +34,8 @@ class CudaPrimalEngine(CudaEngine):
         products = 0 if motion.layers == "first" else 8 * width * CudaPrimalEngine._ranges(d)
         scratch = products + MaskedSums.bytes_needed(n, d, m, dtype) + product_bytes(n, m, dtype)
         rest = CudaPrimalEngine._shared_bytes(n, d, m, itemsize, motion)
-        return (arrays * d * width + n * d) * itemsize + scratch + rest
+        kept = 8 * width if motion.flow and motion.layers != "second" else 0  # squares of the drift
+        return (arrays * d * width + n * d) * itemsize + scratch + rest + kept
 
     def _start(self) -> None:
         (n, d), m, dtype, width = self.X.shape, self.m, self.dtype, self.width
