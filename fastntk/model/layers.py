@@ -78,6 +78,12 @@ def layer_factor(scale: float, width: int, dtype: np.dtype) -> np.ndarray:
     return np.array([scale / math.sqrt(width)], dtype)
 
 
+def descent_bytes(n: int, d: int, widths: Sequence[int], dtype: np.dtype, backward: bool = True) -> int:
+    """Memory of descent beside the weights: forward, patterns at the start, room for a layer's derivatives."""
+    room = n * max(widths) * np.dtype(dtype).itemsize if backward else 0
+    return forward_bytes(n, d, widths, dtype) + n * sum(widths) // 8 + room
+
+
 def forward_bytes(n: int, d: int, widths: Sequence[int], dtype: np.dtype) -> int:
     """Memory of the forward pass of n samples."""
     return n * ((d + sum(widths)) * np.dtype(dtype).itemsize + sum(widths) // 8)

@@ -61,7 +61,7 @@ def kernel_regression(
     ridge : float
         Added to the diagonal.
     rtol : float
-        Residual asked for, relative to |y|.
+        Residual asked for, relative to ``|y|``.
     maxiter : int
         Most steps.
     rank : int

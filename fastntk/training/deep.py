@@ -21,7 +21,9 @@ from fastntk.spectra import lambda_max
 from fastntk.training.deep_metrics import DeepRecorder, layer_metrics
 from fastntk.training.descent import descend_on_host
 from fastntk.training.outcome import Explosion, Outcome
+from fastntk.training.pattern_history import PatternHistory
 from fastntk.training.problem import Problem
+from fastntk.training.samples import LayerLimits
 
 __all__ = ["run_deep"]
 
@@ -30,13 +32,14 @@ def run_deep(problem: Problem, threads: int | None, progress: Progress) -> Outco
     """Move the network to where it ends."""
     samples, settings, start = problem.samples, problem.settings, problem.start
     assert isinstance(start, DeepReLU)
-    X, y, a, depth, scale = samples.X, samples.y, start.a, start.depth, start.scale
+    X, y, a, depth = samples.X, samples.y, start.a, start.depth
     moving = layer_numbers(settings.layers, depth)
     began = time.perf_counter()
     with CompileClock.running() as clock:
         # Dense linear algebra, before BLAS is limited to one thread.
-        gram = layer_metrics(X, a, depth, scale, moving, settings.metrics)
-        recorder = DeepRecorder(X, start.dtype, settings.metrics, gram, settings.snapshots)
+        gram = layer_metrics(len(X), depth, lambda: _limits(problem, start, moving), settings.metrics)
+        histories = [PatternHistory(len(X), m) for m in start.widths if settings.diagnostics]
+        recorder = DeepRecorder(X, start.dtype, settings.metrics, gram, settings.snapshots, histories)
         with (
             kernel_threads(threads) as used,
             reporter(progress, settings.goal, f"widths {', '.join(map(str, start.widths))}") as report,
@@ -54,6 +57,12 @@ def run_deep(problem: Problem, threads: int | None, progress: Progress) -> Outco
     return Outcome(
         end, trained, chosen, recorder.arrays(), recorder.limit, largest, used, seconds, clock.seconds
     )
+
+
+def _limits(problem: Problem, start: DeepReLU, moving: tuple[int, ...]) -> LayerLimits:
+    """Those of the draw, which the networks of a sweep share, or of the weights a that were given."""
+    square = 1.0 if problem.drawn else float(np.square(start.a, dtype=np.float64).mean())
+    return problem.samples.layer_limits(moving, start.depth, start.scale, square)
 
 
 def _start(problem: Problem, start: DeepReLU) -> tuple[DeepReLU, list[InitialLayer]]:

@@ -61,9 +61,11 @@ def train(
         Number of neurons m of each hidden layer, or one for each; not given with ``net``.
     depth : int
         Number H of hidden layers.  The ``f = a . x^(H)`` of `DeepReLU` takes the place of two layers where it is above
-        1 or the scale is not 1; such networks know descent, on the host, and neither diagnostics nor kappa and pairs.
+        1 or the scale is not 1; such networks know descent, on the host, and neither kappa nor pairs.
     scale : float
         ``x^(h) = (scale / sqrt(m_h)) relu(W^(h) x^(h-1))``; sqrt(2) keeps the length of the activations.
+    output : {"signs", "gaussian"}
+        Of several hidden layers: ``a_r`` is -1 or +1, or N(0, 1) (see `DeepReLU.init`).
     steps : int
         Number of gradient steps, at least 0.
     lr : float
@@ -100,12 +102,12 @@ def train(
     metrics : "all" or iterable of {"loss", "flips", "drift", "drift_norm", "gram", "lambda_min"}
         What is logged.  "gram" is ``|H(k) - H(0)|_2`` and ``|H(k) - H_inf|_2``; "lambda_min" is that of ``H(k)``,
         the tangent kernel of the layers that move.  With several hidden layers all are those of every layer, and
-        "drift_norm" is ``|W^(h)(k) - W^(h)(0)|_2 / sqrt(m_h)``.  The loss is always logged.
+        "drift_norm" is ``|W^(h)(k) - W^(h)(0)|_2 / sqrt(m_h)``, measured from below.  The loss is always logged.
     every : int
         Log every so many steps; the first and the last step are always logged.
     diagnostics : bool
         Also watch which samples and neurons flip, when first and how often, and quantiles of the drift, at the logged
-        steps: ``run.diagnostics``.
+        steps: ``run.diagnostics``, one of each hidden layer where there are several.
     snapshots : iterable of int
         Steps at which H is kept, 8 n^2 bytes each: ``run.snapshots``.
     engine : {"auto", "dual", "primal", "path", "cuda"}
@@ -238,7 +240,7 @@ def record(problem: Problem, outcome: Outcome) -> Run:
     if isinstance(start, DeepReLU):
         made["widths"] = list(start.widths)
     if not problem.drawn:
-        made |= {"kappa": None, "paired": None}
+        made |= {"kappa": None, "paired": None, "output": None}
         if settings.batch_size is None:
             made["seed"] = None
     made |= {
