@@ -30,7 +30,8 @@ _MISSING = frozenset({"", "?", "-", ".", "na", "n/a", "nan", "null", "none", "<n
 _DECIMAL_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?")
 _INTEGER = re.compile(r"-?\d+")
 _INDEX_NAME = re.compile(
-    r"(?i:unnamed: ?\d+|level_0|#|n[or]\.?|(.*[ _.-])?(id|idx|index)|row([ _.-]?(names?|num|number|n[or]))?)|.*[a-z]I[dD]"
+    r"(?i:unnamed: ?\d+|level_0|#|n[or]\.?|(.*[ _.-])?(id|idx|index)|row([ _.-]?(names?|num|number|n[or]))?)"
+    r"|.*[a-z]I[dD]"
 )
 
 

@@ -233,11 +233,11 @@ class _Reader:
 
     def _refuse_index(self, X: NDArray[np.float64], features: list[int], label: int | None, y: Any) -> None:
         """ValueError if a feature, or a label that nobody named, numbers the rows: by its name and by its values."""
-        if self.labels == "last" and label is not None and y is not None:
-            if self.named and counts_rows(self.names[label], y):
-                raise ValueError(
-                    f"{self.name}: {self._called(label)} numbers the rows: say with labels= (--labels) which column is y"
-                )
+        unsaid = self.named and self.labels == "last" and y is not None
+        if unsaid and label is not None and counts_rows(self.names[label], y):
+            raise ValueError(
+                f"{self.name}: {self._called(label)} numbers the rows: say with labels= (--labels) which column is y"
+            )
         for j, column in zip(features, X.T, strict=True):
             if self._seeks_index and counts_rows(self.names[j], column):
                 raise ValueError(

@@ -38,8 +38,9 @@ def deep_gram(
         found = total.astype(kind, copy=False)
     if not checks.all_finite(found):
         raise ValueError(
-            f"X and the weights of net must keep all layers within the range of {net.dtype.name}, and the Gram matrix "
-            f"within that of {kind.name}, got an overflow: scale X down, its largest entry is {np.abs(samples).max():.3g}"
+            f"X and the weights of net must keep all layers within the range of {net.dtype.name}, and the Gram "
+            f"matrix within that of {kind.name}, got an overflow: scale X down, its largest entry is "
+            f"{np.abs(samples).max():.3g}"
         )
     if out is None:
         return found

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse.linalg import LinearOperator
 
 from fastntk.base import checks
 from fastntk.base.arrays import host_array
+from fastntk.compilation.launch import set_threads
 from fastntk.compilation.process import threading_layer
 from fastntk.compilation.threads import kernel_threads
 from fastntk.device.arrays import on_host, on_one_gpu

@@ -9,7 +9,7 @@ from fastntk.cuda.engines import descent, flow  # noqa: F401 - the loops registe
 from fastntk.cuda.engines.interface import CudaEngine
 from fastntk.cuda.forward import GpuForward, product_bytes
 from fastntk.device.arrays import empty, upload, zeros
-from fastntk.engines.interface import MAX_RANGES, PLAIN, Motion
+from fastntk.engines.interface import PLAIN, Motion
 from fastntk.kernels.cuda.combinations import add, mean
 from fastntk.kernels.cuda.plans import MaskedSums
 from fastntk.kernels.cuda.primal_momentum import primal_momentum, weight_products

@@ -89,8 +89,9 @@ def lemma_3_2(evidence: Evidence) -> Statement:
         notes=[
             f"The proof gives c = sqrt(2 pi) / 16 and so R = {facts.theory_radius:.3g}. A radius is certified when "
             "every perturbation within it is proven to keep |H - H(0)|_2 below lambda_0 / 4 for this draw (counting "
-            "the entries that can flip); adversarial moves are found to exceed it beyond theirs; random ones were tried up "
-            "to a hundred times the longest weight vector. The second inequality follows from the first and Lemma 3.1.",
+            "the entries that can flip); adversarial moves leave the goal beyond theirs, as measured; random ones were "
+            "tried up to a hundred times the longest weight vector. The second inequality follows from the first and "
+            "Lemma 3.1.",
         ],
     )
     if not evidence.radii:
