@@ -24,6 +24,7 @@ from scipy.linalg import LinAlgWarning
 import fastntk
 from fastntk.sklearn import NTKClassifier, NTKKernel, NTKRegressor
 from fastntk.spectra import lambda_max, spectral_norm
+from fastntk.training.settings import Settings
 
 MINUTES = float(os.environ.get("FASTNTK_FUZZ_MINUTES", "0"))
 EXPECTED = (fastntk.SingularGramWarning, fastntk.ConvergenceWarning, LinAlgWarning)
@@ -221,7 +222,11 @@ def saved(X, y):
         return fastntk.datasets.load_csv(f"{folder}/data.csv")
 
 
-def short(run):
+DESCENT = {"steps": Settings.steps, "lr": Settings.lr}
+
+
+def trained(X, y, **options):
+    run = fastntk.train(X, y, **{"width": 4, "steps": 2, "lr": 1e-3, **options})
     weights = run.net.W if isinstance(run.net.W, list) else [run.net.W]
     return [run.loss, run.flips, run.drift, *weights, run.net.a]
 
@@ -232,13 +237,15 @@ def rates(X, y):
 
 
 def deep(W):
-    return fastntk.DeepReLU([W, np.ones((3, len(W) if hasattr(W, "__len__") else 1))], np.ones(3))
+    rows = 1 if scipy.sparse.issparse(W) or not hasattr(W, "__len__") else len(W)
+    return fastntk.DeepReLU([W, np.ones((3, rows))], np.ones(3))
 
 
 def multiplied(y):
     if not hasattr(y, "__len__"):
         raise TypeError("y has no length")
-    return fastntk.gram_operator(np.eye(len(y) or 1)) @ y
+    with np.errstate(all="ignore"):  # warnings as NumPy's own
+        return fastntk.gram_operator(np.eye(len(y) or 1)) @ y
 
 
 def weighted(a):
@@ -268,13 +275,13 @@ CALLS = {
     "activation_masks": ("X W", lambda X, W: fastntk.activation_masks(X, W).to_dense()),
     "loss_gradient": ("X y W a", lambda X, y, W, a: fastntk.loss_gradient(X, y, W, a)),
     "TwoLayerReLU": ("X W a", lambda X, W, a: fastntk.TwoLayerReLU(W, a)(X)),
-    "train": ("X y", lambda X, y: short(fastntk.train(X, y, width=4, steps=2, lr=1e-3))),
-    "train, float64": ("X y", lambda X, y: short(fastntk.train(X, y, width=4, steps=2, lr=1e-3, dtype="float64"))),
-    "train, primal": ("X y", lambda X, y: short(fastntk.train(X, y, width=4, steps=2, lr=1e-3, engine="primal"))),
-    "train, both": ("X y", lambda X, y: short(fastntk.train(X, y, width=4, steps=2, lr=1e-3, layers="both", metrics="all"))),
-    "train, path": ("X y", lambda X, y: short(fastntk.train(X, y, width=4, steps=2, lr=1e-3, engine="path"))),
-    "train, deep": ("X y", lambda X, y: short(fastntk.train(X, y, width=4, steps=2, lr=1e-3, depth=2))),
-    "train, flow": ("X y", lambda X, y: short(fastntk.train(X, y, width=4, dynamics="flow", t_final=1e-3, times=[1e-3]))),
+    "train": ("X y", lambda X, y: trained(X, y)),
+    "train, float64": ("X y", lambda X, y: trained(X, y, dtype="float64")),
+    "train, primal": ("X y", lambda X, y: trained(X, y, engine="primal")),
+    "train, both": ("X y", lambda X, y: trained(X, y, layers="both", metrics="all")),
+    "train, path": ("X y", lambda X, y: trained(X, y, engine="path")),
+    "train, deep": ("X y", lambda X, y: trained(X, y, depth=2)),
+    "train, flow": ("X y", lambda X, y: trained(X, y, dynamics="flow", t_final=1e-3, times=[1e-3], **DESCENT)),
     "convergence_rates": ("X y", rates),
     "sweep": ("X y", lambda X, y: fastntk.sweep(X, y, [4], steps=1, lr=1e-3).runs[0].loss),
     "predict": ("X y", lambda X, y: fastntk.predict(X, y, width=4, steps=2, lr=1e-3).loss),

@@ -29,6 +29,8 @@ def from_frame(value: Any, name: str) -> np.ndarray:
 
     pandas tables of one dtype are not copied. Others get the smallest dtype that holds all of their columns.
     """
+    if hasattr(value, "collect"):
+        raise TypeError(f"{name} must be in memory, got a {type(value).__name__}: pass {name}.collect()")
     if not hasattr(value, "columns"):
         return _column(value, name, lambda row=None: _cell(getattr(value, "name", None), value, row))
     kinds = set(getattr(value, "dtypes", ()))

@@ -108,6 +108,6 @@ def write_matrix(path: Path, matrix: NDArray[Any]) -> None:
 
 
 def eigenvalue_text(name: str, value: Any) -> str:
-    """One eigenvalue and how far it may be from the exact one, proven."""
+    """One eigenvalue of a matrix as it was computed, and how far it may be from the exact one, proven."""
     error = max(value.upper_bound - value, value - value.lower_bound)
     return f"{name} = {float(value):.9g} (error at most {error:.1e})"

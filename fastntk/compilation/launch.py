@@ -12,17 +12,58 @@ import numpy as np
 from fastntk.compilation import process
 
 _SAFE_LAYERS = ("tbb", "omp")  # layers that two Python threads may enter at once
+_PATIENCE = 60.0  # seconds that a fork waits for launches under way: one may compile
 _lock = threading.RLock()
 
 
+class _Launches:
+    """Those under way, and other work of Numba under its locks.  A fork waits for their end.
+
+    In a child that was forked in the middle, the next launch would hang, and Numba's lock, which processes share, would
+    be left taken by a child that had seen it taken.
+    """
+
+    def __init__(self) -> None:
+        self._idle = threading.Condition(threading.Lock())
+        self._count, self._forking = 0, False
+
+    def __enter__(self) -> None:
+        with self._idle:
+            self._idle.wait_for(lambda: not self._forking)
+            self._count += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._idle:
+            self._count -= 1
+            self._idle.notify_all()
+
+    def before_fork(self) -> None:
+        """Wait for them, though not forever, and let none begin."""
+        self._idle.acquire()
+        self._forking = True
+        self._idle.wait_for(lambda: not self._count, timeout=_PATIENCE)
+
+    def after_fork(self) -> None:
+        """In the parent: go on."""
+        self._forking = False
+        self._idle.notify_all()
+        self._idle.release()
+
+
+_launches = _Launches()
+
+
 def _after_fork() -> None:
-    """Replace the lock, which another thread of the parent may have held."""
+    """Replace what another thread of the parent may have held."""
     global _lock
     _lock = threading.RLock()
+    _launches.__init__()  # type: ignore[misc]
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=_launches.before_fork, after_in_parent=_launches.after_fork, after_in_child=_after_fork
+    )
 
 
 def require_threads() -> None:
@@ -37,7 +78,14 @@ def require_threads() -> None:
 def current_threads() -> int:
     """Threads that the next kernel runs on. Asking starts the threading layer."""
     require_threads()
-    return int(numba.get_num_threads())
+    with _launches:
+        return int(numba.get_num_threads())
+
+
+def set_threads(count: int) -> None:
+    """Threads of the kernels that this Python thread launches from now on."""
+    with _launches:
+        numba.set_num_threads(count)
 
 
 class ParallelKernel:
@@ -55,10 +103,11 @@ class ParallelKernel:
         """Launch."""
         require_threads()
         arguments = map(_writable, args)
-        if process.threading_layer() in _SAFE_LAYERS:
-            return self.dispatcher(*arguments)
-        with _lock:
-            return self.dispatcher(*arguments)
+        with _launches:
+            if process.threading_layer() in _SAFE_LAYERS:
+                return self.dispatcher(*arguments)
+            with _lock:
+                return self.dispatcher(*arguments)
 
 
 def _writable(value: Any) -> Any:

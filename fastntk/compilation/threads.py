@@ -16,7 +16,7 @@ import numba
 import threadpoolctl
 
 from fastntk.base import checks
-from fastntk.compilation.launch import current_threads
+from fastntk.compilation.launch import current_threads, set_threads
 
 
 @functools.cache
@@ -98,9 +98,9 @@ def kernel_threads(threads: int | None = None) -> Iterator[int]:
             raise ValueError(
                 f"threads must be at most {most} (NUMBA_NUM_THREADS, by default the number of cores), got {threads}"
             )
-        numba.set_num_threads(threads)
+        set_threads(threads)
     try:
         with one_blas_thread():
             yield current_threads()
     finally:
-        numba.set_num_threads(before)
+        set_threads(before)

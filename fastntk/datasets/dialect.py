@@ -30,7 +30,8 @@ _MISSING = frozenset({"", "?", "-", ".", "na", "n/a", "nan", "null", "none", "<n
 _DECIMAL_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?")
 _INTEGER = re.compile(r"-?\d+")
 _INDEX_NAME = re.compile(
-    r"(?i:unnamed: ?\d+|level_0|#|n[or]\.?|(.*[ _.-])?(id|idx|index)|row([ _.-]?(names?|num|number|n[or]))?)|.*[a-z]I[dD]"
+    r"(?i:unnamed: ?\d+|level_0|#|n[or]\.?|(.*[ _.-])?(id|idx|index)|row([ _.-]?(names?|num|number|n[or]))?)"
+    r"|.*[a-z]I[dD]"
 )
 
 
@@ -91,8 +92,8 @@ def has_header(rows: list[list[str]]) -> bool | None:
     unnamed = not first[0].strip()
     if not numbers or len(numbers) < len(first) - unnamed or not _counted(numbers):
         return False
-    # The names 0, 1, ... that pandas gives; certain only after the empty one of its index.
-    return True if unnamed else None if numbers[0] == "0" else False
+    # The names 0, 1, ... that pandas gives, or years; certain only after the empty one of an index.
+    return True if unnamed else None if numbers[0] == "0" or 1900 <= int(numbers[0]) <= 2100 else False
 
 
 def _counted(numbers: list[str]) -> bool:

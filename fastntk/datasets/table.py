@@ -3,7 +3,7 @@
 import csv
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any
@@ -99,6 +99,12 @@ def read_table(
     """
     name = repr(os.fspath(path))
     path = user_path(path)
+    if drop is not None and (isinstance(drop, str) or not isinstance(drop, Iterable)):
+        raise TypeError(f"drop must be a list of columns, got {drop!r}")
+    if header not in (None, True, False):
+        raise TypeError(f"header must be True, False or None, got {header!r}")
+    if separator is not None and not (isinstance(separator, str) and len(separator) == 1):
+        raise ValueError(f"separator must be one character, got {separator!r}")
     try:
         with open(path, "rb") as file:
             start = file.read(4096)
@@ -154,7 +160,7 @@ class _Reader:
                 found.append((line, cells[label]))
         y, classes = self._targets(label, found) if label is not None and self.targets else (None, None)
         X = np.stack(table)
-        self._refuse_index(X, features)
+        self._refuse_index(X, features, label, y)
         chosen = None if label is None else self._called(label)
         dropped_names = [self._called(j) for j in dropped]
         return Table(X, y, chosen, classes, cut, self.decimal, self.named, dropped_names)
@@ -225,8 +231,13 @@ class _Reader:
         """Whether a column may be the index of the rows: an empty list of what to drop says that none is."""
         return self.named and (self.drop is None or len(self.drop) > 0)
 
-    def _refuse_index(self, X: NDArray[np.float64], features: list[int]) -> None:
-        """ValueError if a column of X numbers the rows, by its name and by its values."""
+    def _refuse_index(self, X: NDArray[np.float64], features: list[int], label: int | None, y: Any) -> None:
+        """ValueError if a feature, or a label that nobody named, numbers the rows: by its name and by its values."""
+        unsaid = self.named and self.labels == "last" and y is not None
+        if unsaid and label is not None and counts_rows(self.names[label], y):
+            raise ValueError(
+                f"{self.name}: {self._called(label)} numbers the rows: say with labels= (--labels) which column is y"
+            )
         for j, column in zip(features, X.T, strict=True):
             if self._seeks_index and counts_rows(self.names[j], column):
                 raise ValueError(
@@ -255,7 +266,7 @@ class _Reader:
             return self.names.index(column)
         try:
             place = int(column)
-        except ValueError:
+        except (TypeError, ValueError):
             place = 0
         if not 1 <= place <= len(self.names) or self.names.count(str(column)) > 1:
             shown = ", ".join(repr(name) for name in self.names[:10]) if self.named else "no names"

@@ -54,8 +54,13 @@ class Engine(abc.ABC):
 
     @staticmethod
     @abc.abstractmethod
-    def bytes_needed(n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN) -> int:
-        """Memory of the state, the given weights not counted; of two states for gradient flow."""
+    def bytes_needed(
+        n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN, shared: bool = False
+    ) -> int:
+        """Memory of the state, the given weights not counted; of two states for gradient flow.
+
+        ``shared`` are samples that need no copy in the precision of the network.
+        """
 
     def facts(self) -> dict[str, Any]:
         """What the record of a run says of how the engine worked, JSON-able."""

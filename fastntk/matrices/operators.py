@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse.linalg import LinearOperator
 
 from fastntk.base import checks
 from fastntk.base.arrays import host_array
+from fastntk.compilation.launch import set_threads
 from fastntk.compilation.process import threading_layer
 from fastntk.compilation.threads import kernel_threads
 from fastntk.device.arrays import on_host, on_one_gpu
@@ -236,7 +236,7 @@ def _in_order(
         yield from ((item, function(item)) for item in items)
         return
     waiting: deque[tuple[_Item, Future[_Result]]] = deque()
-    with ThreadPoolExecutor(threads, initializer=numba.set_num_threads, initargs=(1,)) as pool:
+    with ThreadPoolExecutor(threads, initializer=set_threads, initargs=(1,)) as pool:
         for item in items:
             waiting.append((item, pool.submit(function, item)))
             if len(waiting) > 2 * threads:  # bounds the results that wait, whatever the number of blocks

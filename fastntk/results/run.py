@@ -71,7 +71,9 @@ class Run:
     lambda_min_total : (k,) float64
         Of several hidden layers, the smallest eigenvalue of the sum of the G^(h) of the layers that move.
     lambda_min, lambda_min_lower : (k,) float64
-        Smallest eigenvalue of H(k), as a Rayleigh quotient, so not below it, and a proven lower bound of it.
+        Smallest eigenvalue of H(k), as a Rayleigh quotient, so not below it but for rounding, and a proven lower
+        bound.  Along the run that is proven anew once it is a fifth below the value (`SmallestEigenvalue`), so it may
+        be that loose; at the last step, with one hidden layer, it is as close as the residual.
     lambda_min_residual : (k,) float64
         Residual norm of that Rayleigh quotient: some eigenvalue lies within this distance.
     gram_change, gram_limit_distance : (k,) float64

@@ -9,7 +9,8 @@ class Enclosed(float):
     Attributes
     ----------
     lower, upper : float
-        The exact number lies between them.  Infinite where nothing was proven.
+        The exact number lies between them, proven for matrices.  For operators they suppose products that are as
+        accurate as those of a stored matrix; infinite where nothing was proven.
     """
 
     lower: float

@@ -11,6 +11,7 @@ from fastntk.spectra.eigenvalue import (
     allowance,
     factor_above,
     inverse_from,
+    lower_bound,
     lowest_dense,
     lowest_with_proof,
     moderate,
@@ -120,6 +121,14 @@ class SmallestEigenvalue:
                 proven = self._bound.prove(H, value, residual, self._open(value, decide))
             lower = self._bound.insist(H, value, residual, self._norm) if proven is None else proven
         return Eigenvalue(value, residual, vector, lower, value + rounding)
+
+    @one_blas_thread()
+    def tightened(self, H: Any, found: Eigenvalue) -> float:
+        """A lower bound of H as close below the value `found` for it as its residual, if that can be proven."""
+        (H,), (norm,), exponent = moderate(H=square(H, "H"))
+        value, margin = (float(np.ldexp(number, -exponent)) for number in (found.value, found.residual_bound))
+        tight = float(np.nextafter(np.ldexp(lower_bound(H, value, margin, norm), exponent), -np.inf))
+        return max(found.lower_bound, tight)
 
     def _open(self, value: float, decide: float) -> float:
         """How far below the value a proof may end."""

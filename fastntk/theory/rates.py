@@ -233,7 +233,7 @@ def convergence_rates(
     net, _ = initial_network(samples, width, None, seed, dtype, kappa, paired)
     Samples.of(samples, labels).require_range(net.W.dtype)
     start = linearise(samples, net, engine)
-    with one_blas_thread():
+    with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # shows in the loss of the runs
         values, vectors = scipy.linalg.eigh(start.gram())
         projections = vectors.T @ (start.u - labels)
     least, largest = float(values[0]), float(values[-1])
@@ -248,11 +248,15 @@ def convergence_rates(
         steps = min(max(math.ceil(math.log(_TARGET) / math.log(slowest)), 2), _MOST_STEPS)
     runs, linearised = {}, {}
     for name, tuning in tunings.items():
-        linearised[name] = _linear_losses(values, projections, tuning, steps)
+        if not math.isfinite(tuning.lr):
+            raise ValueError(
+                f"X: the eigenvalues of H(0) are {largest:.3g} at most, so step sizes overflow: scale X up"
+            )
         runs[name] = train(
             samples, labels, net=net, steps=steps, lr=tuning.lr, optimizer=tuning.optimizer, metrics="loss",
             engine=engine, threads=threads, progress=progress,
         )  # fmt: skip
+        linearised[name] = _linear_losses(values, projections, tuning, steps)
     return Rates(runs, tunings, linearised, least, largest)
 
 

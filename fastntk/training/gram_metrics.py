@@ -7,7 +7,7 @@ import numpy as np
 from fastntk.base.memory import require_memory
 from fastntk.engines import Engine
 from fastntk.engines.tangent import TangentKernel
-from fastntk.spectra import SmallestEigenvalue, SpectralNorm
+from fastntk.spectra import Eigenvalue, SmallestEigenvalue, SpectralNorm
 from fastntk.training.samples import LimitKernel
 
 NAMES = ("gram", "lambda_min")
@@ -27,6 +27,7 @@ class GramMetrics:
         self._H_initial: np.ndarray | None = None
         self._H_limit, self.limit = limit.H, limit.ends
         self._smallest = SmallestEigenvalue()
+        self._last: tuple[np.ndarray, Eigenvalue] | None = None
         self._change, self._distance = SpectralNorm(), SpectralNorm()
 
     @staticmethod
@@ -46,9 +47,14 @@ class GramMetrics:
         if "lambda_min" in self._metrics:
             # the theory asks whether H(k) keeps half of lambda_0: the bound says so wherever it is true
             smallest = self._smallest.update(H, decide=self.limit["lambda_0"] / 2.0)
+            self._last = H, smallest
             found["lambda_min"], found["lambda_min_lower"] = float(smallest), smallest.lower_bound
             found["lambda_min_residual"] = smallest.residual_bound
         return found
+
+    def last_lower(self) -> float | None:
+        """The lower bound of lambda_min at the last state, as tight as can be proven; None if it is not asked for."""
+        return None if self._last is None else self._smallest.tightened(*self._last)
 
 
 def gram_metrics(

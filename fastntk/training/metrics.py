@@ -74,6 +74,12 @@ class Recorder:
         if step in self._snapshots:
             self._snapshots[step] = np.array(self._kernel(engine))
 
+    def finish(self) -> None:
+        """Prove the last lower bound of lambda_min once more: along the run it may be looser."""
+        tight = None if self.gram is None else self.gram.last_lower()
+        if tight is not None:
+            self._series["lambda_min_lower"][-1] = tight
+
     def _append(self, name: str, value: float) -> None:
         self._series.setdefault(name, []).append(value)
 
@@ -83,6 +89,6 @@ class Recorder:
         return {
             "steps": np.array(self._steps, dtype=np.int64),
             **series,
-            "diagnostics": self._history.result() if self._history is not None else None,
+            "diagnostics": None if self._history is None else self._history.result(),
             "snapshots": {step: H for step, H in self._snapshots.items() if H is not None},
         }

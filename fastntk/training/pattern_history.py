@@ -43,8 +43,10 @@ class PatternHistory:
         self._quantiles.append(np.quantile(drifts, LEVELS))
         self._last.overwrite(masks)  # engines reuse the memory of their patterns
 
-    def result(self) -> Diagnostics:
-        """What was observed so far, at least one step."""
+    def result(self) -> Diagnostics | None:
+        """What was observed so far; None before the first step."""
+        if not self._steps:
+            return None
         net = _marginals(self._initial, self._last)
         samples, neurons = map(FlipHistory, net, self._totals, self._firsts)
         return Diagnostics(

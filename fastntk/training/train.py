@@ -197,6 +197,8 @@ def run(problem: Problem, threads: int | None, progress: Progress) -> Outcome:
             with moving.working():
                 end = follow(moving, y, settings, recorder, report)
             net = None if isinstance(end, Explosion) else _network(problem, start, moving)
+            if net is not None:
+                recorder.finish()
     seconds = time.perf_counter() - began - clock.seconds
     blamed = isinstance(end, Explosion) and not end.overflow
     largest = float(lambda_max(kernel.initial(moving))) if blamed else None
@@ -257,7 +259,10 @@ def record(problem: Problem, outcome: Outcome) -> Run:
         raise samples.overflow("the loss of the initial network", np.dtype(np.float64))
     if isinstance(end, Explosion):
         assert outcome.largest is not None
-        raise divergence(found, end, settings, outcome.largest)
+        error = divergence(found, end, settings, outcome.largest)
+        if not np.isfinite(end.loss) and settings.lr < error.largest_stable_step:
+            raise samples.overflow(f"the outputs of step {end.step}", start.a.dtype)
+        raise error
     if isinstance(end, Solution) and end.failure is not None:
         raise ToleranceError(
             f"{end.failure}: tolerance={settings.tolerance:g} was not reached", found, end.time

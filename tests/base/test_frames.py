@@ -125,6 +125,7 @@ BAD_TABLES = {
         pl.DataFrame({"a": [1.5, 2.0], "b": [1, None]}), ValueError, "no missing values, got nan in column 'b', row 1"
     ),
     "polars bools": (pl.DataFrame({"a": [True, None]}), ValueError, "no missing values, got None in column 'a', row 1"),
+    "polars lazy": (pl.LazyFrame({"a": [1.0]}), TypeError, "must be in memory, got a LazyFrame: pass X.collect()"),
     "polars text": (pl.DataFrame({"a": ["u"]}), TypeError, "real numbers, got dtype <U1 in column 'a'"),
     "pyarrow": (pa.table({"a": [1.5, None]}), ValueError, "no missing values, got nan in column 'a', row 1"),
 }  # fmt: skip

@@ -197,3 +197,87 @@ def test_plans_keep_their_promise(python, tmp_path):
 
 def test_metrics_of_the_kernel_keep_their_promise(python):
     assert broken(FOLLOWED, python(MEASURE + METRICS, json.dumps(FOLLOWED), env=ENVIRONMENT)) == {}
+
+
+GPU = """
+import gc, json, sys
+import numpy as np
+from tests.cuda.emulation import cublas, device, install
+
+now = peak = 0
+
+class Counting(device._Context):
+    "Counts what is allocated; the kernels, which only compute, do not run."
+
+    def memalloc(self, size):
+        global now, peak
+        pointer = super().memalloc(size)
+        now += size
+        peak = max(now, peak)
+        self.sizes = {**vars(self).get("sizes", {}), int(pointer.device_ctypes_pointer.value): size}
+        return pointer
+
+    def _free(self, address):
+        global now
+        now -= self.sizes.pop(address)
+        super()._free(address)
+
+device._Context, device.MEMORY = Counting, 2**40
+device.execute = lambda *arguments: None
+cublas.Double.cublasGemmEx = lambda self, *arguments: 0
+with install.emulated():
+    from fastntk.cuda.engines import dual, primal
+    from fastntk.engines import Motion
+    from fastntk.kernels.cuda import vendor
+    from fastntk.model.network import TwoLayerReLU
+    from fastntk.optimizers import HeavyBall
+
+    MOTIONS = {"first": Motion(), "momentum": Motion(optimizer=HeavyBall()), "both": Motion("both"),
+               "second": Motion("second"), "flow": Motion(flow=True)}
+    KINDS = {"dual": dual.CudaDualEngine, "primal": primal.CudaPrimalEngine}
+    library = vendor.library
+
+    def measure(name, blas, n, d, m, motion, dtype, samples):
+        global peak
+        vendor.library = library if blas else (lambda: None)
+        X, net = np.ones((n, d), samples), TwoLayerReLU(np.ones((m, d), dtype), np.ones(m, dtype))
+        kind, motion, e = KINDS[name], MOTIONS[motion], np.ones(n)
+        promised = kind.bytes_needed(n, d, m, net.W.itemsize, motion, samples == dtype)
+        gc.collect()
+        before = peak = now
+        engine = kind(X, net, motion)
+        for _ in range(2):
+            if motion.flow:
+                engine.keep()
+                for _ in range(4):
+                    engine.stage(e, 1.0)
+                engine.blend(0.5)
+                engine.accept((1.0, 1.0, 1.0, 1.0))
+            else:
+                engine.step(e, 1.0)
+        engine.drifts()
+        engine.write_weights(np.empty_like(net.W))
+        return promised, peak - before
+
+    with np.errstate(all="ignore"):
+        print(json.dumps([measure(*case) for case in json.loads(sys.argv[1])]))
+"""
+
+ON_GPU = [
+    ("dual", True, 1000, 10, 3000, "first", "f4", "f8"),
+    ("dual", False, 300, 300, 3000, "first", "f8", "f4"),  # the weights at the end
+    ("dual", False, 1501, 5, 300, "momentum", "f4", "f8"),  # K
+    ("dual", False, 200, 5000, 100, "flow", "f4", "f4"),  # samples
+    ("dual", False, 16, 8, 30_000, "both", "f4", "f8"),  # shares of the drift
+    ("dual", False, 1, 30_000, 1, "first", "f8", "f8"),
+    ("dual", True, 20_000, 4, 300, "second", "f4", "f8"),
+    ("primal", True, 1000, 10, 3000, "both", "f4", "f8"),
+    ("primal", False, 1, 1, 50_000, "flow", "f4", "f8"),
+    ("primal", False, 20_000, 4, 300, "first", "f8", "f4"),
+    ("primal", True, 20, 2000, 1000, "momentum", "f4", "f8"),
+]
+
+
+def test_engines_on_a_gpu_keep_their_promise(python):
+    """Bytes that the driver is asked for, at the peak."""
+    assert broken(ON_GPU, python(GPU, json.dumps(ON_GPU), env={"FASTNTK_EMULATED_GPU": "1"})) == {}

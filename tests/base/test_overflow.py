@@ -82,12 +82,104 @@ def test_large_numbers_that_fit_are_right():
     np.testing.assert_allclose(H, Z @ Z.T / 5, rtol=1e-5)
 
 
-def test_a_run_whose_kernel_underflows_diverges_by_name():
-    with pytest.raises(
-        fastntk.DivergenceError, match=r"the largest stable step is about .* = inf$"
-    ) as caught:
-        fastntk.train([[1e-200, 2e-200], [1e-200, 0.0]], [1e300, -2e300], width=4, steps=2, dtype="float64")
-    assert caught.value.largest_stable_step == float("inf")
+DATA = X / 1e20, np.array([1.0, -2.0, 0.5])
+BIG = {"width": 8, "steps": 2, "lr": 1e-3}
+
+
+@pytest.mark.parametrize(
+    ("samples", "labels", "options", "message"),
+    [
+        (
+            1.0,
+            1e30,
+            {},
+            "X and y must keep the change of the weights within the range of float32.*dtype='float64'",
+        ),
+        (1.0, 1e30, {"engine": "primal"}, "the change of the weights.*largest entries are 3 and 2e.30"),
+        (1.0, 1e30, {"engine": "path"}, "the change of the weights within the range of float32"),
+        (1.0, 1e30, {"metrics": "loss"}, "the change of the weights"),
+        (
+            1.0,
+            1e30,
+            {"dynamics": "flow", "t_final": 1e-3, "steps": 100, "lr": 0.1},
+            "the change of the weights",
+        ),
+        (1.0, 1e160, {"dtype": "float64"}, "the loss of the initial network within the range of float64"),
+        (1.0, 1e160, {"dtype": "float64", "depth": 2}, "the loss of the initial network"),
+        (1.0, 1e38, {}, "the outputs of step 1 within the range of float32"),
+        (1e-200, 1e300, {"dtype": "float64"}, "the loss of the initial network"),
+        (1e150, 1.0, {"dtype": "float64"}, "1e.12 times the squared norms of the rows of X must be"),
+        (
+            1e18,
+            1.0,
+            {"depth": 3, "scale": 1e8},
+            "X and W must keep all layers, and the outputs, within.*float32",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_a_run_beyond_its_precision_is_named(samples, labels, options, message):
+    with pytest.raises(ValueError, match=message):
+        fastntk.train(samples * DATA[0], labels * DATA[1], **{**BIG, **options})
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda X, y: fastntk.predict(1e-3 * X, 1e38 * y, width=8),
+            "lr, times, X and y must keep the prediction.*float32",
+        ),
+        (
+            lambda X, y: fastntk.predict(X, y, width=8, steps=9000, lr=50.0),
+            "descent with this kernel is stable below lr",
+        ),
+        (
+            lambda X, y: fastntk.gram(1e30 * X, net=fastntk.DeepReLU.init(2, 8, 2)),
+            "X and the weights of net must keep",
+        ),
+        (lambda X, y: fastntk.DeepReLU.init(2, 8, 2, scale=1e30)(X), "X and W must keep all layers"),
+        (
+            lambda X, y: fastntk.gram(1e154 * np.eye(2), np.ones((9, 2))),
+            "the sums of the diagonal, from the rows of X and a,",
+        ),
+        (
+            lambda X, y: fastntk.kernel_regression(1e-9 * np.eye(3), 1e300 * y),
+            "y and H must keep the coefficients",
+        ),
+        (
+            lambda X, y: fastntk.generalization_complexity(1e-20 * np.eye(3), 1e300 * y),
+            r"y and H must keep the complexity within the range of float64, got about 10\^310",
+        ),
+    ],
+)
+def test_results_beyond_their_precision_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(*DATA)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("power", [-1000, -530, 500, 1000])
+def test_regression_at_every_scale_is_that_of_moderate_numbers(power):
+    H = np.array([[2.0, 1.0, 0.0], [1.0, 3.0, 0.5], [0.0, 0.5, 1.0]])
+    y = np.array([1.0, -2.0, 0.5])
+    found = fastntk.kernel_regression(np.ldexp(H, power), np.ldexp(y, power), ridge=np.ldexp(0.25, power))
+    np.testing.assert_allclose(found.coefficients, np.linalg.solve(H + 0.25 * np.eye(3), y), rtol=1e-8)
+    points = np.ldexp([[1.0, 0.0], [0.6, 0.8], [-1.0, 2.0]], power // 4)
+    operator = fastntk.gram_operator(points)
+    found = fastntk.generalization_complexity(operator, y)
+    whole = fastntk.generalization_complexity(fastntk.limit_gram(points), y)
+    assert 0.0 < found.lower <= whole.upper
+    np.testing.assert_allclose(found, whole, rtol=1e-6)
+
+
+def test_a_path_that_nothing_bounds_goes_to_another_engine():
+    """No sample moves here, and what is allowed to them overflowed: this did not end."""
+    run = fastntk.train(np.zeros((3, 2)), 1e80 * DATA[1], engine="path", dtype="float64", **BIG)
+    assert run.provenance["engine"]["name"] == "dual"
+    assert "gave up" in run.provenance["engine"]["reason"]
+    np.testing.assert_array_equal(run.drift, 0.0)
 
 
 def test_second_layers_whose_squares_overflow_are_named():

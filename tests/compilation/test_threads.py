@@ -160,3 +160,38 @@ def test_process_wide_thread_settings_do_not_matter(python):
         for threads in (1, 2, 3)
     ]
     assert found[0] == found[1] == found[2]
+
+
+FORKED_AMID = """
+import json, os, signal, threading, warnings
+import numpy as np, fastntk
+answer = os.dup(1)
+os.dup2(2, 1)  # what TBB says of forks goes elsewhere
+warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: fork in a process with threads
+X = np.random.default_rng(0).standard_normal((300, 20))
+right, done = fastntk.limit_gram(X), threading.Event()
+def compute():
+    while not done.is_set():
+        fastntk.limit_gram(X)
+threads = [threading.Thread(target=compute) for _ in range(3)]
+for thread in threads: thread.start()
+found = []
+for _ in range(20):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # a child that hangs ends here
+        try:
+            os._exit(0 if np.array_equal(fastntk.limit_gram(X), right) else 1)
+        except RuntimeError:
+            os._exit(3)
+    found.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    if found[-1] < 0: break
+done.set()
+for thread in threads: thread.join()
+os.write(answer, json.dumps(found).encode())
+"""
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_child_forked_amid_kernels_of_other_threads_computes_or_is_told(layer, python):
+    assert python(FORKED_AMID, env={"NUMBA_THREADING_LAYER": layer}) == [3 if layer == "omp" else 0] * 20

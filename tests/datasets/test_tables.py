@@ -93,7 +93,9 @@ def test_an_index_is_never_a_feature(write, text):
 @pytest.mark.parametrize("name", ["id", "Id", "index", "PassengerId", "row_id", "Unnamed: 0", "rownames"])
 @pytest.mark.parametrize("numbers", [(0, 1, 2), (1, 2, 3), (12, 40, 41), (9, 8, 7)])
 def test_a_column_that_numbers_the_rows_is_no_feature_unasked(write, name, numbers):
-    path = write(f"a,{name},b,y\n" + "".join(f"{x[0]},{i},{x[1]},{y}\n" for x, i, y in zip(X, numbers, Y)))
+    path = write(
+        f"a,{name},b,y\n" + "".join(f"{x[0]},{i},{x[1]},{y}\n" for x, i, y in zip(X, numbers, Y, strict=True))
+    )
     with pytest.raises(
         ValueError, match=rf"column 2 \('{name}'\) numbers the rows.*\(--drop 2\).*--drop none"
     ):
@@ -103,12 +105,45 @@ def test_a_column_that_numbers_the_rows_is_no_feature_unasked(write, name, numbe
     assert datasets.load_csv(path, labels=name, drop=["y"])[1].tolist() == list(numbers)
 
 
+def test_labels_that_number_the_rows_are_no_labels_unasked(write):
+    path = write("a,y,id\n1.5,2,1\n3,4,2\n")
+    with pytest.raises(
+        ValueError, match=r"column 3 \('id'\) numbers the rows: say with labels= \(--labels\)"
+    ):
+        datasets.load_csv(path)
+    assert datasets.load_csv(path, labels="id")[1].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"drop": "a"}, TypeError, "drop must be a list of columns, got 'a'"),
+        ({"drop": 1}, TypeError, "drop must be a list of columns, got 1"),
+        ({"header": "yes"}, TypeError, "header must be True, False or None, got 'yes'"),
+        ({"separator": ", "}, ValueError, "separator must be one character, got ', '"),
+        ({"labels": ["y"]}, ValueError, "labels must be the name of one column"),
+    ],
+)
+def test_options_of_another_kind_are_named(write, options, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        datasets.load_csv(write("a,b,y\n1,2,3\n4,5,6\n"), **options)
+
+
+def test_a_first_row_of_years_is_asked_for(write):
+    path = write("2001,2002,2003\n1.5,2,3\n")
+    with pytest.raises(ValueError, match="it may be a header or data"):
+        datasets.load_csv(path)
+    assert datasets.load_csv(path, header=True)[0].tolist() == [[1.5, 2]]
+
+
 @pytest.mark.parametrize(
     ("name", "numbers"),
     [("id", (1, 1, 2)), ("id", (2, 1, 3)), ("id", (0, 1.5, 2)), ("humid", (1, 2, 3)), ("x", (0, 1, 2))],
 )
 def test_what_numbers_no_rows_is_a_feature(write, name, numbers):
-    path = write(f"{name},a,y\n" + "".join(f"{i},{x},{y}\n" for i, x, y in zip(numbers, X[:, 0], Y)))
+    path = write(
+        f"{name},a,y\n" + "".join(f"{i},{x},{y}\n" for i, x, y in zip(numbers, X[:, 0], Y, strict=True))
+    )
     np.testing.assert_array_equal(datasets.load_csv(path)[0][:, 0], numbers)
 
 

@@ -270,3 +270,22 @@ def test_bounds_of_a_training_run(n: int, lr: float) -> None:
             assert run.series[series][k] == pytest.approx(np.linalg.norm(H - other, 2), rel=1e-4)
         half = run.provenance["limit"]["lambda_0"] / 2
         assert run.lambda_min_lower[k] >= half or run.lambda_min[k] < half * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"steps": 9},
+        {"dynamics": "flow", "t_final": 2.0, "times": [1.0]},
+        {"layers": "second", "lr": 0.01, "steps": 3},
+    ],
+)
+def test_the_last_bound_of_a_run_is_tight(options: dict) -> None:
+    """Along the run a bound may be a fifth below its value; in exact arithmetic it never passes the eigenvalue."""
+    X, y = fastntk.datasets.sphere(200, 200, seed=0)  # beyond what LAPACK proves every time
+    run = fastntk.train(X, y, width=500, metrics="lambda_min", **options)
+    gap = run.lambda_min - run.lambda_min_lower
+    assert (gap >= 0.0).all()
+    assert (gap <= 0.2 * run.lambda_min).all()
+    assert gap[-1] <= 2e-6 * run.lambda_min[-1]
+    assert lambda_min(run.gram()).upper_bound >= run.lambda_min_lower[-1]

@@ -1,6 +1,7 @@
 """verify: its numbers against NumPy, verdicts on data made to refute or to leave a statement, and its report."""
 
 import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import fastntk
 from fastntk import reference
 from fastntk.cli import main
 from fastntk.model.network import TwoLayerReLU
+from fastntk.theory.verification.radii import least_distances
 
 DATA = fastntk.datasets.sphere(10, 10, seed=3)
 SMALL = {"widths": [64, 2000], "seeds": [0, 1], "draws": 3, "steps": 12}
@@ -260,3 +262,19 @@ def test_command(tmp_path):
 def test_bad_arguments(change, message):
     with pytest.raises(ValueError, match=message):
         fastntk.verify(**{"X": DATA[0], "y": DATA[1], **SMALL, **change})
+
+
+def test_distances_to_the_kinks_are_bounds_whatever_the_rounding():
+    """Against rational arithmetic, for inner products that cancel; and none is needlessly small."""
+    rng = np.random.default_rng(0)
+    X, W = rng.standard_normal((6, 40)), rng.standard_normal((9, 40)).astype(np.float32)
+    W[:3] -= ((W[:3] @ X[0]) / (X[0] @ X[0]))[:, np.newaxis] * X[0]  # close to a kink
+    X[5] = 0.0
+    found = least_distances(X, W)
+    assert np.isinf(found[5]).all()
+    for i, x in enumerate(X[:5]):
+        length = sum(Fraction(entry) ** 2 for entry in x)
+        for r, w in enumerate(W):
+            product = sum(Fraction(a) * Fraction(float(b)) for a, b in zip(x, w, strict=True))
+            assert Fraction(float(found[i, r])) ** 2 * length <= product**2
+            assert float(found[i, r]) >= abs(float(product)) / np.linalg.norm(x) * (1 - 1e-6) - 1e-12

@@ -35,7 +35,8 @@ def attempt(
     """
     points = np.ascontiguousarray(X, np.float64)
     problem = PathProblem(points, labels, objective, optimizer, lr, steps, np.asarray(net.a), net.weights)
-    size = lr * float(problem.sizes.max()) * max(1.0, float(np.abs(labels).max()))
+    with np.errstate(over="ignore"):
+        size = lr * float(problem.sizes.max()) * max(1.0, float(np.abs(labels).max()))
     if not size < float(np.finfo(problem.dtype).max) ** 0.5:
         raise Slow(f"steps of size {size:.3g} overflow when they are squared")
     windows = 0

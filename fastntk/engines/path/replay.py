@@ -44,7 +44,9 @@ class PathEngine(Engine):
     tangent_kernel = PathKernel
 
     @staticmethod
-    def bytes_needed(n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN) -> int:
+    def bytes_needed(
+        n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN, shared: bool = False
+    ) -> int:
         """The pattern; entries near zero, with displacements and events; what is kept of a neuron; matrices; blocks."""
         near = n * min(float(m), _KEPT * m**0.5)
         return int(

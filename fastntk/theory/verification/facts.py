@@ -61,7 +61,10 @@ class Facts:
 
     @property
     def positive(self) -> bool:
-        """Whether a Cholesky factorisation proved that the limit kernel is positive definite."""
+        """Whether a Cholesky factorisation proved that the limit kernel, as it was computed, is positive definite.
+
+        Its entries err by about 1e-14 of the diagonal, which is measured, not proven (`fastntk.limit_gram`).
+        """
         return self.smallest.lower_bound > 0.0
 
     @property
@@ -100,7 +103,8 @@ class Facts:
         """Assumption 3.1."""
         text = "Assumption 3.1: lambda_0 > 0"
         if self.positive:
-            proven = f"lambda_0 = {self.lambda_0:.6g}, proven above {self.smallest.lower_bound:.6g}"
+            least = self.smallest.lower_bound
+            proven = f"lambda_0 = {self.lambda_0:.6g}, for H_inf as computed proven above {least:.6g}"
             return Condition(text, True, proven)
         detail = f"lambda_min(H_inf) = {float(self.smallest):.2g}, zero up to rounding"
         if self.same:

@@ -47,7 +47,8 @@ def theorem_3_1(evidence: Evidence) -> Statement:
         true = not facts.positive and (copy["removed"] is None or copy["removed_bound"] > 0.0)
         return statement.settle(HOLDS if true else FAILS, found)
     found = (
-        f"no parallel pair, lambda_0 = {float(facts.smallest):.6g}, proven above {facts.smallest.lower_bound:.6g}; "
+        f"no parallel pair, lambda_0 = {float(facts.smallest):.6g}, for H_inf as computed proven above "
+        f"{facts.smallest.lower_bound:.6g}; "
         f"with a multiple of sample 0 added it is {copy['added']:.1e}"
     )
     if facts.opposite:
@@ -88,8 +89,9 @@ def lemma_3_2(evidence: Evidence) -> Statement:
         notes=[
             f"The proof gives c = sqrt(2 pi) / 16 and so R = {facts.theory_radius:.3g}. A radius is certified when "
             "every perturbation within it is proven to keep |H - H(0)|_2 below lambda_0 / 4 for this draw (counting "
-            "the entries that can flip); adversarial moves bound the true radius from above; random ones were tried up "
-            "to a hundred times the longest weight vector. The second inequality follows from the first and Lemma 3.1.",
+            "the entries that can flip); adversarial moves leave the goal beyond theirs, as measured; random ones were "
+            "tried up to a hundred times the longest weight vector. The second inequality follows from the first and "
+            "Lemma 3.1.",
         ],
     )
     if not evidence.radii:
