@@ -9,7 +9,7 @@ from benchmarks.inputs import close, ones, pattern, rounding, same
 from fastntk import reference
 from fastntk.base.packing import SAMPLES_PER_BYTE
 from fastntk.kernels.cpu.masked_sums import masked_sums
-from fastntk.kernels.scratch import column_tiles, padded_vector, table_scratch
+from fastntk.kernels.scratch import column_tiles, padded_vector, table_scratch, words_of
 
 _NAIVE = 2e9  # bit products beyond which NumPy's integer product takes longer than anybody would wait
 
@@ -93,7 +93,7 @@ def sums(size: Size) -> Work:
 
     def ours() -> np.ndarray:
         out = np.empty((size.m, size.d), dtype)
-        masked_sums(masks.bits, column_tiles(V, dtype), padded, tables, scratch, out)
+        masked_sums(words_of(masks.bits), column_tiles(V, dtype), padded, tables, scratch, out)
         return out
 
     sides = {OURS: Side(ours), BLAS: Side(lambda: expanded.T @ (e[:, np.newaxis] * V))}

@@ -11,7 +11,7 @@ from fastntk.device import checks
 from fastntk.device.arrays import give_back, library_of, on_one_gpu
 from fastntk.device.dispatch import backend
 from fastntk.kernels.cpu.masked_sums import masked_sums
-from fastntk.kernels.scratch import column_tiles, padded_vector, table_scratch
+from fastntk.kernels.scratch import column_tiles, padded_vector, table_scratch, words_of
 from fastntk.model.patterns import forward_pass
 
 
@@ -44,7 +44,7 @@ def loss_gradient(X: npt.ArrayLike, y: npt.ArrayLike, W: npt.ArrayLike, a: npt.A
 
     Notes
     -----
-    Cost: ``2 n d m`` flops of BLAS for the outputs, then ``n d m / 8`` additions for the bits-times-dense product.
+    Cost: ``2 n d m`` flops of BLAS for the outputs, then ``n d m / 6`` additions for the bits-times-dense product.
     Relative rounding error near ``sqrt(n)`` units.  At a kink (``w_r . x_i = 0``) zero counts as active.
     Source: Du et al. (arXiv 1810.02054), Equation (4).
 
@@ -72,7 +72,7 @@ def loss_gradient(X: npt.ArrayLike, y: npt.ArrayLike, W: npt.ArrayLike, a: npt.A
     gradient = np.empty_like(weights)
     with np.errstate(over="ignore", invalid="ignore"):
         e = padded_vector(u - labels, SAMPLES_PER_BYTE * masks.bits.shape[0], weights.dtype)
-        masked_sums(masks.bits, column_tiles(samples, weights.dtype), e, tables, sums, gradient)
+        masked_sums(words_of(masks.bits), column_tiles(samples, weights.dtype), e, tables, sums, gradient)
         gradient *= (signs / np.sqrt(weights.dtype.type(m)))[:, np.newaxis]
         total = gradient.sum()  # finite if the entries are, but for its own overflow
     if not np.isfinite(total) and not np.isfinite(gradient).all():

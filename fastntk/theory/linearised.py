@@ -8,7 +8,7 @@ from fastntk.base.packing import SAMPLES_PER_BYTE, PackedMasks
 from fastntk.compilation.threads import kernel_threads
 from fastntk.device.dispatch import backend
 from fastntk.kernels.cpu.masked_sums import masked_sums
-from fastntk.kernels.scratch import padded_vector, table_scratch
+from fastntk.kernels.scratch import padded_vector, table_scratch, words_of
 from fastntk.matrices.finite import GramOfPatterns
 from fastntk.matrices.inner_products import product_tiles
 from fastntk.model.network import TwoLayerReLU
@@ -43,12 +43,13 @@ class Linearised:
                 here = slice(first, min(first + _BLOCK, m))
                 Z = net.W[here] @ X.T.astype(dtype)
                 bits = np.ascontiguousarray(self._masks.bits[:, first : first + _BLOCK])
+                words = words_of(bits)
                 block = PackedMasks(bits, (n, len(Z))).to_dense().T
                 scale = (net.a[here] / np.sqrt(m)).astype(dtype)
                 change = np.empty_like(Z)
                 for k, c in enumerate(coefficients):
                     masked_sums(
-                        bits, K, padded_vector(c, SAMPLES_PER_BYTE * len(bits), dtype), tables, sums, change
+                        words, K, padded_vector(c, SAMPLES_PER_BYTE * len(bits), dtype), tables, sums, change
                     )
                     squares = np.einsum("ri,i,ri->r", change, c, block, optimize=False)
                     lengths[k] = max(lengths[k], float((scale.astype(np.float64) ** 2 * squares).max()))

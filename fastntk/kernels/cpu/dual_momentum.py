@@ -16,7 +16,7 @@ from fastntk.kernels.cpu.dual_step import move_task
 
 @kernel(parallel=True)
 def dual_momentum(
-    n, m, bits, new_bits, K, e, scale, a, coefficients, Z0, D, V, tables, sums, u_shares, base_shares, step_shares
+    n, m, words, new_bits, K, e, scale, a, coefficients, Z0, D, V, tables, sums, u_shares, base_shares, step_shares
 ):  # fmt: skip
     """u_shares (blocks, 16 tiles), base_shares and step_shares (ranges, width) are overwritten; see dual_step."""
     ranges = base_shares.shape[0]
@@ -27,6 +27,6 @@ def dual_momentum(
         for r in range(first, min(first + rows, m)):
             step_shares[part, r] = 0.0
         move_task(
-            task, n, m, bits, new_bits, K, e, scale, a, Z0, D, tables[thread], sums[thread], u_shares, base_shares,
+            task, n, m, words, new_bits, K, e, scale, a, Z0, D, tables[thread], sums[thread], u_shares, base_shares,
             (coefficients, V, step_shares[part]),
         )  # fmt: skip

@@ -31,7 +31,7 @@ def weight_products(W0, D, S, tile, first, count, share):
 
 @kernel(parallel=True)
 def primal_momentum(
-    m, bits, X, rest, e, scale, coefficients, W0, D, V, tables, sums, drift_shares, product_shares
+    m, words, X, rest, e, scale, coefficients, W0, D, V, tables, sums, drift_shares, product_shares
 ):
     """Shares (ranges, width) are overwritten; those of the products stay zero if W0 has no rows."""
     tiles, ranges, block = D.shape[0], drift_shares.shape[0], sums.shape[1]
@@ -44,7 +44,7 @@ def primal_momentum(
             drift_shares[part, first + k] = 0.0
             product_shares[part, first + k] = 0.0
         for tile in range(part * tiles // ranges, (part + 1) * tiles // ranges):
-            column_sums(bits, X, rest, tile, e, first, count, T, S)
+            column_sums(words, X, rest, tile, e, first, count, T, S)
             if W0.shape[0]:
                 weight_products(W0, D, S, tile, first, count, product_shares[part])
             move_columns(tile, first, count, scale, D, S, drift_shares[part], (coefficients, V))
