@@ -7,9 +7,9 @@ from benchmarks import with_torch
 from benchmarks.case import BLAS, NUMPY, OURS, TORCH, Case, Measure, Side, Size, Work
 from benchmarks.inputs import close, ones, pattern, rounding, same
 from fastntk import reference
-from fastntk.base.packing import SAMPLES_PER_BYTE
-from fastntk.kernels.cpu.masked_sums import NARROW, WIDE, WIDE_ROWS, masked_sums
-from fastntk.kernels.scratch import column_tiles, padded_vector, table_rows, table_scratch, words_of
+from fastntk.kernels.cpu.masked_sums import NARROW, WIDE, WIDE_ROWS
+from fastntk.kernels.scratch import column_tiles, table_rows
+from fastntk.model.masked_sums import scaled_sums
 
 _NAIVE = 2e9  # bit products beyond which NumPy's integer product takes longer than anybody would wait
 
@@ -95,12 +95,11 @@ def sums(size: Size) -> Work:
     V = rng.standard_normal((size.n, size.d)).astype(dtype)
     e = rng.standard_normal(size.n).astype(dtype)
     expanded = masks.to_dense().astype(dtype)
-    padded = padded_vector(e, SAMPLES_PER_BYTE * masks.bits.shape[0], dtype)
-    tables, scratch = table_scratch(size.m, dtype)
+    ones_of_neurons = np.ones(size.m, dtype)
 
     def ours() -> np.ndarray:
         out = np.empty((size.m, size.d), dtype)
-        masked_sums(words_of(masks.bits), column_tiles(V, dtype), padded, tables, scratch, out)
+        scaled_sums(masks.bits, column_tiles(V, dtype), e, ones_of_neurons, out)
         return out
 
     sides = {OURS: Side(ours), BLAS: Side(lambda: expanded.T @ (e[:, np.newaxis] * V))}

@@ -72,7 +72,9 @@ class CudaEngine(Engine):
         """Memory of what both engines keep beside their state, of so many rows."""
         width = padded_width(m)
         second = 0 if motion.layers == "first" else GpuSecondLayer.bytes_needed(m, itemsize)
-        vectors = (8 + itemsize) * width + (m if motion.layers == "first" else 0) * itemsize + (16 + itemsize) * n
+        vectors = (
+            (8 + itemsize) * width + (m if motion.layers == "first" else 0) * itemsize + (16 + itemsize) * n
+        )
         shares = 8 * width * cls._ranges(rows) + 8 * -(-m // NEURONS) * TILE * tiles_of(n) + vectors
         return cls._patterns_of(motion) * byte_rows(n) * width + shares + second
 

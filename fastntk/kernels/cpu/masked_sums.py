@@ -21,7 +21,17 @@ import numba
 import numpy as np
 
 from fastntk.compilation.jit import kernel
-from fastntk.kernels.cpu.lanes import add_table_rows, broadcast_line, load, load_line, store, word_at
+from fastntk.kernels.cpu.lanes import (
+    add_table_rows,
+    broadcast,
+    broadcast_line,
+    load,
+    load_line,
+    store,
+    total,
+    word_at,
+    zeros,
+)
 
 NEURON_BLOCK = 8192  # at most so many neurons share a set of tables: their float32 sums take 512 KiB
 WIDE, NARROW = (6,) * 9 + (5,) * 2, (5,) * 12 + (4,)  # bits of each table
@@ -80,21 +90,35 @@ def tile_sums(words, V, start, stride, e, first, count, T, S):
                 add_narrow(T, words, place, S, column, count)
 
 
+@kernel
+def write_sums(S, tile, first, count, scale, out):
+    """out[first + k, 16 tile + j] = scale[first + k] S[k, j]; 0 if all of these are finite, else NaN."""
+    columns, seen = out.shape[1], zeros(S)
+    for k in range(count):
+        value = broadcast(scale, first + k) * load(S, 16 * k)
+        seen = seen + value * zeros(S)
+        if 16 * (tile + 1) <= columns:
+            store(out, (first + k) * columns + 16 * tile, value)
+        else:
+            store(S, 16 * k, value)
+            for j in range(columns - 16 * tile):
+                out[first + k, 16 * tile + j] = S[k, j]
+    return total(seen)
+
+
 @kernel(parallel=True)
-def masked_sums(words, V, e, tables, sums, out):
-    """out[r, c] = sum_i M[i, r] e[i] V[i, c] for a row-major out (m, p); scratch is one set of tables a thread."""
-    (m, columns), block = out.shape, sums.shape[1]
-    tiles = V.shape[0]
-    for task in numba.prange(tiles * ((m + block - 1) // block)):
-        tile, first = task % tiles, (task // tiles) * block
+def masked_sums(words, V, e, scale, tables, sums, out, finite):
+    """out[r, c] = scale[r] sum_i M[i, r] e[i] V[i, c] for a row-major out (m, p); a set of tables a thread.
+
+    finite (tiles, blocks of neurons) receives 0 where all entries are finite, else NaN.
+    """
+    m, block = out.shape[0], sums.shape[1]
+    tiles, blocks = finite.shape
+    for task in numba.prange(tiles * blocks):
+        tile, part = task % tiles, task // tiles
+        first = part * block
         count = min(block, m - first)
         thread = numba.get_thread_id()
         S = sums[thread]
         tile_sums(words, V, tile * e.size * 16, 16, e, first, count, tables[thread], S)
-        if 16 * (tile + 1) <= columns:
-            for k in range(count):
-                store(out, (first + k) * columns + 16 * tile, load(S, 16 * k))
-        else:
-            for k in range(count):
-                for j in range(columns - 16 * tile):
-                    out[first + k, 16 * tile + j] = S[k, j]
+        finite[tile, part] = write_sums(S, tile, first, count, scale, out)
