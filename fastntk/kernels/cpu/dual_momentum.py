@@ -1,11 +1,16 @@
-"""One step with momentum on the pre-activations: ``V' = beta V + G``, ``D' = D + b V' + c G``, G that of `dual_step`.
+"""One step with momentum on the pre-activations.
 
+Formula: ``V' = beta V + G``, ``D' = D + b V' + c G``, G the step of `dual_step`. Heavy ball: b = 1, c = 0, look = 0.
+    Nesterov, stored at the point it looks ahead to: b = look = beta, c = 1. Per tile two inner products in weight space
+    with the gradient step g, of the point that the velocity moves (``D - look V``) and of ``2 beta v + g``: from them
+    follow all norms the drift needs, without weights.
 Layout: as dual_step, with the pre-activations V of the velocity beside D; coefficients (beta, b, c, -look).
-    Heavy ball: b = 1, c = 0, look = 0. Nesterov, stored at the point it looks ahead to: b = look = beta, c = 1.
-Per tile: two inner products in weight space with the gradient step g, of the point that the velocity moves
-    (``D - look V``) and of ``2 beta v + g``: from them follow all norms the drift needs, without weights.
+Owner: as dual_step.
 Cost: dual_step, and V read and written: 8 n m bytes more in float32.
+Bound: as dual_step.
+Machine: any.
 Accumulation: as dual_step.
+Rejected: none tried.
 """
 
 import numba

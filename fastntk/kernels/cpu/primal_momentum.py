@@ -1,10 +1,14 @@
-"""One step on the weights with momentum, or of both layers: ``V <- beta V + G``, ``D <- D + b V + c G``.
+"""One step on the weights with momentum, or of both layers.
 
-Layout: as primal_step, with the velocity V beside D; coefficients as in dual_momentum. G is the step that
-    primal_step would take.
-Cost: primal_step, and V read and written: 8 d m bytes more in float32. The gradient of the second layer,
-    ``sum_i e_i relu(w_r . x_i) = w_r . sum_i e_i M_ir x_i``, is a product with the sums in cache, W0 read once.
+Formula: ``V <- beta V + G``, ``D <- D + b V + c G``, G the step that primal_step would take; the gradient of the second
+    layer, ``sum_i e_i relu(w_r . x_i) = w_r . sum_i e_i M_ir x_i``, is a product with the sums in cache.
+Layout: as primal_step, with the velocity V beside D; coefficients as in dual_momentum.
+Owner: as primal_step.
+Cost: primal_step, and V read and written: 8 d m bytes more in float32; W0 read once for the second layer.
+Bound: as primal_step.
+Machine: any.
 Accumulation: squared drift and products in float64 over tiles, combined over fixed ranges in a fixed order.
+Rejected: none tried.
 """
 
 import numba

@@ -1,10 +1,14 @@
-"""One step of gradient descent on the weights, ``D += scale * M^T diag(e) X`` with ``W = W0 + D``.
+"""One step of gradient descent on the weights.
 
+Formula: ``D += scale * M^T diag(e) X``, ``W = W0 + D``.
 Layout: D ``[tile of 16 columns][neuron][16]``, X and W0 row-major; the columns of X beyond its last whole tile again
-    in a tile of their own, padded with zeros. A task owns a range of tiles and a block of neurons. D is kept apart
-    from W0 because it is small, and because the drift is then a plain norm.
-Cost: the rows of n d m masked sums; D read and written once, 8 d m bytes in float32. The forward
-    product that follows (forward.forward_moved) assembles row-major blocks of W0 + D in cache.
+    in a tile of their own, padded with zeros; the signs as words over samples. D is kept apart from W0 because it is
+    small, and because the drift is then a plain norm.
+Owner: a task has a range of tiles and a block of neurons.
+Cost: the rows of n d m masked sums; D read and written once, 8 d m bytes in float32. The forward product that follows
+    (forward.forward_moved) assembles row-major blocks of W0 + D in cache.
+Bound: as masked_sums.
+Machine: any.
 Accumulation: squared drift in float64 over tiles, combined over fixed ranges in a fixed order.
 Rejected: a second copy of X in column tiles (no faster, and n d more memory).
 """
