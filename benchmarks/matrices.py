@@ -108,7 +108,7 @@ GRAM = Case(
     gram,
     Size(200, 2000, 100),
     (*_SIZES, Size(4000, 8192, 500)),
-    {(_SIZES[0], PRODUCT): 1 / 1.3},
+    {(_SIZES[0], PRODUCT): 1 / 1.2},
     _IN_N,
     _IN_M,
 )

@@ -19,7 +19,7 @@ import click
 import numba
 import threadpoolctl
 
-from benchmarks import document, first_call, job, large, limits, tables, with_torch
+from benchmarks import document, first_call, history, job, large, limits, processor, tables, with_torch
 from benchmarks.case import OURS
 from benchmarks.cases import CASES
 from benchmarks.growth import growth
@@ -29,7 +29,7 @@ from fastntk.results import provenance
 
 PARTS = ("comparisons", "growth", "job", "compile")
 QUICK = Plan(at_least=0.02, budget=0.5, rounds=(2, 3))
-DEFAULT = Plan(budget=2.5, rounds=(3, 11))
+DEFAULT = Plan(budget=2.5, rounds=(3, 9))
 GROWTH = Plan(at_least=0.02, budget=0.6, rounds=(1, 5))
 
 
@@ -52,6 +52,9 @@ GROWTH = Plan(at_least=0.02, budget=0.6, rounds=(1, 5))
     metavar="FILE",
     help="Also put the short table between the markers of this file.",
 )
+@click.option(
+    "--keep", is_flag=True, help="Also keep the figures in benchmarks/history, for this release and machine."
+)
 @click.option("--only", metavar="TEXT", default="", help="Only comparisons whose name contains this.")
 @click.option(
     "--part",
@@ -71,11 +74,19 @@ def main(
     parts: tuple[str, ...],
     threads: int | None,
     no_torch: bool,
+    keep: bool,
 ) -> None:
     """Measure fastntk against plain NumPy, BLAS and torch on this machine.
 
     Exit status: 1 when an answer was wrong, 2 on bad arguments.
     """
+    forced = processor.forced()
+    if forced:
+        click.echo(processor.warning(forced))
+        if readme is not None:
+            raise click.UsageError(f"--readme is refused while {', '.join(forced)} is set: unset it")
+        if keep:
+            raise click.UsageError(f"--keep is refused while {', '.join(forced)} is set: unset it")
     if no_torch:
         with_torch.leave_out()
     used = threads or int(numba.get_num_threads())
@@ -95,6 +106,8 @@ def main(
             raise click.UsageError(str(error)) from None
         click.echo(f"updated {readme}")
     wrong = wrong_answers(report)
+    if keep and not wrong:
+        click.echo(f"kept in {history.keep(report)}")
     if wrong:
         click.echo(f"wrong answers: {', '.join(wrong)}", err=True)
         sys.exit(1)
@@ -130,6 +143,7 @@ def measure(quick: bool, wide: bool, only: str, parts: tuple[str, ...], threads:
     report["import"] = first_call.import_time() if "compile" in parts else None
     report["large"] = [large.measure(*figures) for figures in large.ROWS] if wide else []
     report["environment"] = provenance.environment()
+    report["processor"] = processor.facts()
     report["took"] = time.perf_counter() - began
     return report
 

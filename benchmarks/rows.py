@@ -1,13 +1,14 @@
 """From a case and a size to a row of the report: prepare, check, time, relate to the limits."""
 
 import gc
+import statistics
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.case import OURS, Case, Measure, Side, Size
 from benchmarks.limits import Limit
-from benchmarks.timing import Plan, compare
+from benchmarks.timing import STATES, Plan, compare
 
 Row = dict[str, Any]
 
@@ -46,16 +47,21 @@ def row(
 
 
 def _times(case: Case, size: Size, sides: Mapping[str, Side], plan: Plan) -> Row:
-    """Seconds of each side, and ratios with the floors they are held against."""
+    """Seconds of each side, and ratios with the floors they are held against, in the state less favourable to us."""
     timed = compare(sides, plan)
-    seconds, ratios = {}, {}
+    state = timed.slower_state()
+    seconds: Row = {}
+    ratios: Row = {}
     for name in sides:
-        values = timed.seconds[name]
-        seconds[name] = {"median": timed.median(name), "min": min(values), "max": max(values)}
-        seconds[name]["calls"] = timed.calls[name]
+        values = timed.seconds[state][name]
+        seconds[name] = {"median": statistics.median(values), "min": min(values), "max": max(values)}
+        seconds[name] |= {"calls": timed.calls[name], "state": state}
+        seconds[name] |= {"rounds": {each: timed.seconds[each][name] for each in STATES}}
         if name != OURS:
-            median, smallest, largest = timed.ratio(name)
-            ratios[name] = {"median": median, "min": smallest, "max": largest}
+            worse = timed.worse_state(name)
+            median, smallest, largest = timed.ratio(name, worse)
+            ratios[name] = {"median": median, "min": smallest, "max": largest, "state": worse}
+            ratios[name] |= {"medians": {each: timed.ratio(name, each)[0] for each in STATES}}
             if (size, name) in case.floors:
                 ratios[name]["floor"] = case.floors[size, name]
     return {"rounds": timed.rounds, "seconds": seconds, "ratios": ratios}

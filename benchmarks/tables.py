@@ -36,8 +36,15 @@ def factor(value: float) -> str:
 
 
 def band(ratio: Mapping[str, float]) -> str:
-    """Median ratio with the smallest and largest of all rounds."""
-    return f"{factor(ratio['median'])}x ({factor(ratio['min'])}–{factor(ratio['max'])})"
+    """Median ratio with the smallest and largest of all rounds, and the letter of the state they were taken in."""
+    state = f" {ratio['state'][0]}" if "state" in ratio else ""
+    return f"{factor(ratio['median'])}x ({factor(ratio['min'])}–{factor(ratio['max'])}){state}"
+
+
+def own_time(row: Mapping[str, Any]) -> str:
+    """Our time, and the letter of the state in which it is the longer one."""
+    ours = row["seconds"][OURS]
+    return f"{seconds(ours['median'])} {ours['state'][0]}"
 
 
 def verdict(row: Mapping[str, Any]) -> str:
@@ -75,8 +82,7 @@ def comparisons(rows: list[Mapping[str, Any]]) -> str:
             lines.append([*start, row["error"], *[""] * (len(names) + 3)])
             continue
         ratios = [band(row["ratios"][name]) if name in row["ratios"] else "–" for name in names]
-        ours = seconds(row["seconds"][OURS]["median"])
-        lines.append([*start, ours, *ratios, _rate(row), _shares(row), verdict(row)])
+        lines.append([*start, own_time(row), *ratios, _rate(row), _shares(row), verdict(row)])
     headings = ["work", "size", "fastntk", *(f"faster than {HEADINGS[name]}" for name in names)]
     return table([*headings, "rate", "share of the limit", "required"], lines)
 

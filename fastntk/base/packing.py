@@ -4,9 +4,9 @@ One byte holds eight samples of one neuron: bit ``j`` of ``bits[g, r]`` is ``M[8
 are padded to a multiple of 16 (a "tile", one vector of pre-activations, two rows of bytes) and neurons to a multiple
 of 64, so that every row starts a cache line.  All padding bits are 0.
 
-Two bytes are the sign mask of a vector of pre-activations, and each is the index into a table of the 256 partial
-sums of its eight samples.  Counting needs words over neurons instead; transposing 8 bits by 64 neurons
-gives exactly the panel of eight samples that the counting kernel reads.
+Two bytes are the sign mask of a vector of pre-activations, and eight rows side by side are words of 64 samples, from
+which masked sums cut the indices of their tables.  Counting needs words over neurons instead; transposing 8 bits by 64
+neurons gives exactly the panel of eight samples that the counting kernel reads.
 """
 
 from typing import Any

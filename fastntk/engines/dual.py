@@ -16,7 +16,15 @@ from fastntk.kernels.cpu.dual_flow import dual_mean
 from fastntk.kernels.cpu.dual_momentum import dual_momentum
 from fastntk.kernels.cpu.dual_second import positive_products, tile_outputs
 from fastntk.kernels.cpu.dual_step import dual_step
-from fastntk.kernels.scratch import padded_vector, shared_rows, sum_blocks, table_bytes, table_scratch
+from fastntk.kernels.scratch import (
+    padded_vector,
+    shared_rows,
+    sum_blocks,
+    table_bytes,
+    table_scratch,
+    word_scratch,
+    words_of,
+)
 from fastntk.matrices.inner_products import product_tiles, products_bytes
 from fastntk.model.forward import Forward
 from fastntk.model.network import TwoLayerReLU
@@ -40,7 +48,7 @@ class DualEngine(Engine):
         tiles, width = tiles_of(n), padded_width(m)
         array, pattern = tiles * width * TILE * itemsize, byte_rows(n) * width
         forward = Forward.bytes_needed(n, d, m, np.dtype(f"f{itemsize}"), outputs=True, shared=shared)
-        scratch = table_bytes(m, itemsize) + 8 * sum_blocks(m, itemsize) * TILE * tiles
+        scratch = table_bytes(n, m, itemsize) + 8 * sum_blocks(m, itemsize) * TILE * tiles
         share = 8 * min(tiles, MAX_RANGES) * width
         vectors = (3 * 8 + itemsize) * width  # squared drifts, what they are computed from, and the scale
         begun = array + pattern
@@ -75,6 +83,7 @@ class DualEngine(Engine):
         self.u = Forward(X, m, dtype).outputs(net.W, net.a, self.masks.bits, self._Z0)
         self.initial_masks = self.masks
         self._tables, self._sums = table_scratch(m, dtype)
+        self._words = word_scratch(n, m)
         self._u_shares = np.zeros((sum_blocks(m, dtype.itemsize), TILE * tiles))
         self._drift_shares = np.zeros((min(tiles, MAX_RANGES), width))
         self._squared_drift, self._norms_known = np.zeros(width), True
@@ -105,17 +114,17 @@ class DualEngine(Engine):
     def _move(self, e: np.ndarray, scale: np.ndarray, lr: float, after: PackedMasks) -> None:
         """Move all layers; the pattern before is left alone, the one after is given to fill."""
         padded = padded_vector(e, self._u_shares.shape[1], self.dtype)
-        before = self.masks
+        words_of(self.masks.bits, self._words)
         if self._second is not None:
             self._move_second(e, lr)
         if self._norms is None:
             dual_step(
-                self.n, self.m, before.bits, after.bits, self._K, padded, scale, self.a,
+                self.n, self.m, self._words, after.bits, self._K, padded, scale, self.a,
                 self._Z0, self._D, self._tables, self._sums, self._u_shares, self._drift_shares,
             )  # fmt: skip
         else:
             dual_momentum(
-                self.n, self.m, before.bits, after.bits, self._K, padded, scale, self.a, self._coefficients,
+                self.n, self.m, self._words, after.bits, self._K, padded, scale, self.a, self._coefficients,
                 self._Z0, self._D, self._V, self._tables, self._sums, self._u_shares,
                 self._norms.base_shares, self._norms.step_shares,
             )  # fmt: skip

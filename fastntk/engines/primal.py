@@ -8,7 +8,14 @@ from fastntk.engines.interface import MAX_RANGES, Engine
 from fastntk.engines.motion import PLAIN, Motion
 from fastntk.kernels.cpu.primal_momentum import primal_momentum
 from fastntk.kernels.cpu.primal_step import primal_step
-from fastntk.kernels.scratch import padded_vector, shared_rows, table_bytes, table_scratch
+from fastntk.kernels.scratch import (
+    padded_vector,
+    shared_rows,
+    table_bytes,
+    table_scratch,
+    word_scratch,
+    words_of,
+)
 from fastntk.model.forward import Forward
 from fastntk.model.network import TwoLayerReLU
 
@@ -38,7 +45,7 @@ class PrimalEngine(Engine):
             n, d, m, np.dtype(f"f{itemsize}"), outputs=True, moved=True, shared=shared
         )
         state = states * tiles * width * TILE * itemsize + patterns * byte_rows(n) * width + shares
-        return state + rest + product + table_bytes(m, itemsize)
+        return state + rest + product + table_bytes(n, m, itemsize)
 
     def __init__(self, X: np.ndarray, net: TwoLayerReLU, motion: Motion = PLAIN) -> None:
         super().__init__(X, net, motion)
@@ -50,6 +57,7 @@ class PrimalEngine(Engine):
         width = padded_width(m)
         self._state((tiles_of(d), width, TILE))
         self._tables, self._sums = table_scratch(m, dtype)
+        self._words = word_scratch(n, m)
         self._product = Forward(X, m, dtype)
         self._rest = self._last_columns()
         self._drift_shares = np.zeros((min(tiles_of(d), MAX_RANGES), width))
@@ -74,9 +82,10 @@ class PrimalEngine(Engine):
 
     def step(self, e: np.ndarray, lr: float) -> None:
         padded = padded_vector(e, len(self._product.samples), self.dtype)
+        words_of(self.masks.bits, self._words)
         if self.motion.plain:
             primal_step(
-                self.m, self.masks.bits, self._product.samples, self._rest, padded, self._signed_step(lr), self._D,
+                self.m, self._words, self._product.samples, self._rest, padded, self._signed_step(lr), self._D,
                 self._tables, self._sums, self._drift_shares,
             )  # fmt: skip
         else:
@@ -87,7 +96,7 @@ class PrimalEngine(Engine):
         """Both layers from the same state, with momentum; a first layer that stays moves by zero."""
         weights = self.net.W if self._second is not None else self.net.W[:0]
         primal_momentum(
-            self.m, self.masks.bits, self._product.samples, self._rest, e,
+            self.m, self._words, self._product.samples, self._rest, e,
             self._signed_step(0.0 if self.layers == "second" else lr), self._coefficients, weights,
             self._D, self._V, self._tables, self._sums, self._drift_shares, self._product_shares,
         )  # fmt: skip

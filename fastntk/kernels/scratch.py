@@ -6,9 +6,14 @@ import numba
 import numpy as np
 
 from fastntk.base.memory import aligned_zeros
-from fastntk.base.packing import TILE, tiles_of
+from fastntk.base.packing import TILE, byte_rows, padded_width, tiles_of
+from fastntk.base.processor import first_level_cache
 from fastntk.kernels.cpu.coactivation import SUPER
-from fastntk.kernels.cpu.masked_sums import NEURON_BLOCK, TABLE_ROWS, TABLES
+from fastntk.kernels.cpu.masked_sums import NARROW_ROWS, NEURON_BLOCK, WIDE_ROWS
+from fastntk.kernels.cpu.sample_words import sample_words
+
+_LINE = 64  # bytes of a row of tables
+_WIDE_CACHE = 48 * 2**10  # holds the WIDE tables beside the sums that stream past
 
 
 def thread_slots() -> int:
@@ -59,16 +64,42 @@ def _sum_rows(m: int, itemsize: int) -> int:
     return _equal_parts(m, -(-m // most), 64)
 
 
+@functools.cache
+def table_rows() -> int:
+    """Rows of the tables of `masked_sums` that fit the first-level cache; the NARROW ones where no size is known."""
+    return WIDE_ROWS if (first_level_cache() or 0) >= _WIDE_CACHE else NARROW_ROWS
+
+
 def table_scratch(m: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """Tables and sums of `masked_sums`."""
-    tables = aligned_zeros((thread_slots(), TABLES * TABLE_ROWS, TILE), dtype)
-    sums = aligned_zeros((thread_slots(), _sum_rows(m, np.dtype(dtype).itemsize), TILE), dtype)
+    itemsize = np.dtype(dtype).itemsize
+    tables = aligned_zeros((thread_slots(), table_rows(), _LINE // itemsize), dtype)
+    sums = aligned_zeros((thread_slots(), _sum_rows(m, itemsize), TILE), dtype)
     return tables, sums
 
 
-def table_bytes(m: int, itemsize: int) -> int:
-    """Memory of `table_scratch`."""
-    return thread_slots() * (TABLES * TABLE_ROWS + _sum_rows(m, itemsize)) * TILE * itemsize
+def word_scratch(n: int, m: int) -> np.ndarray:
+    """A pattern as words over samples, to be filled by `words_of` or `sample_words`."""
+    return aligned_zeros((word_rows(n), padded_width(m)), np.uint64)
+
+
+def word_rows(n: int) -> int:
+    """Rows of words that hold n samples."""
+    return -(-byte_rows(n) // 8)
+
+
+def words_of(bits: np.ndarray, words: np.ndarray | None = None) -> np.ndarray:
+    """Words over samples from mask bytes."""
+    if words is None:
+        words = aligned_zeros((-(-len(bits) // 8), bits.shape[1]), np.uint64)
+    sample_words(bits, words)
+    return words
+
+
+def table_bytes(n: int, m: int, itemsize: int) -> int:
+    """Memory of `table_scratch` and of `word_scratch`."""
+    scratch = thread_slots() * (table_rows() * _LINE + _sum_rows(m, itemsize) * TILE * itemsize)
+    return scratch + 8 * word_rows(n) * padded_width(m)
 
 
 def sum_blocks(m: int, itemsize: int) -> int:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastntk.base.packing import SAMPLES_PER_BYTE, PackedMasks
+from fastntk.base.packing import PackedMasks
 from fastntk.compilation.threads import kernel_threads
 from fastntk.device.dispatch import backend
-from fastntk.kernels.cpu.masked_sums import masked_sums
-from fastntk.kernels.scratch import padded_vector, table_scratch
 from fastntk.matrices.finite import GramOfPatterns
 from fastntk.matrices.inner_products import product_tiles
+from fastntk.model.masked_sums import scaled_sums
 from fastntk.model.network import TwoLayerReLU
 from fastntk.model.patterns import forward_pass
 
@@ -38,7 +37,6 @@ class Linearised:
         K = product_tiles(X, dtype)
         lengths, flips = np.zeros(len(coefficients)), np.zeros(len(coefficients), dtype=np.int64)
         with kernel_threads():
-            tables, sums = table_scratch(min(m, _BLOCK), dtype)
             for first in range(0, m, _BLOCK):
                 here = slice(first, min(first + _BLOCK, m))
                 Z = net.W[here] @ X.T.astype(dtype)
@@ -47,13 +45,10 @@ class Linearised:
                 scale = (net.a[here] / np.sqrt(m)).astype(dtype)
                 change = np.empty_like(Z)
                 for k, c in enumerate(coefficients):
-                    masked_sums(
-                        bits, K, padded_vector(c, SAMPLES_PER_BYTE * len(bits), dtype), tables, sums, change
-                    )
+                    scaled_sums(bits, K, c, scale, change)
                     squares = np.einsum("ri,i,ri->r", change, c, block, optimize=False)
-                    lengths[k] = np.maximum(lengths[k], (scale.astype(np.float64) ** 2 * squares).max())
-                    change *= -scale[:, np.newaxis]
-                    change += Z
+                    lengths[k] = np.maximum(lengths[k], (scale.astype(np.float64) * squares).max())
+                    np.subtract(Z, change, out=change)
                     flips[k] += np.count_nonzero((change >= 0.0) != block)
         return np.sqrt(np.maximum(lengths, 0.0)), flips / (n * m)
 

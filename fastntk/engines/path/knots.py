@@ -3,11 +3,11 @@
 import numpy as np
 
 from fastntk.base.memory import aligned_zeros
-from fastntk.base.packing import TILE, byte_rows
+from fastntk.base.packing import TILE
 from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.start import Kept
 from fastntk.kernels.cpu.path_bounds import path_bounds
-from fastntk.kernels.scratch import table_scratch, thread_slots
+from fastntk.kernels.scratch import table_scratch, thread_slots, word_rows
 
 _NEURONS = 4096  # that share a set of tables
 
@@ -26,7 +26,7 @@ def bounds(
     path_bounds(
         rows, n, problem.tiles, padded, corners.astype(dtype), np.array([width], dtype), reach.astype(dtype),
         per_size.astype(dtype), inverse.astype(dtype), kept.first, kept.samples, kept.values,
-        aligned_zeros((slots, byte_rows(n), block), np.uint8), table_scratch(m, dtype)[0],
+        aligned_zeros((slots, word_rows(n), block), np.uint64), table_scratch(m, dtype)[0],
         aligned_zeros((slots, len(knots), block, TILE), dtype), aligned_zeros((slots, TILE), dtype),
         np.empty(m, np.int64), margins, spare, gram,
     )  # fmt: skip

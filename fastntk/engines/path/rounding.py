@@ -25,7 +25,7 @@ def unit_of(problem: PathProblem) -> float:
 
 
 def table_terms(problem: PathProblem) -> float:
-    """Operations on the way to a displacement: a row of a table is a sum of up to eight, n / 8 of them are added."""
+    """Operations on the way to a displacement: a row of a table is a sum of up to six; at most 8 are added a word."""
     return COLUMNS * -(-problem.n // COLUMNS) / 8 + _BESIDE
 
 

@@ -1,13 +1,14 @@
-"""One step with momentum on the pre-activations: ``V' = beta V + G``, ``D' = D + b V' + c G``, G that of `dual_step`.
+"""One step with momentum on the pre-activations.
 
+Formula: ``V' = beta V + G``, ``D' = D + b V' + c G``, G the step of `dual_step`. Heavy ball: b = 1, c = 0, look = 0.
+    Nesterov, stored at the point it looks ahead to: b = look = beta, c = 1. Per tile two inner products in weight space
+    with the gradient step g, of the point that the velocity moves (``D - look V``) and of ``2 beta v + g``: from them
+    follow all norms the drift needs, without weights.
 Layout: as dual_step, with the pre-activations V of the velocity beside D; coefficients (beta, b, c, -look).
-    Heavy ball: b = 1, c = 0, look = 0. Nesterov, stored at the point it looks ahead to: b = look = beta, c = 1.
-Per tile: two inner products in weight space with the gradient step g, of the point that the velocity moves
-    (``D - look V``) and of ``2 beta v + g``: from them follow all norms the drift needs, without weights.
 Owner: as dual_step.
 Cost: dual_step, and V read and written: 8 n m bytes more in float32.
 Bound: as dual_step.
-Machine: any; nothing here is measured on its own.
+Machine: any.
 Accumulation: as dual_step.
 Rejected: none tried.
 """
@@ -20,7 +21,7 @@ from fastntk.kernels.cpu.dual_step import move_task
 
 @kernel(parallel=True)
 def dual_momentum(
-    n, m, bits, new_bits, K, e, scale, a, coefficients, Z0, D, V, tables, sums, u_shares, base_shares, step_shares
+    n, m, words, new_bits, K, e, scale, a, coefficients, Z0, D, V, tables, sums, u_shares, base_shares, step_shares
 ):  # fmt: skip
     """u_shares (blocks, 16 tiles), base_shares and step_shares (ranges, width) are overwritten; see dual_step."""
     ranges = base_shares.shape[0]
@@ -31,6 +32,6 @@ def dual_momentum(
         for r in range(first, min(first + rows, m)):
             step_shares[part, r] = 0.0
         move_task(
-            task, n, m, bits, new_bits, K, e, scale, a, Z0, D, tables[thread], sums[thread], u_shares, base_shares,
+            task, n, m, words, new_bits, K, e, scale, a, Z0, D, tables[thread], sums[thread], u_shares, base_shares,
             (coefficients, V, step_shares[part]),
         )  # fmt: skip

@@ -1,25 +1,25 @@
-"""One step of gradient descent on the pre-activations, ``D += scale * (M^T diag(e) K)^T`` with ``Z = Z0 + D``.
+"""One step of gradient descent on the pre-activations, in the span of the data.
 
-Layout: Z0 and D ``[tile of 16 samples][neuron][16]``, mask bytes ``[8 samples][neuron]``, K = X X^T in column
-    tiles. D is apart from Z0 because it is small: rounding is relative to the change, not to the pre-activation.
+Formula: ``D += scale * (M^T diag(e) K)^T``, ``Z = Z0 + D``, and per tile, while its sums are in cache, the new signs,
+    the share of ``u = sum_r a_r relu(z_r)`` and of the squared drift, ``|D w'|^2 - |D w|^2 = sum_i s_i (D_i + D'_i)``
+    with ``s_i = scale e_i M_i``.
+Layout: Z0 and D ``[tile of 16 samples][neuron][16]``, the old signs as words over samples, the new ones as mask bytes
+    ``[8 samples][neuron]``, K = X X^T in column tiles. D is kept apart from Z0 because it is small: rounding is
+    relative to the change, not to the pre-activation.
 Owner: a task has a range of tiles and a block of neurons.
-Per tile, while its sums are in cache: D, the new signs, the share of ``u = sum_r a_r relu(z_r)`` and of the
-    squared drift, ``|D w'|^2 - |D w|^2 = sum_i s_i (D_i + D'_i)`` with ``s_i = scale e_i M_i`` (the step in
-    the span of the data).
-Cost: n^2 m / 128 table rows (see masked_sums) and one pass over memory: D read and written, Z0 read, 12 n m
-    bytes in float32.
-Bound: the masked sums, memory where n is a few hundred.
-Machine: any; nothing here is measured on its own.
+Cost: the rows of n^2 m masked sums and one pass over memory: D read and written, Z0 read, 12 n m bytes in float32.
+Bound: as masked_sums; the pass over memory takes an eighth of its time on a Zen 5.
+Machine: any.
 Accumulation: u in working precision over 64 neurons, then float64; the drift in float64 over tiles; both are
     combined over fixed ranges in a fixed order, so results do not depend on the number of threads.
-Rejected: none tried.
+Rejected: prefetching what the pass over memory reads (no change).
 """
 
 import numba
 import numpy as np
 
 from fastntk.compilation.jit import kernel
-from fastntk.kernels.cpu.forward import lane_mask, lanes_at, put_lanes
+from fastntk.kernels.cpu.forward import lane_mask, put_lanes
 from fastntk.kernels.cpu.lanes import (
     active_bits,
     broadcast,
@@ -36,15 +36,15 @@ SUB_BLOCK = 64  # neurons summed in working precision before their share of u go
 
 
 @kernel
-def move_tile(n, tile, first, count, bits, new_bits, e, scale, a, Z0, D, S, u_share, drift_share, momentum):
+def move_tile(n, tile, first, count, words, new_bits, e, scale, a, Z0, D, S, u_share, drift_share, momentum):
     """Apply the sums S to one tile and a block of neurons, and reduce what the metrics need.
 
     momentum is None, or (coefficients, V, step_share) as in dual_momentum; the branches are chosen when compiling.
     """
-    width = bits.shape[1]
+    width = words.shape[1]
     lanes = lane_mask(n, tile)
     residual = load(e, 16 * tile)
-    low, high = bits[2 * tile], bits[2 * tile + 1]
+    old_words, shift = words[tile // 4], np.uint64(16 * (tile % 4))
     new_low, new_high = new_bits[2 * tile], new_bits[2 * tile + 1]
     for start in range(0, count, SUB_BLOCK):
         u = zeros(S)
@@ -52,7 +52,7 @@ def move_tile(n, tile, first, count, bits, new_bits, e, scale, a, Z0, D, S, u_sh
             r = first + k
             at = np.uint64(r)  # unsigned: no test for a negative index
             offset = (tile * width + r) * 16
-            old = keep(np.uint16(lanes_at(low, high, at)), residual)
+            old = keep(np.uint16(old_words[at] >> shift), residual)
             before, step = load(D, offset), broadcast(scale, r) * load(S, k * 16)
             if momentum is None:
                 after = before + step
@@ -77,9 +77,9 @@ def move_tile(n, tile, first, count, bits, new_bits, e, scale, a, Z0, D, S, u_sh
 
 
 @kernel
-def move_task(task, n, m, bits, new_bits, K, e, scale, a, Z0, D, T, S, u_shares, drift_shares, momentum):
+def move_task(task, n, m, words, new_bits, K, e, scale, a, Z0, D, T, S, u_shares, drift_shares, momentum):
     """One range of tiles and one block of neurons, with a thread's tables T and sums S."""
-    tiles, ranges = bits.shape[0] // 2, drift_shares.shape[0]
+    tiles, ranges = new_bits.shape[0] // 2, drift_shares.shape[0]
     part, block = task % ranges, task // ranges
     first = block * S.shape[0]
     count = min(S.shape[0], m - first)
@@ -88,19 +88,19 @@ def move_task(task, n, m, bits, new_bits, K, e, scale, a, Z0, D, T, S, u_shares,
     for tile in range(part * tiles // ranges, (part + 1) * tiles // ranges):
         for j in range(16):
             u_shares[block, 16 * tile + j] = 0.0
-        tile_sums(bits, K, tile * e.size * 16, 16, e, first, count, T, S)
+        tile_sums(words, K, tile * e.size * 16, 16, e, first, count, T, S)
         move_tile(
-            n, tile, first, count, bits, new_bits, e, scale, a, Z0, D, S, u_shares[block], drift_shares[part], momentum
+            n, tile, first, count, words, new_bits, e, scale, a, Z0, D, S, u_shares[block], drift_shares[part], momentum
         )  # fmt: skip
 
 
 @kernel(parallel=True)
-def dual_step(n, m, bits, new_bits, K, e, scale, a, Z0, D, tables, sums, u_shares, drift_shares):
+def dual_step(n, m, words, new_bits, K, e, scale, a, Z0, D, tables, sums, u_shares, drift_shares):
     """u_shares (blocks, 16 tiles) and drift_shares (ranges, width) are overwritten; e is zero on padding samples."""
     for task in numba.prange(drift_shares.shape[0] * u_shares.shape[0]):
         thread = numba.get_thread_id()
         move_task(
-            task, n, m, bits, new_bits, K, e, scale, a, Z0, D, tables[thread], sums[thread], u_shares, drift_shares,
+            task, n, m, words, new_bits, K, e, scale, a, Z0, D, tables[thread], sums[thread], u_shares, drift_shares,
             None,
         )  # fmt: skip
 

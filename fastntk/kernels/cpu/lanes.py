@@ -1,4 +1,4 @@
-"""Explicit vectors for Numba kernels: sixteen lanes of floats, eight of 64-bit words.
+"""Explicit vectors for Numba kernels: sixteen lanes of floats, eight of 64-bit words; lines of 64 bytes of floats.
 
 LLVM's auto-vectoriser misses the access patterns of this package (table rows picked by mask bytes, broadcast
 words against panels), and Numba's index wrap-around of negative indices gets in its way. These intrinsics
@@ -17,11 +17,11 @@ _I32 = ir.IntType(32)
 
 
 class Lanes(types.Type):
-    """Numba type of a vector: the number of lanes follows from the scalar type."""
+    """Numba type of a vector: sixteen floats or eight words, unless it says how many."""
 
-    def __init__(self, scalar):
+    def __init__(self, scalar, count=0):
         self.scalar = scalar
-        self.count = 16 if isinstance(scalar, types.Float) else 8
+        self.count = count or (16 if isinstance(scalar, types.Float) else 8)
         super().__init__(f"Lanes({scalar} x {self.count})")
 
 
@@ -47,17 +47,30 @@ def _splat(builder, scalar, count):
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, count), [0] * count))
 
 
-@intrinsic
-def load(typingctx, array, offset):
-    """Consecutive elements of ``array`` from flat ``offset``."""
-    vector = Lanes(array.dtype)
+def _line(scalar):
+    """Floats of one cache line."""
+    return Lanes(scalar, 512 // scalar.bitwidth)
 
+
+def _load(vector, array):
     def codegen(context, builder, signature, args):
         pointer = _pointer(context, builder, signature.args[0], *args)
         pointer = builder.bitcast(pointer, context.get_value_type(vector).as_pointer())
         return builder.load(pointer, align=array.dtype.bitwidth // 8)
 
     return vector(array, types.intp), codegen
+
+
+@intrinsic
+def load(typingctx, array, offset):
+    """Consecutive elements of ``array`` from flat ``offset``."""
+    return _load(Lanes(array.dtype), array)
+
+
+@intrinsic
+def load_line(typingctx, array, offset):
+    """64 bytes of ``array`` from flat ``offset``."""
+    return _load(_line(array.dtype), array)
 
 
 @intrinsic
@@ -73,17 +86,25 @@ def store(typingctx, array, offset, vector):
     return types.void(array, types.intp, vector), codegen
 
 
-@intrinsic
-def broadcast(typingctx, array, offset):
-    """The element of ``array`` at flat ``offset`` in all lanes."""
-    vector = Lanes(array.dtype)
-
+def _broadcast(vector, array):
     def codegen(context, builder, signature, args):
         return _splat(
             builder, builder.load(_pointer(context, builder, signature.args[0], *args)), vector.count
         )
 
     return vector(array, types.intp), codegen
+
+
+@intrinsic
+def broadcast(typingctx, array, offset):
+    """The element of ``array`` at flat ``offset`` in all lanes."""
+    return _broadcast(Lanes(array.dtype), array)
+
+
+@intrinsic
+def broadcast_line(typingctx, array, offset):
+    """The element of ``array`` at flat ``offset`` in all lanes of a line."""
+    return _broadcast(_line(array.dtype), array)
 
 
 @intrinsic
@@ -117,6 +138,48 @@ def byte_at(typingctx, array, offset):
         return builder.zext(byte, context.get_value_type(types.intp))
 
     return types.intp(array, types.intp), codegen
+
+
+@intrinsic
+def word_at(typingctx, array, offset):
+    """The element of ``array`` at flat ``offset``, without the sign test of a Python index."""
+
+    def codegen(context, builder, signature, args):
+        return builder.load(_pointer(context, builder, signature.args[0], *args))
+
+    return array.dtype(array, types.intp), codegen
+
+
+def add_table_rows(sizes):
+    """Intrinsic that adds to a line one row of each of the tables of 2^size rows that lie one after the other.
+
+    The bits of a word name the rows, those of the first table the lowest; two chains of sums are joined at the end.
+    """
+
+    @intrinsic
+    def add_rows(typingctx, T, word, line):
+        def codegen(context, builder, signature, args):
+            i64, octet = ir.IntType(64), ir.IntType(8).as_pointer()
+            tables = builder.bitcast(
+                context.make_array(signature.args[0])(context, builder, args[0]).data, octet
+            )
+            chains, base, position = [args[2], None], 0, 0
+            for number, size in enumerate(sizes):
+                shift = position - 6  # a row is 64 bytes
+                moved = builder.lshr(args[1], i64(shift)) if shift > 0 else builder.shl(args[1], i64(-shift))
+                place = builder.gep(tables, [i64(64 * base)])
+                place = builder.gep(place, [builder.and_(moved, i64(((1 << size) - 1) << 6))])
+                row = builder.load(
+                    builder.bitcast(place, args[2].type.as_pointer()), align=line.scalar.bitwidth // 8
+                )
+                chain = chains[number % 2]
+                chains[number % 2] = row if chain is None else builder.fadd(chain, row)
+                base, position = base + (1 << size), position + size
+            return builder.fadd(*chains)
+
+        return line(T, types.uint64, line), codegen
+
+    return add_rows
 
 
 def _arithmetic(python_operator, for_floats, for_integers):

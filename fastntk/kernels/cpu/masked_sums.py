@@ -1,126 +1,124 @@
 """Bits times dense: ``S[r, c] = sum_i M[i, r] e[i] V[i, c]``.
 
-Layout: V in column tiles ``[tile][sample][16]``, or row-major for `tile_sums`; mask bytes ``[8 samples][neuron]``,
-    sums ``[neuron][16]`` of one tile; every long stream is contiguous.
+Formula: four Russians. The 64 samples of a word are cut into small tables of all partial sums of 64 bytes of
+    columns; a neuron adds the row of each table that its bits name, cut from its word by shift and mask.
+Layout: V in column tiles ``[tile][sample][16]``, or row-major for `tile_sums`; words over samples ``[64
+    samples][neuron]`` (see sample_words), sums ``[neuron][16]`` of one tile; every long stream is contiguous. Rows
+    of a table are 64 bytes: 16 columns in float32; in float64 8, and a tile is done in two halves.
 Owner: a task has one tile and one block of neurons, so every output has one writer.
-Method: four Russians. Eight samples give a table of the 256 partial sums of a tile; six tables (96 KB in
-    float32) at a time, one table row added per mask byte.
-Cost: n p m / 128 additions of sixteen lanes, one table row (64 bytes in float32) each; 2 n p more per block
-    for tables.
-Bound: rows that miss the first-level cache and the sums, read and written once per six
-    tables, cross from the second level at 32 bytes a cycle: about 2 cycles an addition, 64 multiply-adds a
-    cycle and core.
-Machine: two cores with AVX-512, of which kind is not on record.
-Accumulation: working precision, table by table in sample order; relative error about sqrt(n / 8) units of
-    rounding.
-Rejected: 8 lanes (tables fit in the first-level cache, but twice the byte loads: 1.18x slower), 2, 3, 4, 5, 8
-    tables at a time (1.01-1.16x slower), blocks of 4096, 2048, 1024 neurons (1.04x, 1.1x, 1.2x), row-major
-    sums (3x at strides of 4096 bytes), prefetching what the epilogue reads (no change).
+Cost: n p m / 93 additions of a row (WIDE) or n p m / 79 (NARROW) in float32, twice as many in float64; 640 or 400
+    more for tables per 64 samples, tile and block of neurons.
+Bound: loads from the first-level cache, two a cycle at most; the sums come from and go to the second level
+    once per 64 samples.
+Machine: any. WIDE tables (nine of 6 bits, two of 5: 40 KB) where the first-level cache holds 48 KB, NARROW ones
+    (twelve of 5 bits, one of 4: 25 KB) elsewhere; see `scratch.table_scratch`.
+Accumulation: working precision, two chains a word, word by word; at most ``15 + n / 8`` roundings of a sum.
+Rejected: byte tables from the second-level cache, six (96 KB, sums once per 48 samples) at a time (1.6x slower on
+    Zen 5) or eight (1.2x); sixteen tables of 4 bits (1.2x); row-major sums (3x at strides of 4096 bytes).
 """
 
 import numba
 import numpy as np
 
 from fastntk.compilation.jit import kernel
-from fastntk.kernels.cpu.lanes import broadcast, byte_at, load, store, zeros
+from fastntk.kernels.cpu.lanes import (
+    add_table_rows,
+    broadcast,
+    broadcast_line,
+    load,
+    load_line,
+    store,
+    total,
+    word_at,
+    zeros,
+)
 
 NEURON_BLOCK = 8192  # at most so many neurons share a set of tables: their float32 sums take 512 KiB
-TABLES = 6
-TABLE_ROWS = 256
+WIDE, NARROW = (6,) * 9 + (5,) * 2, (5,) * 12 + (4,)  # bits of each table
+WIDE_ROWS, NARROW_ROWS = sum(1 << bits for bits in WIDE), sum(1 << bits for bits in NARROW)
+add_wide_rows, add_narrow_rows = add_table_rows(WIDE), add_table_rows(NARROW)
 
 
 @kernel
-def double_rows(T, base, filled, value):
-    """Rows filled ... 2 filled - 1 = rows 0 ... filled - 1 plus `value`; filled is at least 16."""
-    source, target = base, base + filled * 16
-    for _ in range(filled // 16):
-        for j in range(16):
-            store(T, target + j * 16, value + load(T, source + j * 16))
-        source += 256
-        target += 256
+def build_tables(T, sizes, V, start, stride, e, sample):
+    """Tables of a word: the sums of every subset of e[i] V[i], i = sample ...; no rows for samples beyond the last."""
+    lanes, base = T.shape[1], np.intp(0)
+    for size in sizes:
+        for j in range(lanes):
+            T[base, j] = 0.0
+        for bit in range(min(size, e.size - sample)):
+            value = broadcast_line(e, sample + bit) * load_line(V, start + stride * (sample + bit))
+            filled = np.intp(1) << bit
+            for row in range(base, base + filled):
+                store(T, (row + filled) * lanes, value + load_line(T, row * lanes))
+        base += np.intp(1) << size
+        sample += size
 
 
 @kernel
-def build_table(T, table, V, start, stride, e, row):
-    """Table number `table`: sums of every subset of e[i] V[i], i = row ... row + 7; see `tile_sums`."""
-    base = table * TABLE_ROWS * 16
-    store(T, base, zeros(T))
-    for bit in range(8):
-        value = broadcast(e, row + bit) * load(V, start + stride * (row + bit))
-        if bit >= 4:
-            double_rows(T, base, np.intp(1) << bit, value)
-        else:
-            for j in range(np.intp(1) << bit):
-                store(T, base + ((np.intp(1) << bit) + j) * 16, value + load(T, base + j * 16))
-
-
-@kernel
-def empty_table(T, table):
-    """Table number `table`: zeros."""
-    for row in range(TABLE_ROWS):
-        store(T, (table * TABLE_ROWS + row) * 16, zeros(T))
-
-
-@kernel
-def add_row(T, bits, start, S, count):
-    """Add to each sum the row of table 0 that its mask byte names; `start` is the offset of the first byte."""
+def add_wide(T, words, start, S, offset, count):
+    """Add to each sum the row of each of the WIDE tables that its word names."""
     for r in range(count):
-        store(S, r * 16, load(S, r * 16) + load(T, byte_at(bits, start + r) * 16))
+        at = offset + 16 * r
+        store(S, at, add_wide_rows(T, word_at(words, start + r), load_line(S, at)))
 
 
 @kernel
-def add_six_rows(T, bits, start, stride, S, count):
-    """Add to each sum one row of each of six tables; `stride` separates the mask bytes of two groups."""
-    size = TABLE_ROWS * 16
+def add_narrow(T, words, start, S, offset, count):
+    """Add to each sum the row of each of the NARROW tables that its word names."""
     for r in range(count):
-        s = load(S, r * 16)
-        s = s + load(T, byte_at(bits, start + r) * 16)
-        s = s + load(T, size + byte_at(bits, start + stride + r) * 16)
-        s = s + load(T, 2 * size + byte_at(bits, start + 2 * stride + r) * 16)
-        s = s + load(T, 3 * size + byte_at(bits, start + 3 * stride + r) * 16)
-        s = s + load(T, 4 * size + byte_at(bits, start + 4 * stride + r) * 16)
-        s = s + load(T, 5 * size + byte_at(bits, start + 5 * stride + r) * 16)
-        store(S, r * 16, s)
+        at = offset + 16 * r
+        store(S, at, add_narrow_rows(T, word_at(words, start + r), load_line(S, at)))
 
 
 @kernel
-def tile_sums(bits, V, start, stride, e, first, count, T, S):
+def tile_sums(words, V, start, stride, e, first, count, T, S):
     """S[k, :] = masked sums of 16 columns of V for the neurons first ... first + count - 1.
 
-    Sample i of these columns is at the flat offset start + i stride of V.
+    Sample i of these columns is at the flat offset start + i stride of V. The rows of T say which tables it holds.
     """
-    groups, width = bits.shape
-    for k in range(count):
-        store(S, k * 16, zeros(S))
-    done = np.intp(0)
-    while done < groups and groups >= TABLES:
-        group = min(
-            done, groups - TABLES
-        )  # the last set may reach back: groups done already get empty tables
-        for j in range(TABLES):
-            if group + j < done:
-                empty_table(T, j)
+    groups, width = words.shape
+    S[:count] = 0.0
+    for column in range(0, 16, T.shape[1]):
+        for group in range(groups):
+            place = group * width + first
+            if T.shape[0] == WIDE_ROWS:
+                build_tables(T, WIDE, V, start + column, stride, e, 64 * group)
+                add_wide(T, words, place, S, column, count)
             else:
-                build_table(T, j, V, start, stride, e, 8 * (group + j))
-        add_six_rows(T, bits, group * width + first, width, S, count)
-        done = group + TABLES
-    while done < groups:
-        build_table(T, 0, V, start, stride, e, 8 * done)
-        add_row(T, bits, done * width + first, S, count)
-        done += 1
+                build_tables(T, NARROW, V, start + column, stride, e, 64 * group)
+                add_narrow(T, words, place, S, column, count)
+
+
+@kernel
+def write_sums(S, tile, first, count, scale, out):
+    """out[first + k, 16 tile + j] = scale[first + k] S[k, j]; 0 if all of these are finite, else NaN."""
+    columns, seen = out.shape[1], zeros(S)
+    for k in range(count):
+        value = broadcast(scale, first + k) * load(S, 16 * k)
+        seen = seen + value * zeros(S)
+        if 16 * (tile + 1) <= columns:
+            store(out, (first + k) * columns + 16 * tile, value)
+        else:
+            store(S, 16 * k, value)
+            for j in range(columns - 16 * tile):
+                out[first + k, 16 * tile + j] = S[k, j]
+    return total(seen)
 
 
 @kernel(parallel=True)
-def masked_sums(bits, V, e, tables, sums, out):
-    """out[r, c] = sum_i M[i, r] e[i] V[i, c] for a row-major out (m, p); scratch is one table set a thread."""
-    (m, columns), block = out.shape, sums.shape[1]
-    tiles = V.shape[0]
-    for task in numba.prange(tiles * ((m + block - 1) // block)):
-        tile, first = task % tiles, (task // tiles) * block
+def masked_sums(words, V, e, scale, tables, sums, out, finite):
+    """out[r, c] = scale[r] sum_i M[i, r] e[i] V[i, c] for a row-major out (m, p); a set of tables a thread.
+
+    finite (tiles, blocks of neurons) receives 0 where all entries are finite, else NaN.
+    """
+    m, block = out.shape[0], sums.shape[1]
+    tiles, blocks = finite.shape
+    for task in numba.prange(tiles * blocks):
+        tile, part = task % tiles, task // tiles
+        first = part * block
         count = min(block, m - first)
         thread = numba.get_thread_id()
         S = sums[thread]
-        tile_sums(bits, V, tile * e.size * 16, 16, e, first, count, tables[thread], S)
-        for k in range(count):
-            for j in range(min(16, columns - 16 * tile)):
-                out[first + k, 16 * tile + j] = S[k, j]
+        tile_sums(words, V, tile * e.size * 16, 16, e, first, count, tables[thread], S)
+        finite[tile, part] = write_sums(S, tile, first, count, scale, out)

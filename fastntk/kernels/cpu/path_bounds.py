@@ -6,7 +6,7 @@ Formula: ``D_j = K (b_j o M)`` for p knots b_j; ``bound_ir = max_v |sum_j c_vj D
     bound_ir) / size_i`` over its samples: what entries that were not kept have.
 Layout: as `masked_sums`; kept entries in neuron order, samples ascending; G ``[neuron][pairs j <= k]``.
 Owner: a task has a block of neurons and walks over the tiles of samples.
-Cost: p n^2 m / 128 table rows.
+Cost: p times the rows of n^2 m masked sums.
 Bound: as `masked_sums`.
 Machine: any; vectors of sixteen lanes.
 Accumulation: working precision; `fastntk.engines.path.candidates` says what rounding is allowed for.
@@ -17,7 +17,7 @@ import numba
 import numpy as np
 
 from fastntk.compilation.jit import kernel
-from fastntk.kernels.cpu.forward import lane_mask, lanes_at
+from fastntk.kernels.cpu.forward import lane_mask
 from fastntk.kernels.cpu.lanes import (
     active_bits,
     broadcast,
@@ -34,11 +34,14 @@ from fastntk.kernels.cpu.masked_sums import tile_sums
 
 
 @kernel
-def to_octets(rows, bits):
-    """bits [8 samples][neuron] from rows [neuron][bytes]."""
+def to_words(rows, words):
+    """words [64 samples][neuron] from rows [neuron][bytes]."""
     for r in range(rows.shape[0]):
-        for g in range(bits.shape[0]):
-            bits[g, r] = rows[r, g]
+        for g in range(words.shape[0]):
+            word = np.uint64(0)
+            for k in range(min(8, rows.shape[1] - 8 * g)):
+                word |= np.uint64(rows[r, 8 * g + k]) << np.uint64(8 * k)
+            words[g, r] = word
 
 
 @kernel
@@ -72,23 +75,23 @@ def add_gram(S, k, knots, tile, lanes, gram):
 @kernel(parallel=True)
 def path_bounds(
     rows, n, K, knots, corners, width, reach, per_size, inverse, first_kept, samples, values,
-    bits, tables, sums, bounds, cursors, margins, spare, gram,
+    words, tables, sums, bounds, cursors, margins, spare, gram,
 ):  # fmt: skip
     """margins (kept,), spare (m,) and gram (m, pairs) are overwritten; sums (threads, knots, block, 16)."""
     m, block = rows.shape[0], sums.shape[2]
     for task in numba.prange((m + block - 1) // block):
         thread, first = numba.get_thread_id(), task * block
         count = min(block, m - first)
-        S, octets, bound = sums[thread], bits[thread], bounds[thread]
-        to_octets(rows[first : first + count], octets)
+        S, here, bound = sums[thread], words[thread], bounds[thread]
+        to_words(rows[first : first + count], here)
         for r in range(first, first + count):
             cursors[r], spare[r] = first_kept[r], np.inf
             for pair in range(gram.shape[1]):
                 gram[r, pair] = 0.0
-        for tile in range(octets.shape[0] // 2):
+        for tile in range(knots.shape[1] // 16):
             for j in range(knots.shape[0]):
-                tile_sums(octets, K, tile * knots.shape[1] * 16, 16, knots[j], 0, count, tables[thread], S[j])
-            low, high, lanes = octets[2 * tile], octets[2 * tile + 1], lane_mask(n, tile)
+                tile_sums(here, K, tile * knots.shape[1] * 16, 16, knots[j], 0, count, tables[thread], S[j])
+            lanes, old, shift = lane_mask(n, tile), here[tile // 4], np.uint64(16 * (tile % 4))
             for k in range(count):
                 r = first + k
                 reached = tile_bound(S, k, corners, width)
@@ -103,4 +106,4 @@ def path_bounds(
                     margins[at] = abs(values[at]) * inverse[r] - bound[samples[at] - 16 * tile]
                     at += 1
                 cursors[r] = at
-                add_gram(S, k, knots, tile, np.uint16(lanes_at(low, high, np.uint64(k))), gram[r])
+                add_gram(S, k, knots, tile, np.uint16(old[np.uint64(k)] >> shift), gram[r])

@@ -1,12 +1,12 @@
-"""One step on the weights with momentum, or of both layers: ``V <- beta V + G``, ``D <- D + b V + c G``.
+"""One step on the weights with momentum, or of both layers.
 
-Layout: as primal_step, with the velocity V beside D; coefficients as in dual_momentum. G is the step that
-    primal_step would take.
+Formula: ``V <- beta V + G``, ``D <- D + b V + c G``, G the step that primal_step would take; the gradient of the second
+    layer, ``sum_i e_i relu(w_r . x_i) = w_r . sum_i e_i M_ir x_i``, is a product with the sums in cache.
+Layout: as primal_step, with the velocity V beside D; coefficients as in dual_momentum.
 Owner: as primal_step.
-Cost: primal_step, and V read and written: 8 d m bytes more in float32. The gradient of the second layer,
-    ``sum_i e_i relu(w_r . x_i) = w_r . sum_i e_i M_ir x_i``, is a product with the sums in cache, W0 read once.
+Cost: primal_step, and V read and written: 8 d m bytes more in float32; W0 read once for the second layer.
 Bound: as primal_step.
-Machine: any; nothing here is measured on its own.
+Machine: any.
 Accumulation: squared drift and products in float64 over tiles, combined over fixed ranges in a fixed order.
 Rejected: none tried.
 """
@@ -35,7 +35,7 @@ def weight_products(W0, D, S, tile, first, count, share):
 
 @kernel(parallel=True)
 def primal_momentum(
-    m, bits, X, rest, e, scale, coefficients, W0, D, V, tables, sums, drift_shares, product_shares
+    m, words, X, rest, e, scale, coefficients, W0, D, V, tables, sums, drift_shares, product_shares
 ):
     """Shares (ranges, width) are overwritten; those of the products stay zero if W0 has no rows."""
     tiles, ranges, block = D.shape[0], drift_shares.shape[0], sums.shape[1]
@@ -48,7 +48,7 @@ def primal_momentum(
             drift_shares[part, first + k] = 0.0
             product_shares[part, first + k] = 0.0
         for tile in range(part * tiles // ranges, (part + 1) * tiles // ranges):
-            column_sums(bits, X, rest, tile, e, first, count, T, S)
+            column_sums(words, X, rest, tile, e, first, count, T, S)
             if W0.shape[0]:
                 weight_products(W0, D, S, tile, first, count, product_shares[part])
             move_columns(tile, first, count, scale, D, S, drift_shares[part], (coefficients, V))

@@ -1,13 +1,14 @@
-"""One step of gradient descent on the weights, ``D += scale * M^T diag(e) X`` with ``W = W0 + D``.
+"""One step of gradient descent on the weights.
 
+Formula: ``D += scale * M^T diag(e) X``, ``W = W0 + D``.
 Layout: D ``[tile of 16 columns][neuron][16]``, X and W0 row-major; the columns of X beyond its last whole tile again
-    in a tile of their own, padded with zeros. D is apart from W0 because it is small, and because the drift is then a
-    plain norm.
+    in a tile of their own, padded with zeros; the signs as words over samples. D is kept apart from W0 because it is
+    small, and because the drift is then a plain norm.
 Owner: a task has a range of tiles and a block of neurons.
-Cost: n d m / 128 table rows (see masked_sums); D read and written once, 8 d m bytes in float32. The forward
-    product that follows (forward.forward_moved) assembles row-major blocks of W0 + D in cache.
-Bound: the masked sums.
-Machine: any; nothing here is measured on its own.
+Cost: the rows of n d m masked sums; D read and written once, 8 d m bytes in float32. The forward product that follows
+    (forward.forward_moved) assembles row-major blocks of W0 + D in cache.
+Bound: as masked_sums.
+Machine: any.
 Accumulation: squared drift in float64 over tiles, combined over fixed ranges in a fixed order.
 Rejected: a second copy of X in column tiles (no faster, and n d more memory).
 """
@@ -21,13 +22,13 @@ from fastntk.kernels.cpu.masked_sums import tile_sums
 
 
 @kernel
-def column_sums(bits, X, rest, tile, e, first, count, T, S):
+def column_sums(words, X, rest, tile, e, first, count, T, S):
     """S = masked sums of one tile of columns, the last one from `rest` if it is not whole."""
     d = X.shape[1]
     if 16 * (tile + 1) <= d:
-        tile_sums(bits, X, 16 * tile, d, e, first, count, T, S)
+        tile_sums(words, X, 16 * tile, d, e, first, count, T, S)
     else:
-        tile_sums(bits, rest, 0, 16, e, first, count, T, S)
+        tile_sums(words, rest, 0, 16, e, first, count, T, S)
 
 
 @kernel
@@ -50,7 +51,7 @@ def move_columns(tile, first, count, scale, D, S, drift_share, momentum):
 
 
 @kernel(parallel=True)
-def primal_step(m, bits, X, rest, e, scale, D, tables, sums, drift_shares):
+def primal_step(m, words, X, rest, e, scale, D, tables, sums, drift_shares):
     """D (tiles, width, 16) moves in place; drift_shares (ranges, width) receives |D_r|^2 of each range of columns."""
     tiles, ranges, block = D.shape[0], drift_shares.shape[0], sums.shape[1]
     for task in numba.prange(ranges * ((m + block - 1) // block)):
@@ -61,5 +62,5 @@ def primal_step(m, bits, X, rest, e, scale, D, tables, sums, drift_shares):
         for k in range(count):
             drift_shares[part, first + k] = 0.0
         for tile in range(part * tiles // ranges, (part + 1) * tiles // ranges):
-            column_sums(bits, X, rest, tile, e, first, count, T, S)
+            column_sums(words, X, rest, tile, e, first, count, T, S)
             move_columns(tile, first, count, scale, D, S, drift_shares[part], None)
