@@ -11,6 +11,7 @@ from fastntk.compilation.process import prepare as _prepare_process
 if TYPE_CHECKING:
     from fastntk import datasets, losses, optimizers, reference
     from fastntk.base.errors import (
+        ClusterError,
         ConvergenceWarning,
         DeviceError,
         DivergenceError,
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from fastntk.matrices.intervals import GramInterval, gram_interval
     from fastntk.matrices.limit import limit_gram, limit_profile
     from fastntk.matrices.operators import GramOperator, gram_operator
-    from fastntk.matrices.planning import Plan, plan
+    from fastntk.matrices.plan_table import Plan
+    from fastntk.matrices.planning import plan
     from fastntk.model.deep import DeepReLU
     from fastntk.model.gradient import loss_gradient
     from fastntk.model.network import TwoLayerReLU
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOME = {
+    "ClusterError": "base.errors",
     "ConvergenceWarning": "base.errors",
     "DeepReLU": "model.deep",
     "DeviceError": "base.errors",
@@ -63,7 +66,7 @@ _HOME = {
     "LabelProjections": "spectra.alignment",
     "MemoryLimitError": "base.errors",
     "PackedMasks": "base.packing",
-    "Plan": "matrices.planning",
+    "Plan": "matrices.plan_table",
     "Prediction": "theory.predictions",
     "Rates": "theory.rates",
     "Run": "results",
@@ -100,6 +103,7 @@ _HOME = {
 }
 
 __all__ = [
+    "ClusterError",
     "ConvergenceWarning",
     "DeepReLU",
     "DeviceError",
