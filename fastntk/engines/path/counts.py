@@ -1,7 +1,7 @@
 """The tangent kernel of every step from the changes of the pattern: exact, and nothing is counted again.
 
-With x the pattern before a step and x' after it, ``x_i' x_j' - x_i x_j`` is half of ``(x_i' - x_i) (x_j' + x_j)`` and of
-the same with i and j exchanged.  So each change of entry (i, r) adds plus or minus ``a_r^2`` times both patterns of
+With x the pattern before a step and x' after it, ``x_i' x_j' - x_i x_j`` is half of ``(x_i' - x_i) (x_j' + x_j)`` and
+of the same with i and j exchanged.  So each change of entry (i, r) adds plus or minus ``a_r^2`` times both patterns of
 neuron r to row i of a matrix A, and the common activations are ``C0 + (A + A^T) / 2``.
 """
 

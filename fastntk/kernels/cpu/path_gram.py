@@ -2,7 +2,8 @@
 
 Formula: ``H_ij = K_ij (C_ij + (A_ij + A_ji) / 2) / m``.
 Layout: K, C, H (n, n); A ``[i][columns]``; a tile of scratch for each thread.
-Owner: a task has a row of tiles on and right of the diagonal, with its mirror, and the row that makes up for its length.
+Owner: a task has a row of tiles on and right of the diagonal, their mirror, and the row that makes up for its
+    length.
 Cost: n^2 / 2 of the formula, and two transpositions.
 Bound: memory.
 Machine: any.
