@@ -5,7 +5,6 @@ import threading
 import numpy as np
 import pytest
 
-from fastntk.compilation.launch import current_threads
 from fastntk.compilation.threads import kernel_threads
 from fastntk.compilation.together import Together
 
@@ -22,10 +21,24 @@ def test_one_thread_means_one_after_the_other():
     assert found == [threading.get_ident()] * 3
 
 
-def test_settings_of_the_caller_hold_inside():
+THREADS = """
+import json
+from fastntk.compilation.launch import current_threads
+from fastntk.compilation.threads import kernel_threads
+from fastntk.compilation.together import Together
+with kernel_threads(2):
+    print(json.dumps(Together()(*[current_threads] * 3)))
+"""
+
+
+def test_kernels_inside_have_the_threads_of_the_caller(python):
+    assert python(THREADS, env={"NUMBA_NUM_THREADS": "4"}) == [2, 2, 2]
+
+
+def test_error_state_of_the_caller_holds_inside():
     with kernel_threads(2), np.errstate(over="ignore"):
-        found = Together()(*[lambda: (current_threads(), np.geterr()["over"])] * 3)
-    assert found == [(2, "ignore")] * 3
+        found = Together()(*[lambda: np.geterr()["over"]] * 3)
+    assert found == ["ignore"] * 3
 
 
 @pytest.mark.parametrize("bad", [0, 1])
