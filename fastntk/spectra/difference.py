@@ -22,7 +22,7 @@ class Difference:
 
 
 def difference(H: np.ndarray, A: np.ndarray, out: np.ndarray | None = None) -> Difference:
-    """Norms of two matrices and bounds of the spectrum of ``H - A``, which is also written to `out`, float32, if given."""
+    """Norms of two matrices and bounds of the spectrum of ``H - A``, written to `out`, float32, if given."""
     n = len(H)
     flat, none = H.reshape(-1), np.empty(0, np.float32)
     sums = np.empty((-(-flat.size // RANGE), 3))

@@ -150,10 +150,10 @@ def furthest(
     space = Subspace(block, images, min(n, 2 * p + max(_GROWTH, 2 * p)))
     for rounds in range(limit + 1):
         values, vectors = space.ritz()
-        values, vectors = np.r_[values[:p], values[-p:]], np.r_[vectors[:p], vectors[-p:]]
+        values, vectors = (np.concatenate((found[:p], found[-p:])) for found in (values, vectors))
         active = slice(None) if rounds == 0 else slice(None, None, 2 * p - 1)  # all of them, or both ends
         residuals = space.residuals(values[active], vectors[active])
-        sizes, lengths = np.abs(values[[0, -1]]), np.linalg.norm(residuals[[0, -1]], axis=1)
+        sizes, lengths = np.abs(values[:: 2 * p - 1]), np.linalg.norm(residuals[:: len(residuals) - 1], axis=1)
         largest = float(sizes.max())
         wanted = (lengths > tolerance(largest)) & (sizes + lengths >= largest)
         if not wanted.any() or rounds == limit:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fastntk.base.memory import require_memory
+from fastntk.compilation.together import Together
 from fastntk.engines import Engine
 from fastntk.engines.tangent import TangentKernel
 from fastntk.spectra import Eigenvalue, SmallestEigenvalue, SpectralNorm
@@ -29,6 +30,7 @@ class GramMetrics:
         self._smallest = SmallestEigenvalue()
         self._last: tuple[np.ndarray, Eigenvalue] | None = None
         self._change, self._distance = SpectralNorm(), SpectralNorm()
+        self._together = Together()
 
     @staticmethod
     def bytes_needed(n: int, metrics: tuple[str, ...]) -> int:
@@ -38,19 +40,30 @@ class GramMetrics:
     def __call__(self, engine: Engine) -> dict[str, float]:
         """At the present state."""
         H = self._kernel(engine, out=self._H)
-        found = {}
+        if self._H_initial is None and "gram" in self._metrics:
+            self._H_initial = H.copy()
+        updates: list[Callable[[], dict[str, float]]] = []
         if "gram" in self._metrics:
-            if self._H_initial is None:
-                self._H_initial = H.copy()
-            found["gram_change"] = float(self._change.update(H, self._H_initial))
-            found["gram_limit_distance"] = float(self._distance.update(H, self._H_limit))
+            updates += [lambda: self._of_change(H), lambda: self._of_distance(H)]
         if "lambda_min" in self._metrics:
-            # the theory asks whether H(k) keeps half of lambda_0: the bound says so wherever it is true
-            smallest = self._smallest.update(H, decide=self.limit["lambda_0"] / 2.0)
-            self._last = H, smallest
-            found["lambda_min"], found["lambda_min_lower"] = float(smallest), smallest.lower_bound
-            found["lambda_min_residual"] = smallest.residual_bound
-        return found
+            updates.append(lambda: self._of_smallest(H))
+        return {name: value for found in self._together(*updates) for name, value in found.items()}
+
+    def _of_change(self, H: np.ndarray) -> dict[str, float]:
+        return {"gram_change": float(self._change.update(H, self._H_initial))}
+
+    def _of_distance(self, H: np.ndarray) -> dict[str, float]:
+        return {"gram_limit_distance": float(self._distance.update(H, self._H_limit))}
+
+    def _of_smallest(self, H: np.ndarray) -> dict[str, float]:
+        # the theory asks whether H(k) keeps half of lambda_0: the bound says so wherever it is true
+        found = self._smallest.update(H, decide=self.limit["lambda_0"] / 2.0)
+        self._last = H, found
+        return {
+            "lambda_min": float(found),
+            "lambda_min_lower": found.lower_bound,
+            "lambda_min_residual": found.residual_bound,
+        }
 
     def last_lower(self) -> float | None:
         """The lower bound of lambda_min at the last state, as tight as can be proven; None if it is not asked for."""
