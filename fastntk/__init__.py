@@ -11,6 +11,7 @@ from fastntk.compilation.process import prepare as _prepare_process
 if TYPE_CHECKING:
     from fastntk import datasets, losses, optimizers, reference
     from fastntk.base.errors import (
+        ClusterError,
         ConvergenceWarning,
         DeviceError,
         DivergenceError,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOME = {
+    "ClusterError": "base.errors",
     "ConvergenceWarning": "base.errors",
     "DeepReLU": "model.deep",
     "DeviceError": "base.errors",
@@ -101,6 +103,7 @@ _HOME = {
 }
 
 __all__ = [
+    "ClusterError",
     "ConvergenceWarning",
     "DeepReLU",
     "DeviceError",

@@ -12,7 +12,7 @@ ROOT = Path(fastntk.__file__).parent
 FLOORS = (
     {"base", "reference"},
     {"compilation", "losses", "optimizers"},
-    {"kernels"},
+    {"kernels", "distributed"},
     {"device"},
     {"model", "spectra", "plots"},
     {"matrices"},

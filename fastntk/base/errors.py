@@ -12,6 +12,10 @@ class DeviceError(RuntimeError):
     """A GPU was asked for and cannot be used here; the message says what is missing."""
 
 
+class ClusterError(RuntimeError):
+    """The workers of a cluster cannot do the work: gone, lost one after the other, or of another version."""
+
+
 class ConvergenceWarning(UserWarning):
     """An iteration stopped before it reached the accuracy asked for; what it has is returned, with its residual."""
 

@@ -1,8 +1,8 @@
 """How the command line fails: one line on stderr and a status, never a traceback for what a user can mend.
 
-Status 2: bad input, unreadable data, a folder that cannot be written, too little memory, a missing library or GPU.
-Status 3: training diverged or a flow missed its tolerance. Status 130: interrupted. Status 1 with a traceback is left
-for bugs.
+Status 2: bad input, unreadable data, a folder that cannot be written, too little memory, a missing library or GPU,
+a cluster that is gone. Status 3: training diverged or a flow missed its tolerance. Status 130: interrupted. Status 1
+with a traceback is left for bugs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
-from fastntk.base.errors import DeviceError
+from fastntk.base.errors import ClusterError, DeviceError
 
 __all__ = ["CommandLine", "Diverged", "Interrupted"]
 
@@ -47,7 +47,7 @@ class CommandLine(click.Group):
             _fail(error.format_message(), error.exit_code)
         except (click.Abort, KeyboardInterrupt):
             _fail("interrupted", Interrupted.exit_code)
-        except (ValueError, TypeError, OSError, MemoryError, ImportError, DeviceError) as error:
+        except (ValueError, TypeError, OSError, MemoryError, ImportError, DeviceError, ClusterError) as error:
             _fail(_text(error), 2)
         sys.exit(status if isinstance(status, int) else 0)
 

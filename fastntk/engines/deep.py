@@ -71,6 +71,7 @@ class DeepEngine:
         self._fresh = False
         self._norms = [ChangeNorm(start) for start in initial]
         self._forward()
+        self._state.require(self.u)
         self.initial_masks = [masks.copy() for masks in self.masks]
 
     @staticmethod

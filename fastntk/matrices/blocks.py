@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from typing import Any
 
 import numba
 import numpy as np
@@ -51,6 +52,14 @@ class FiniteGram(GramSource):
         self._masks = None if isinstance(neurons, Neurons) else neurons
         self.width = neurons.count if isinstance(neurons, Neurons) else neurons[0].shape[1]
         self._panels: tuple[np.ndarray, np.ndarray] | None = None
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the lock and what can be made again."""
+        return {**self.__dict__, "_panels": None, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
         self._lock = threading.Lock()
 
     def fill(self, rows: slice, columns: slice, out: np.ndarray) -> None:

@@ -43,6 +43,7 @@ def gram(
     dtype: npt.DTypeLike = "float64",
     out: Any = None,
     progress: Progress = False,
+    client: Any = None,
 ) -> Any:
     """Gram matrix ``H_ij = (1/m) x_i . x_j sum_r a_r^2 1{w_r . x_i >= 0, w_r . x_j >= 0}`` of the first layer.
 
@@ -76,6 +77,9 @@ def gram(
         Where to put the result, see `fastntk.matrices.tiled.compute`.
     progress : bool or callable
         Show a bar, or call with (entries done, entries in all).
+    client : distributed.Client, optional
+        Workers of a Dask cluster compute and write the blocks, to the same bits; `out` must be on storage that they
+        share.  A `DeepReLU` has no such blocks.
 
     Returns
     -------
@@ -127,19 +131,27 @@ def gram(
         if any(part is not None for part in (W, a, masks, width)):
             raise ValueError("net must be given alone, got W, a, masks or width beside it")
         if isinstance(net, DeepReLU):
+            if client is not None:
+                raise ValueError(
+                    "client computes the matrices of networks with one hidden layer, got a DeepReLU"
+                )
             return deep_gram(X, net, "hidden" if layers == "first" else layers, Z, dtype, out)
         if not isinstance(net, TwoLayerReLU):
             raise TypeError(f"net must be a TwoLayerReLU or a DeepReLU, got {type(net).__name__}")
         W, a = net.W, net.a
     there = on_one_gpu(X=X, W=W, a=a, Z=Z, **arrays_of(masks))
-    if there and (width is not None or is_host_target(out)):  # what the host draws or writes it also computes
+    if there and (
+        width is not None or client is not None or is_host_target(out)
+    ):  # what the host draws or writes it also computes
         X, W, a, Z = map(on_host, (X, W, a, Z))
         masks, there = masks_on_host(masks), False
     points, others, network, terms, kind = _checked(X, W, a, Z, masks, layers, width, seed, dtype)
     if others is points and not (isinstance(network, tuple) and network[0] is not network[1]):
         warn_parallel_rows(points, "X", opposite=False)
     if not there:
-        return compute(_host_source(points, others, network, terms, kind), out, progress=progress)
+        return compute(
+            _host_source(points, others, network, terms, kind), out, progress=progress, client=client
+        )
     with backend() as gpu:
         return compute_on_gpu(
             (len(points), len(others)), kind, X, out, progress,
@@ -183,7 +195,9 @@ def _host_source(
         for samples, name in ((points, "X"), (others, "Z")):
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
                 squares = np.einsum("ij,ij->i", samples, samples, dtype=np.float64) * terms.largest
+                summed = squares * _width_of(network)  # counts multiply before the width divides
             checks.representable(squares, f"the diagonal, from the rows of {name} and a,", kind)
+            checks.representable(summed, f"the sums of the diagonal, from the rows of {name} and a,", float)
     return FiniteGram(points, others, network, terms, kind)
 
 
@@ -222,6 +236,11 @@ def _checked(
         m = found.count if isinstance(found, Neurons) else len(found)
     weights = np.ones(1) if a is None else on_host(device_checks.vector(a, "a", m, given, np.float64))
     return points, others, found, terms_of(layers, weights), kind
+
+
+def _width_of(network: Any) -> int:
+    """Neurons of a pair of patterns, or of a source."""
+    return int(network[0].shape[1] if isinstance(network, tuple) else network.count)
 
 
 def _one_source(**sources: Any) -> str:

@@ -59,6 +59,8 @@ def limit_gram(
     dtype: npt.DTypeLike = "float64",
     out: Any = None,
     progress: Progress = False,
+    *,
+    client: Any = None,
 ) -> Any:
     """Limit of the Gram matrix at infinite width, ``E_w[x.z 1{w.x >= 0, w.z >= 0}] = x.z (pi - theta) / (2 pi)``.
 
@@ -92,6 +94,9 @@ def limit_gram(
         memory, and go on where a killed call stopped: see `fastntk.matrices.tiled.compute`.
     progress : bool or callable
         True shows a bar while blocks are written.
+    client : distributed.Client, optional
+        Workers of a Dask cluster compute and write the blocks, to the same bits; `out` must be on storage that they
+        share.
 
     Returns
     -------
@@ -146,19 +151,23 @@ def limit_gram(
     there = on_one_gpu(X=X, Z=Z)
     if there:
         _require_word(layers)
-    if there and is_host_target(out):
+    if there and (client is not None or is_host_target(out)):
         X, Z, there = on_host(X), on_host(Z), False
     points, others, found, kind, options = _checked(X, Z, layers, depth, scale, dtype)
-    if others is points:
-        rows.warn_parallel_rows(points.exact, "X", found, opposite=depth == 1)
     if not there:
-        return compute(LimitGram(points, others, found, kind, options), out, progress=progress)
+        source = LimitGram(points, others, found, kind, options)
+        if source.symmetric:
+            rows.warn_parallel_rows(points.exact, "X", found, opposite=depth == 1)
+        return compute(source, out, progress=progress, client=client)
     shape = len(points.rows), len(others.rows)
     with backend() as gpu:
-        return compute_on_gpu(
+        limit = compute_on_gpu(
             shape, kind, X, out, progress,
             lambda target: gpu.limit_gram(points, others, *options[:2], kind, target),
         )  # fmt: skip
+        if others is points:  # found by a sort, while the GPU is at work
+            rows.warn_parallel_rows(points.exact, "X", found, opposite=depth == 1)
+        return limit
 
 
 def limit_profile(rho: npt.ArrayLike, layers: Layers = "first", depth: int = 1, scale: float = 1.0) -> Any:

@@ -2,8 +2,10 @@
 
 import abc
 import hashlib
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -62,6 +64,16 @@ class MappedNeurons(Neurons):
         self.dtype = native if native in (np.float32, np.float64) else np.dtype(np.float64)
         self._W = W
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By the file, which is mapped again where this arrives."""
+        W, root = self._W, self._W
+        while isinstance(root.base, np.memmap):
+            root = root.base
+        if W.filename is None or not W.flags.c_contiguous:
+            return object.__reduce_ex__(self, 2)  # type: ignore[return-value]
+        offset = int(root.offset) + W.ctypes.data - root.ctypes.data
+        return _mapped, (os.path.abspath(W.filename), W.dtype, offset, W.shape)
+
     def pieces(self, size: int) -> Iterator[np.ndarray]:
         """Checked copies, read ahead."""
         return _ahead(self._checked(size))
@@ -84,6 +96,10 @@ class MappedNeurons(Neurons):
         digest.update(self._W.dtype.str.encode())
         for first in range(0, self.count, step):
             digest.update(np.ascontiguousarray(self._W[first : first + step]).data)
+
+
+def _mapped(path: str, dtype: np.dtype, offset: int, shape: tuple[int, ...]) -> MappedNeurons:
+    return MappedNeurons(np.memmap(path, dtype, "r", offset, shape))
 
 
 class DrawnNeurons(Neurons):

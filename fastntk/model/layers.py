@@ -40,6 +40,14 @@ class ForwardState:
         outputs: np.ndarray = self._shares.sum(axis=0)[: self.n]
         return outputs
 
+    def require(self, values: np.ndarray) -> None:
+        """ValueError unless the outputs are finite."""
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"X and W must keep all layers, and the outputs, within the range of {self.x[0].dtype.name}, "
+                "got an overflow"
+            )
+
     def derivatives(
         self,
         W: Sequence[np.ndarray],

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fastntk.base.checks import all_finite
 from fastntk.base.memory import require_memory
 from fastntk.base.progress import Progress, reporter
 from fastntk.compilation.jit import CompileClock
@@ -47,8 +48,11 @@ def run_deep(problem: Problem, threads: int | None, progress: Progress) -> Outco
             engine = DeepEngine(X, net, initial, moving, settings.optimizer)
             end = descend_on_host(engine, y, settings, recorder, report)
     seconds = time.perf_counter() - began - clock.seconds
-    largest = _largest(X, net, a, initial, moving) if isinstance(end, Explosion) else None
+    blamed = isinstance(end, Explosion) and not end.overflow
+    largest = _largest(X, net, a, initial, moving) if blamed else None
     trained = None if isinstance(end, Explosion) else net
+    if trained is not None and not all(map(all_finite, [*net.W, net.a])):
+        raise samples.overflow("the weights", start.dtype)
     chosen = {"name": problem.choice.name, "reason": problem.choice.reason}
     return Outcome(
         end, trained, chosen, recorder.arrays(), recorder.limit, largest, used, seconds, clock.seconds

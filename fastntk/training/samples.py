@@ -21,6 +21,7 @@ from fastntk.spectra import lambda_max, lambda_min
 __all__ = ["LayerLimits", "LimitKernel", "Samples"]
 
 _ITERATIONS = 8
+_ROOM = 1e12  # of H in float64: inner products times counts of neurons, and their sums over the samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +96,19 @@ class Samples:
         with np.errstate(over="ignore"):
             squares = np.einsum("ij,ij->i", self.X, self.X, dtype=np.float64)
         checks.representable(squares, "the squared norms of the rows of X", dtype)
+        with np.errstate(over="ignore"):
+            checks.representable(
+                _ROOM * squares, f"{_ROOM:.0g} times the squared norms of the rows of X", float
+            )
+
+    def overflow(self, what: str, dtype: np.dtype) -> ValueError:
+        """The error for data that are too large for what becomes of them in that precision."""
+        sizes = [float(np.abs(values).max()) for values in (self.X, self.y)]
+        single = " or use dtype='float64'," if dtype == np.float32 else ""
+        return ValueError(
+            f"X and y must keep {what} within the range of {dtype.name}, got an overflow: scale them down,{single} "
+            f"their largest entries are {sizes[0]:.3g} and {sizes[1]:.3g}"
+        )
 
     @cached_property
     def stretch(self) -> float:
@@ -133,10 +147,12 @@ class Samples:
         return kept
 
     def _kept(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
-        if key not in self._limits:
+        found = self._limits.get(key)
+        if found is None:
+            found = make()
             self._limits.clear()
-            self._limits[key] = make()
-        return self._limits[key]
+            self._limits[key] = found
+        return found
 
     def _limit(self, layers: str, scale: float) -> npt.NDArray[np.float64]:
         if layers == "second":

@@ -1,7 +1,8 @@
 """The same training run over several widths and seeds; finished runs survive an interruption."""
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 from typing import Any, Unpack
 
@@ -12,6 +13,7 @@ from fastntk.base import checks
 from fastntk.base.progress import Progress, SweepBar
 from fastntk.base.storage import ensure_folder, remove_leftovers
 from fastntk.device.arrays import engine_for, on_host
+from fastntk.distributed import Task, Workers
 from fastntk.results import Run, Sweep
 from fastntk.training import train
 from fastntk.training.options import spelled_out
@@ -21,6 +23,11 @@ from fastntk.training.samples import Samples
 from fastntk.training.settings import Settings, SharedOptions
 
 __all__ = ["sweep"]
+
+_WIDE = 2**21  # entries n m from which a run takes a whole worker; below, another run beside it is worth more
+
+Pair = tuple[int, int]
+Runs = Generator[tuple[Pair, Run], None, None]
 
 
 @spelled_out(Settings, SharedOptions)
@@ -35,6 +42,7 @@ def sweep(
     threads: int | None = None,
     out: str | os.PathLike[str] | None = None,
     progress: Progress = False,
+    client: Any = None,
     **options: Unpack[SharedOptions],
 ) -> Sweep:
     """Train at every width and seed: ``w_r <- w_r - lr * dL/dw_r``, or its flow, for each of ``(widths, seeds)``.
@@ -57,6 +65,9 @@ def sweep(
     progress : bool or callable
         True draws a bar on a terminal; a callable gets ``(done, total)`` in neuron updates (width times
         steps, or logged times of a flow).
+    client : distributed.Client, optional
+        Workers of a Dask cluster train the runs, the widest first: the same numbers to the bit, whatever the number of
+        workers.  This process alone writes to `out`, so that a sweep may go on here or on another cluster.
 
     Returns
     -------
@@ -71,7 +82,9 @@ def sweep(
     OSError
         When `out` cannot be written; found out before the work.
     DivergenceError, ToleranceError
-        From the first run that diverges or misses its tolerance; the runs before it are kept in `out`.
+        From the first run that diverges or misses its tolerance; the runs that ended before are kept in `out`.
+    ClusterError
+        If the cluster is gone, has no worker, another version of fastntk, or loses worker after worker.
 
     Notes
     -----
@@ -88,6 +101,9 @@ def sweep(
     """
     settings = Settings.of(sweep, {"steps": steps, "lr": lr, **options})
     settings = replace(settings, engine=engine_for(settings.engine, X=X, y=y))
+    workers = None if client is None else Workers.of(client)
+    if workers is not None and settings.engine == "cuda":
+        raise ValueError("client: workers train on their cores, got engine='cuda' or data on a GPU")
     X = checks.matrix(on_host(X), "X")
     samples = Samples.of(X, checks.vector(on_host(y), "y", len(X), "X"))
     require_suitable(settings, samples)
@@ -101,17 +117,48 @@ def sweep(
         done = finished_runs(folder, pairs, shared)
     todo = [pair for pair in pairs if pair not in done]
     with SweepBar(todo, settings.goal, progress) as bar:
-        for width, seed in todo:
-            bar.start(width, seed)
-            own = replace(settings, width=width, seed=seed)
-            run = _train_one(samples, own, threads, bar.step if progress else False)
-            run.provenance["sweep"] = shared | {"width": width, "seed": seed}
-            if folder is not None:
-                run.save(folder / run_file(width, seed))
-            done[width, seed] = run
-            bar.finish(width)
+        made = _here(samples, settings, todo, threads, bar, bool(progress))
+        if workers is not None:
+            made = _there(workers, samples, settings, todo, threads)
+        with contextlib.closing(made):
+            for (width, seed), run in made:
+                run.provenance["sweep"] = shared | {"width": width, "seed": seed}
+                if folder is not None:
+                    run.save(folder / run_file(width, seed))
+                done[width, seed] = run
+                bar.finish(width)
     runs = [done[pair] for pair in pairs]
     return Sweep(runs, _limit(samples.X, runs), shared)
+
+
+def _here(
+    samples: Samples, settings: Settings, todo: list[Pair], threads: int | None, bar: SweepBar, progress: bool
+) -> Runs:
+    """One run after the other."""
+    for width, seed in todo:
+        bar.start(width, seed)
+        own = replace(settings, width=width, seed=seed)
+        yield (width, seed), _train_one(samples, own, threads, bar.step if progress else False)
+
+
+def _there(
+    workers: Workers, samples: Samples, settings: Settings, todo: list[Pair], threads: int | None
+) -> Runs:
+    """On workers, as they end."""
+    data, n = workers.shared(samples), len(samples.X)
+    tasks = (
+        Task(
+            (width, seed),
+            _train_one,
+            (data, replace(settings, width=width, seed=seed), threads, False),
+            whole=width * n >= _WIDE,
+        )
+        for width, seed in sorted(todo, reverse=True)
+    )
+    with contextlib.closing(workers.each(tasks)) as finished:
+        for (width, seed), run, worker in finished:
+            run.provenance["cluster"] = workers.facts(worker)
+            yield (width, seed), run
 
 
 def _pairs(widths: Iterable[int], seeds: Iterable[int], settings: Settings) -> list[tuple[int, int]]:

@@ -198,7 +198,8 @@ def run(problem: Problem, threads: int | None, progress: Progress) -> Outcome:
                 end = follow(moving, y, settings, recorder, report)
             net = None if isinstance(end, Explosion) else _network(problem, start, moving)
     seconds = time.perf_counter() - began - clock.seconds
-    largest = float(lambda_max(kernel.initial(moving))) if isinstance(end, Explosion) else None
+    blamed = isinstance(end, Explosion) and not end.overflow
+    largest = float(lambda_max(kernel.initial(moving))) if blamed else None
     engine = {"name": problem.choice.name, "reason": problem.choice.reason, **moving.facts()}
     return Outcome(end, net, engine, recorder.arrays(), recorder.limit, largest, used, seconds, clock.seconds)
 
@@ -252,6 +253,8 @@ def record(problem: Problem, outcome: Outcome) -> Run:
         net=outcome.net, X=X, y=y, times=reached, provenance=provenance.collect(**made, **end.record()),
         **outcome.series,
     )  # fmt: skip
+    if end.overflow:
+        raise samples.overflow("the loss of the initial network", np.dtype(np.float64))
     if isinstance(end, Explosion):
         assert outcome.largest is not None
         raise divergence(found, end, settings, outcome.largest)
@@ -259,11 +262,16 @@ def record(problem: Problem, outcome: Outcome) -> Run:
         raise ToleranceError(
             f"{end.failure}: tolerance={settings.tolerance:g} was not reached", found, end.time
         )
+    name = outcome.overflowed()
+    if name is not None:
+        raise samples.overflow(f"{name} of all steps", start.a.dtype)
     return found
 
 
 def _network(problem: Problem, start: TwoLayerReLU, moving: Engine) -> TwoLayerReLU:
     """The trained network, in memory of its own, on the GPU if the data came from there."""
+    if not np.isfinite([moving.drift(), moving.drift_a()]).all():
+        raise problem.samples.overflow("the change of the weights", start.a.dtype)
     if isinstance(moving, PathEngine) and _streamed(start):
         return moving.network()
     W, a = start.W if problem.drawn else np.empty_like(start.W), np.array(moving.a)

@@ -4,7 +4,7 @@ import numpy as np
 
 from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.solution import Path
-from fastntk.engines.path.windows import solve
+from fastntk.engines.path.windows import Unreachable, solve
 from fastntk.losses import Loss
 from fastntk.model.network import TwoLayerReLU
 from fastntk.optimizers import Optimizer
@@ -47,4 +47,7 @@ def attempt(
             raise Slow(f"it needed {windows} windows for the first {done} steps")
 
     with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss
-        return solve(problem, judge)
+        try:
+            return solve(problem, judge)
+        except Unreachable:
+            raise Slow(f"steps of size {size:.3g} are beyond what it can bound") from None

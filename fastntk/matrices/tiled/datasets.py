@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 from itertools import product
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fastntk.matrices.tiled.shared import SharedTarget
 from fastntk.matrices.tiled.targets import Target, check_matrix, require_disk, reserve
 
 
@@ -102,18 +104,7 @@ class ZarrTarget(Target):
 
     def write(self, rows: slice, columns: slice, block: np.ndarray) -> None:
         """Write a block and wait for its chunks to be on the disk."""
-        self.array[rows, columns] = np.ascontiguousarray(block)
-        if self.journal is None:
-            return
-        folder = Path(self.array.store.root) / self.array.path
-        ranges = (
-            range(part.start // edge, -(-part.stop // edge))
-            for part, edge in zip((rows, columns), self.chunks, strict=True)
-        )
-        for place in product(*ranges):
-            chunk = folder / self.array.metadata.encode_chunk_key(place)
-            if chunk.exists():  # a chunk of nothing but the fill value is not stored
-                _sync(chunk)
+        write_chunks(self.array, rows, columns, block)
 
     def read(self, row: int, columns: slice) -> np.ndarray:
         """Read a piece of a row."""
@@ -122,9 +113,54 @@ class ZarrTarget(Target):
     def flush(self) -> None:
         """Nothing is left to do after `write`."""
 
+    def shared(self) -> SharedTarget:
+        """The array in the same folder."""
+        if self.journal is None:
+            return super().shared()
+        return SharedZarr((Path(self.array.store.root) / self.array.path).absolute())
+
     def finish(self) -> Any:
         """The caller's own array."""
         return self.array
+
+
+class SharedZarr(SharedTarget):
+    """A Zarr array by its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def open(self) -> None:
+        """Open the array."""
+        if not (self._folder / "zarr.json").is_file() and not (self._folder / ".zarray").is_file():
+            raise FileNotFoundError(errno.ENOENT, "no Zarr array is there", str(self._folder))
+        self._array = require_module("zarr", "zarr").open_array(self._folder, mode="r+")
+
+    def write(self, rows: slice, columns: slice, block: np.ndarray) -> None:
+        """Write a block and wait for its chunks to be on the disk."""
+        write_chunks(self._array, rows, columns, block)
+
+    def flush(self) -> None:
+        """Nothing is left to do after `write`."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def write_chunks(array: Any, rows: slice, columns: slice, block: np.ndarray) -> None:
+    """Write a block to a Zarr array and, if that is in a folder, wait for its chunks to be on the disk."""
+    array[rows, columns] = np.ascontiguousarray(block)
+    if not hasattr(array.store, "root"):
+        return
+    folder = Path(array.store.root) / array.path
+    ranges = (
+        range(part.start // edge, -(-part.stop // edge))
+        for part, edge in zip((rows, columns), array.shards or array.chunks, strict=True)
+    )
+    for place in product(*ranges):
+        chunk = folder / array.metadata.encode_chunk_key(place)
+        if chunk.exists():  # a chunk of nothing but the fill value is not stored
+            _sync(chunk)
 
 
 def _sync(path: Path) -> None:

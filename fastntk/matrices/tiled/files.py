@@ -11,13 +11,14 @@ import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from fastntk.base.storage import ensure_folder, sync_folder, user_path
 from fastntk.matrices.tiled.blocks import UNIT
-from fastntk.matrices.tiled.datasets import ZarrTarget, require_module
+from fastntk.matrices.tiled.datasets import SharedZarr, ZarrTarget, require_module
+from fastntk.matrices.tiled.plain import PlainRows
 from fastntk.matrices.tiled.targets import Target, require_disk, reserve
 
 DATASET = "gram"
@@ -62,8 +63,7 @@ class FileTarget(Target):
         self.partial = path.with_name(f"{path.name}.partial")
         self._shape, self._dtype = shape, dtype
         self._size = shape[0] * shape[1] * dtype.itemsize
-        self._offset = 0
-        self._file: BinaryIO | None = None
+        self._rows: PlainRows | None = None
 
     def create(self) -> int:
         """Write what comes before the data to the partial file; returns where the data start."""
@@ -82,34 +82,30 @@ class FileTarget(Target):
         """Open or create the partial file, of full size."""
         offset = self.locate() if resume else self.create()
         assert offset is not None  # a resumed file passed `fits`
-        self._offset = offset
-        reserve(self.partial, self._offset, self._size)
-        self._file = open(self.partial, "r+b", buffering=0)  # noqa: SIM115
-        self._file.truncate(self._offset + self._size)
+        reserve(self.partial, offset, self._size)
+        os.truncate(self.partial, offset + self._size)
+        self._rows = PlainRows(self.partial, offset, self._shape, self._dtype)
+        self._rows.open()
 
-    def _seek(self, row: int, column: int) -> BinaryIO:
-        assert self._file is not None
-        self._file.seek(self._offset + (row * self._shape[1] + column) * self._dtype.itemsize)
-        return self._file
+    def _opened(self) -> PlainRows:
+        assert self._rows is not None
+        return self._rows
 
     def write(self, rows: slice, columns: slice, block: np.ndarray) -> None:
-        """Write row by row; a block that is transposed is turned in strips."""
-        for first in range(0, len(block), 256):
-            strip = np.ascontiguousarray(block[first : first + 256])
-            for i, row in enumerate(strip, start=rows.start + first):
-                file, rest = self._seek(i, columns.start), row.view(np.uint8).data
-                while len(rest):
-                    rest = rest[file.write(rest) :]
+        """Write row by row."""
+        self._opened().write(rows, columns, block)
 
     def read(self, row: int, columns: slice) -> np.ndarray:
         """Read a piece of a row."""
-        size = (columns.stop - columns.start) * self._dtype.itemsize
-        return np.frombuffer(self._seek(row, columns.start).read(size), self._dtype)
+        return self._opened().read(row, columns)
 
     def flush(self) -> None:
         """Wait for the disk."""
-        assert self._file is not None
-        os.fsync(self._file.fileno())
+        self._opened().flush()
+
+    def shared(self) -> PlainRows:
+        """The same rows of the same file."""
+        return self._opened()
 
     def finish(self) -> Any:
         """Give the file its name."""
@@ -121,8 +117,8 @@ class FileTarget(Target):
 
     def close(self) -> None:
         """Close the file."""
-        if self._file is not None:
-            self._file.close()
+        if self._rows is not None:
+            self._rows.close()
 
     def discard(self) -> None:
         """Remove the partial file."""
@@ -215,6 +211,10 @@ class ZarrFolder(ZarrTarget):
         self.array = zarr.create_array(
             self.partial, shape=self._shape, dtype=self._dtype, chunks=self.chunks, compressors=None, fill_value=0
         )  # fmt: skip
+
+    def shared(self) -> SharedZarr:
+        """The array in the partial folder."""
+        return SharedZarr(self.partial)
 
     def finish(self) -> Path:
         """Give the folder its name."""

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from fastntk.base.memory import drop_pages
+from fastntk.matrices.tiled.plain import PlainRows
+from fastntk.matrices.tiled.shared import SharedTarget
 
 _UNSUPPORTED = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
@@ -66,6 +68,19 @@ class Target(abc.ABC):
     @abc.abstractmethod
     def finish(self) -> Any:
         """Complete it and return what the caller gets."""
+
+    def shared(self) -> SharedTarget:
+        """Where other processes write the same matrix, once it is open.
+
+        Raises
+        ------
+        ValueError
+            If they cannot.
+        """
+        raise ValueError(
+            f"out: with client it must be a place on storage that all workers share (a file name ending in .npy, .h5 "
+            f"or .zarr, a memory map of a file, or a Zarr array in a folder), got {self.name!r}"
+        )
 
     def close(self) -> None:  # noqa: B027
         """Let go of what `open` took; also after a failure."""
@@ -155,6 +170,12 @@ class MappedTarget(Target):
         """Wait for the disk."""
         if self.journal is not None:
             self._out.flush()
+
+    def shared(self) -> SharedTarget:
+        """The same part of the file."""
+        if self.journal is None or self._path is None:
+            return super().shared()
+        return PlainRows(self._path.absolute(), self._offset, self._plain.shape, self._plain.dtype)
 
     def finish(self) -> np.memmap:
         """The caller's own array."""

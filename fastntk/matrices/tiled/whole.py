@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import zlib
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -16,17 +15,17 @@ from fastntk.base.errors import MemoryLimitError
 from fastntk.base.memory import require_memory
 from fastntk.base.progress import Progress, reporter
 from fastntk.base.version import number_series, package_version
+from fastntk.distributed import Task, Workers
 from fastntk.matrices.tiled.blocks import Blocks, cut
 from fastntk.matrices.tiled.datasets import HDF5Dataset, ZarrTarget
 from fastntk.matrices.tiled.files import file_target
 from fastntk.matrices.tiled.journal import Journal
+from fastntk.matrices.tiled.pieces import block_on_worker, check_stored, place_block, require_own_chunks
 from fastntk.matrices.tiled.source import GramSource
 from fastntk.matrices.tiled.targets import MappedTarget, Target, check_array
 
-_PROBES = 4  # rows of a block that are read back before a finished block is believed
 
-
-def compute(source: GramSource, out: Any = None, *, progress: Progress = False) -> Any:
+def compute(source: GramSource, out: Any = None, *, progress: Progress = False, client: Any = None) -> Any:
     """Compute all entries of a Gram matrix, ``out[i, j] = source(i, j)``.
 
     Parameters
@@ -40,6 +39,9 @@ def compute(source: GramSource, out: Any = None, *, progress: Progress = False) 
     progress : bool or callable
         True shows a bar on stderr if that is a terminal; a callable gets (entries done, entries in all), where the
         entries are those that are computed: about half of a symmetric matrix.
+    client : distributed.Client, optional
+        The workers of this cluster compute the blocks and write each its own part of `out`, which then is a file name,
+        a memory map of a file, or a Zarr array in a folder, on storage that all of them share.
 
     Returns
     -------
@@ -58,6 +60,8 @@ def compute(source: GramSource, out: Any = None, *, progress: Progress = False) 
         If a .h5 or .zarr of that name exists: it may hold more than a matrix.  A .npy file is replaced.
     BlockingIOError
         If another process is writing the same target.
+    ClusterError
+        If the cluster is gone or loses worker after worker.
     OSError
         If the disk has no room, which is found out before the work wherever space can be reserved, or fails.
 
@@ -81,6 +85,13 @@ def compute(source: GramSource, out: Any = None, *, progress: Progress = False) 
     memmap([[0.5, 0. ],
             [0. , 2. ]])
     """
+    if client is not None:
+        if out is None or (isinstance(out, np.ndarray) and not isinstance(out, np.memmap)):
+            raise ValueError(
+                "client needs out=, a file name, a memory map of a file or a Zarr array that the workers write to, got "
+                + ("none" if out is None else "an array in memory")
+            )
+        return fill_target(source, target_of(out, source), progress, workers=Workers.of(client))
     if isinstance(out, np.ndarray) and not isinstance(out, np.memmap):
         check_array(out, source.shape, source.dtype)
         return _filled(source, out, progress)
@@ -107,10 +118,19 @@ def target_of(out: Any, source: GramSource) -> Target:
     )
 
 
-def fill_target(source: GramSource, target: Target, progress: Progress, side: int | None = None) -> Any:
+def fill_target(
+    source: GramSource,
+    target: Target,
+    progress: Progress,
+    side: int | None = None,
+    workers: Workers | None = None,
+) -> Any:
     """Write all blocks that are not there yet; `side` forces the edge of the blocks."""
     blocks = cut(source.shape, source.symmetric, source.dtype.itemsize, target.chunks, side)
-    require_memory(held_bytes(blocks, source.dtype), "blocks of the matrix")
+    if workers is None:
+        require_memory(held_bytes(blocks, source.dtype), "blocks of the matrix")
+    else:
+        require_own_chunks(blocks, target.chunks)
     with contextlib.ExitStack() as stack:
         journal = Journal(target.journal, target.name, target.partial)
         stack.callback(journal.close)
@@ -119,8 +139,9 @@ def fill_target(source: GramSource, target: Target, progress: Progress, side: in
         weights = {place: blocks.entries(place) for place in blocks}
         share = sum(weights[place] for place in done)
         with reporter(progress, sum(weights.values()), "Gram matrix", done=share, unit="entries") as report:
-            stored = stack.enter_context(contextlib.closing(_stored(source, blocks, target, journal, done)))
-            for place in stored:
+            missing = source, blocks, target, journal, done
+            stored = _stored(*missing) if workers is None else _stored_by(workers, *missing)
+            for place in stack.enter_context(contextlib.closing(stored)):
                 share += weights[place]
                 report(share)
         result = target.finish()
@@ -157,7 +178,7 @@ def _begin(source: GramSource, blocks: Blocks, target: Target, journal: Journal)
             target.discard()
             journal.remove()
         raise
-    return {place for place, check in noted.items() if _check_stored(blocks, place, target) == check}
+    return {place for place, check in noted.items() if check_stored(blocks, place, target) == check}
 
 
 def _stored(
@@ -170,17 +191,8 @@ def _stored(
 
     def store(place: tuple[int, int], block: np.ndarray) -> tuple[int, int]:
         nonlocal kept
-        rows, columns = blocks.slices(place)
-        try:
-            target.write(rows, columns, block)
-            if blocks.symmetric and rows != columns:
-                target.write(columns, rows, block.T)
-            target.flush()
-            journal.add(place, _check(blocks, place, block))
-        except OSError as error:
-            why = f"out: {target.name!r} cannot be written ({error.strerror or error})"
-            rest = f"; {kept} of {len(blocks)} blocks are kept, the same call goes on from there"
-            raise OSError(error.errno, why + (rest if journal.path else "")) from error
+        with _unwritten(blocks, target, journal, kept):
+            journal.add(place, place_block(target, blocks, place, block))
         kept += 1
         return place
 
@@ -198,6 +210,43 @@ def _stored(
             yield pending.result()
 
 
+@contextlib.contextmanager
+def _unwritten(blocks: Blocks, target: Target, journal: Journal, kept: int) -> Iterator[None]:
+    """Say what is kept when a block cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        why = f"out: {target.name!r} cannot be written ({error.strerror or error})"
+        rest = f"; {kept} of {len(blocks)} blocks are kept, the same call goes on from there"
+        raise OSError(error.errno, why + (rest if journal.path else "")) from error
+
+
+def _stored_by(
+    workers: Workers,
+    source: GramSource,
+    blocks: Blocks,
+    target: Target,
+    journal: Journal,
+    done: set[tuple[int, int]],
+) -> Generator[tuple[int, int], None, None]:
+    """Have the blocks that are missing computed and written by workers; yields what is on the disk."""
+    given, place_of, kept = workers.shared(source), target.shared(), len(done)
+    tasks = (
+        Task(place, block_on_worker, (given, place_of, blocks, place))
+        for place in blocks
+        if place not in done
+    )
+    with contextlib.closing(workers.each(tasks)) as finished:
+        while True:
+            with _unwritten(blocks, target, journal, kept):
+                block = next(finished, None)
+            if block is None:
+                return
+            journal.add(block.key, block.result)
+            kept += 1
+            yield block.key
+
+
 def _filled(source: GramSource, out: np.ndarray, progress: Progress) -> np.ndarray:
     """Fill an array in memory."""
     with reporter(progress, out.size, "Gram matrix", unit="entries") as report:
@@ -211,31 +260,3 @@ def _require(needed: int, source: GramSource) -> None:
         require_memory(needed, f"the {source.shape[0]} x {source.shape[1]} Gram matrix")
     except MemoryLimitError as error:
         raise MemoryLimitError(f"{error}; out= a file name (.npy, .h5, .zarr) puts it on the disk") from None
-
-
-def _probes(size: int) -> list[int]:
-    """Rows of a block to look at, its first and last among them."""
-    return sorted({i * (size - 1) // (_PROBES - 1) for i in range(_PROBES)})
-
-
-def _check(blocks: Blocks, place: tuple[int, int], block: np.ndarray) -> int:
-    """Check sum of some rows of a block, and of its mirror image."""
-    check = 0
-    sides = [block, block.T] if blocks.symmetric and place[0] != place[1] else [block]
-    for side in sides:
-        for i in _probes(len(side)):
-            check = zlib.crc32(side[i].tobytes(), check)
-    return check
-
-
-def _check_stored(blocks: Blocks, place: tuple[int, int], target: Target) -> int:
-    """The same from what the target holds."""
-    check = 0
-    rows, columns = blocks.slices(place)
-    sides = (
-        [(rows, columns), (columns, rows)] if blocks.symmetric and place[0] != place[1] else [(rows, columns)]
-    )
-    for down, across in sides:
-        for i in _probes(down.stop - down.start):
-            check = zlib.crc32(target.read(down.start + i, across).tobytes(), check)
-    return check

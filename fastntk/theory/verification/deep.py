@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastntk.base.errors import DivergenceError
+from fastntk.distributed import Workers
 from fastntk.matrices.limit import limit_gram
 from fastntk.spectra import lambda_max, lambda_min
 from fastntk.theory.verification.evidence import Trajectory
 from fastntk.theory.verification.exponents import Exponent, exponents
 from fastntk.theory.verification.facts import Facts, parallel_rows_expected
+from fastntk.theory.verification.measurements import Measurement, measure_all
 from fastntk.theory.verification.statement import Condition, Statement, judged, widest
 from fastntk.theory.verification.trajectories import least_slack
 from fastntk.training.train import train
@@ -63,7 +65,13 @@ class DeepEvidence:
 
 
 def gather_deep(
-    facts: Facts, depth: int, widths: list[int], seeds: list[int], steps: int, report: Callable[[str], object]
+    facts: Facts,
+    depth: int,
+    widths: list[int],
+    seeds: list[int],
+    steps: int,
+    report: Callable[[str], object],
+    workers: Workers | None,
 ) -> DeepEvidence:
     """Train at every width and seed, everything logged."""
     total, largest = np.zeros((facts.n, facts.n)), []
@@ -74,11 +82,14 @@ def gather_deep(
             largest.append(float(lambda_max(K)))
         smallest = lambda_min(K)
     lr = _PART * 2.0 / float(lambda_max(total))
-    runs = []
-    for width in widths:
-        for seed in seeds:
-            report(f"depth {depth}, width {width}, seed {seed}")
-            runs.append(_run(facts, depth, width, seed, steps, lr))
+    wanted = [
+        Measurement(
+            "runs", f"depth {depth}, width {width}, seed {seed}", _run, (depth, width, seed, steps, lr)
+        )
+        for width in widths
+        for seed in seeds
+    ]
+    runs = measure_all(facts, wanted, report, workers)["runs"]
     lowest = float(smallest), float(smallest.lower_bound)
     return DeepEvidence(facts, depth, *lowest, np.array(largest), lr, runs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastntk.base.errors import DivergenceError, ToleranceError
 from fastntk.base.packing import PackedMasks, padded_width
+from fastntk.distributed import Workers
 from fastntk.matrices.finite import GramOfPatterns
 from fastntk.model.network import TwoLayerReLU
 from fastntk.model.patterns import activation_masks
@@ -24,6 +26,7 @@ from fastntk.theory.verification.facts import (
     parallel_rows_expected,
     smallest_of_limit,
 )
+from fastntk.theory.verification.measurements import Measurement, measure_all
 from fastntk.theory.verification.radii import radii
 from fastntk.training.train import train
 
@@ -129,39 +132,33 @@ def gather(
     steps: int,
     engine: str,
     report: Callable[[str], object],
+    workers: Workers | None,
 ) -> Evidence:
     """Measure everything, runs by that engine; `report` is told what is being measured."""
     found = Evidence(facts, widths, seeds)
-    run_of = functools.partial(_run, facts, engine=engine)
-    other = functools.partial(
-        _run, facts, engine="auto" if engine == "path" else engine
-    )  # for what it cannot do
     found.with_copy = _with_copy(facts)
-    flow_end = _FLOW * steps * found.largest_step
-    joint_end = _JOINT * steps * 2.0 / largest_of_both(facts.X)
-    for seed in sorted({*seeds, *range(draws)}):
-        report(f"kernels at the start, seed {seed}")
-        found.starts += _starts(facts, widths, seed)
-    for width in widths:
-        for seed in seeds:
-            report(f"radii, width {width}, seed {seed}")
-            if facts.positive:
-                net = TwoLayerReLU.init(facts.X.shape[1], width, seed)
-                found.radii.append(
-                    {"width": width, "seed": seed, **radii(facts.X, net, facts.lambda_0 / 4.0, seed)}
-                )
-            report(f"training, width {width}, seed {seed}")
-            for part in FRACTIONS:
-                metrics = "all" if part == _MAIN else ("loss", "drift")
-                run = run_of(width, seed, metrics, steps=steps, lr=part * found.largest_step)
-                found.descent.setdefault(part, []).append(run)
-            flow = ("loss", "drift", "lambda_min")
-            found.flow.append(other(width, seed, flow, **_flow(flow_end)))
-            both = other(width, seed, ("loss", "drift"), **_flow(joint_end), layers="both")
-            found.joint.append(both)
-            if found.theory_step is not None:
-                run = run_of(width, seed, ("loss", "drift"), steps=steps, lr=found.theory_step, every=10)
-                found.theory.append(run)
+    flow = _flow(_FLOW * steps * found.largest_step)
+    joint = _flow(_JOINT * steps * 2.0 / largest_of_both(facts.X))
+    wanted = [
+        Measurement("starts", f"kernels at the start, seed {seed}", _starts, (widths, seed))
+        for seed in sorted({*seeds, *range(draws)})
+    ]
+    for width, seed in itertools.product(widths, seeds):
+        if facts.positive:
+            wanted.append(Measurement("radii", f"radii, width {width}, seed {seed}", _radii, (width, seed)))
+        run = functools.partial(_training, width, seed, engine)
+        for part in FRACTIONS:
+            metrics = "all" if part == _MAIN else ("loss", "drift")
+            wanted.append(run(part, metrics, steps=steps, lr=part * found.largest_step))
+        wanted.append(run("flow", ("loss", "drift", "lambda_min"), **flow))
+        wanted.append(run("joint", ("loss", "drift"), **joint, layers="both"))
+        if found.theory_step is not None:
+            wanted.append(run("theory", ("loss", "drift"), steps=steps, lr=found.theory_step, every=10))
+    parts = measure_all(facts, wanted, report, workers)
+    found.starts = list(itertools.chain.from_iterable(parts["starts"]))
+    found.radii, found.theory = parts.get("radii", []), parts.get("theory", [])
+    found.descent = {part: parts[part] for part in FRACTIONS}
+    found.flow, found.joint = parts["flow"], parts["joint"]
     return found
 
 
@@ -178,6 +175,22 @@ def _run(facts: Facts, width: int, seed: int, metrics: str | tuple[str, ...], **
     except (DivergenceError, ToleranceError) as error:
         return Trajectory.of(error.run, isinstance(error, DivergenceError))
     return Trajectory.of(run, False)
+
+
+def _training(
+    width: int, seed: int, engine: str, part: Any, metrics: str | tuple[str, ...], **settings: Any
+) -> Measurement:
+    """A run as part of the evidence; the path engine leaves flows to others."""
+    if engine == "path" and "dynamics" in settings:
+        engine = "auto"
+    run = functools.partial(_run, width=width, seed=seed, metrics=metrics, engine=engine, **settings)
+    return Measurement(part, f"training, width {width}, seed {seed}", run, ())
+
+
+def _radii(facts: Facts, width: int, seed: int) -> dict[str, Any]:
+    """How far one network may move."""
+    net = TwoLayerReLU.init(facts.X.shape[1], width, seed)
+    return {"width": width, "seed": seed, **radii(facts.X, net, facts.lambda_0 / 4.0, seed)}
 
 
 def _starts(facts: Facts, widths: list[int], seed: int) -> list[dict[str, Any]]:

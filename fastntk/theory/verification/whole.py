@@ -19,6 +19,7 @@ from fastntk.base.storage import atomic_write, ensure_folder
 from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import engine_for, on_host
 from fastntk.device.driver import require
+from fastntk.distributed import Workers
 from fastntk.engines import CHOICES
 from fastntk.results import provenance
 from fastntk.theory.verification import initial, trajectories
@@ -137,6 +138,7 @@ def verify(
     deep_widths: Iterable[int] = (256, 512, 1024, 2048),
     engine: str = Settings.engine,
     progress: bool | Callable[[str], object] = False,
+    client: Any = None,
 ) -> Verification:
     """Check every statement of the theory on data: what it says, what was measured, whether it held, with what slack.
 
@@ -164,6 +166,8 @@ def verify(
         the host.
     progress : bool or callable
         True prints what is being measured on a terminal; a callable is called with it.
+    client : distributed.Client, optional
+        Workers of a Dask cluster make the measurements: the same numbers to the bit.
 
     Returns
     -------
@@ -208,6 +212,9 @@ def verify(
     delta = checks.positive(delta, "delta")
     if delta >= 1.0:
         raise ValueError(f"delta must be below 1, got {delta:g}")
+    workers = None if client is None else Workers.of(client)
+    if workers is not None and engine == "cuda":
+        raise ValueError("client: workers train on their cores, got engine='cuda' or data on a GPU")
     if engine == "cuda":
         require()  # before the work
     began = time.perf_counter()
@@ -215,14 +222,16 @@ def verify(
     with one_blas_thread():
         facts = Facts.of(samples, labels, delta)
     with one_blas_thread():
-        evidence = gather(facts, all_widths, all_seeds, draws, steps, engine, report)
+        evidence = gather(facts, all_widths, all_seeds, draws, steps, engine, report, workers)
         statements = [statement(evidence) for statement in _STATEMENTS]
         fits, deep = exponents(evidence.main), None
         if depth > 1:
-            deep = gather_deep(facts, depth, wide, all_seeds, steps, report)
+            deep = gather_deep(facts, depth, wide, all_seeds, steps, report, workers)
             statements, fits = statements + deep_statements(deep), fits + deep_exponents(deep)
     settings = {"widths": all_widths, "seeds": all_seeds, "draws": draws, "steps": steps, "delta": delta}
     settings |= {"engine": engine, "data": provenance.describe_data(samples, labels)}
+    if workers is not None:
+        settings["cluster"] = workers.record()
     if depth > 1:
         settings |= {"depth": depth, "deep_widths": wide}
     return Verification(statements, fits, evidence, settings, time.perf_counter() - began, deep)

@@ -1,0 +1,41 @@
+"""A cluster of two real worker processes, started once; a worker that is killed comes back under another address."""
+
+import os
+import signal
+import time
+
+import pytest
+from distributed import Client, LocalCluster
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as found,
+        Client(found) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def client(cluster):
+    """The client, of two workers whatever the test before did to them."""
+    cluster.wait_for_workers(2, timeout=30)
+    return cluster
+
+
+@pytest.fixture
+def kill(client):
+    """Kill a worker once, as soon as it is called; for what calls back on progress."""
+    killed = []
+
+    def once(*_):
+        if not killed:
+            processing = client.processing()
+            victim = max(processing, key=lambda address: len(processing[address]))
+            killed.append(client.run(os.getpid, workers=[victim])[victim])
+            os.kill(killed[0], signal.SIGKILL)
+            time.sleep(0.05)
+
+    once.killed = killed
+    return once
