@@ -1,4 +1,4 @@
-"""The two documents: the full report, and the short table between the markers of the README."""
+"""The two documents: the full report, and the short table between the markers of a page, docs/speed.md."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -87,7 +87,7 @@ def full(report: Mapping[str, Any]) -> str:
 
 
 def short(report: Mapping[str, Any]) -> str:
-    """Return the table of the README: times and ratios, the job last."""
+    """Return the short table: times and ratios, the job last."""
     lines = []
     for row in report["rows"]:
         if "error" in row:
@@ -114,13 +114,13 @@ def short(report: Mapping[str, Any]) -> str:
         "gradient descent that the row extends (there 1 is free): "
         f"median (smallest–largest) over interleaved rounds, {report['threads']} threads on each side, "
         f"{environment['cpu']}, {environment['created'][:10]}. CUDA: {cuda(report)}.{scaled} "
-        "Made by `fastntk bench --readme`."
+        "Made by `fastntk bench --readme docs/speed.md`."
     )
     return f"{table(headings, lines)}\n\n{note}"
 
 
 def write_readme(path: Path, report: Mapping[str, Any]) -> None:
-    """The short table, between the markers of the README."""
+    """The short table, between the markers of a page."""
     write_between(path, START, END, short(report))
 
 

@@ -48,3 +48,26 @@ def test_an_example_is_a_question_with_a_picture(path):
 
 def test_there_are_more_than_ten_examples():
     assert len(EXAMPLES) > 10
+
+
+def table(text):
+    """Cells of the rows of the first table, below its two headings."""
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return {tuple(row[:2]): row[2:6] for row in rows[2:]}
+
+
+def test_the_speed_of_the_readme_is_that_of_the_page():
+    readme, page = (
+        (DOCS.parent / name).read_text(encoding="utf-8") for name in ("README.md", "docs/speed.md")
+    )
+    shown = table(readme.partition("## Speed")[2].partition("On a GPU")[0])
+    measured = table(page.partition("<!-- benchmarks:start -->")[2])
+    assert len(shown) > 5
+    assert shown == {size: measured[size] for size in shown}
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_links_to_files_lead_somewhere(name):
+    text = (DOCS.parent / name).read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+    assert all((DOCS.parent / link).exists() for link in links), links
