@@ -73,7 +73,8 @@ class WatchedTraining(EngineTraining):
         self.steps = 0
 
     def step(self) -> tuple[float, float, float]:
-        self.history.observe(self.steps, self.engine)
+        engine = self.engine
+        self.history.observe(self.steps, engine.initial_masks, engine.masks, engine.drifts())
         self.steps += 1
         return super().step()
 
