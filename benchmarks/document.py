@@ -1,4 +1,4 @@
-"""The two documents: the full report, and the short table between the markers of the README."""
+"""The two documents: the full report, and the short table between the markers of a page, docs/speed.md."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -91,7 +91,7 @@ def full(report: Mapping[str, Any]) -> str:
 
 
 def short(report: Mapping[str, Any]) -> str:
-    """Return the table of the README: times and ratios, the job last."""
+    """Return the short table: times and ratios, the job last."""
     lines = []
     for row in report["rows"]:
         if "error" in row:
@@ -119,13 +119,13 @@ def short(report: Mapping[str, Any]) -> str:
         f"median (smallest–largest) over rounds, {report['threads']} threads on each side. {STATES} Machine: "
         f"{processor.name(report)}; {processor.cache_sizes(report)}; BLAS: {processor.blas(report)}; "
         f"{environment['created'][:10]}. CUDA: {cuda(report)}.{scaled} "
-        "Made by `fastntk bench --readme`."
+        "Made by `fastntk bench --readme docs/speed.md`."
     )
     return f"{table(headings, lines)}\n\n{note}"
 
 
 def write_readme(path: Path, report: Mapping[str, Any]) -> None:
-    """The short table, between the markers of the README."""
+    """The short table, between the markers of a page."""
     write_between(path, START, END, short(report))
 
 

@@ -77,14 +77,10 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_signature": False,
-    "remove_config_comments": True,
     "doc_module": ("fastntk",),
     "reference_url": {"fastntk": None},
     "backreferences_dir": None,
-    "min_reported_time": 1,
-    "matplotlib_animations": False,
-    "plot_gallery": True,
-    "image_scrapers": ("matplotlib",),
+    "capture_repr": ("_repr_html_",),
     "default_thumb_file": str(HERE / "images" / "reproduce.png"),
 }
 if importlib.util.find_spec("torch") is None:  # shown, but not run

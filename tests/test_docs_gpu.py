@@ -16,4 +16,4 @@ def test_tables_are_what_was_measured(name, make):
 
 
 def test_the_device_is_named_beside_the_table_of_the_cpu():
-    assert f"CUDA: {document.cuda({'gpu': REPORT})}." in (gpu_document.ROOT / "README.md").read_text()
+    assert f"CUDA: {document.cuda({'gpu': REPORT})}." in (gpu_document.ROOT / "docs" / "speed.md").read_text()

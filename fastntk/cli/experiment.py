@@ -15,10 +15,11 @@ from fastntk.cli.errors import Diverged, Interrupted
 from fastntk.cli.options import (
     IntList,
     check_threads,
+    compilation_shown,
     progress_option,
     threads_option,
 )
-from fastntk.cli.output import print_summary, write_provenance
+from fastntk.cli.output import print_summary, show_in_browser, write_provenance
 from fastntk.cli.paths import FilePath
 from fastntk.cli.settings import SettingsCommand, check_settings, resolve_methods
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from fastntk.results import Sweep
 
 __all__ = ["reproduce", "sweep"]
+
+_QUICK: dict[str, Any] = {"widths": [500, 1000, 2000], "steps": 30}
 
 
 @click.command(
@@ -54,9 +57,17 @@ __all__ = ["reproduce", "sweep"]
     metavar="DIR",
     help="Folder for everything that is written.",
 )
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Widths up to 2000, 30 steps, to results/quick: these become the defaults.",
+)
+@click.option("--open", "shown", is_flag=True, help="Show the figure in a browser.")
 @threads_option
 @progress_option
-def reproduce(data: DataFile | None, out: Path, progress: bool, **settings: Any) -> None:
+def reproduce(
+    data: DataFile | None, out: Path, quick: bool, shown: bool, progress: bool, **settings: Any
+) -> None:
     """Train two-layer ReLU networks of several widths by gradient descent and watch their kernel.
 
     The experiment of Du, Zhai, Poczos and Singh, arXiv 1810.02054. Writes to DIR: figure.png and figure.pdf,
@@ -64,9 +75,20 @@ def reproduce(data: DataFile | None, out: Path, progress: bool, **settings: Any)
     results.csv (one row per width, seed and logged step), provenance.json, and runs/ with one file per
     finished run. Interrupted, the same command goes on where it stopped.
     """
+    if quick:
+        settings |= {name: value for name, value in _QUICK.items() if not _given(name)}
+        out = out if _given("out") else out / "quick"
     with _kept_in(out, settings):
         result = _run(data, out, progress, settings)
         _write(result, out, data, "reproduce", figure=True)
+    if shown:
+        show_in_browser(out / "figure.png")
+
+
+def _given(name: str) -> bool:
+    """Whether an option was given, not left to its default."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is not click.core.ParameterSource.DEFAULT
 
 
 @click.command(
@@ -142,7 +164,8 @@ def _run(data: DataFile | None, out: Path, progress: bool, settings: dict[str, A
     check_threads(settings["threads"])
     X, y = load_data(data)
     ensure_folder(out / "runs", "--out")
-    return run_sweep(X, y, out=out / "runs", progress=progress, **settings)
+    with compilation_shown(progress):
+        return run_sweep(X, y, out=out / "runs", progress=progress, **settings)
 
 
 @contextmanager

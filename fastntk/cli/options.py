@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -10,6 +12,7 @@ import click
 __all__ = [
     "IntList",
     "check_threads",
+    "compilation_shown",
     "progress_option",
     "threads_option",
     "use_threads",
@@ -52,6 +55,19 @@ def progress_option(command: Command) -> Command:
     return click.option(
         "--progress/--no-progress", default=True, help="Bar on stderr (never when it is no terminal)."
     )(command)
+
+
+@contextmanager
+def compilation_shown(progress: bool) -> Iterator[None]:
+    """Say on a terminal that kernels are being compiled, if any are: before the bar moves nothing else would show."""
+    if not (progress and sys.stderr.isatty()):
+        yield
+        return
+    from fastntk.compilation.notice import first_compile_announced
+
+    words = "compiling for this machine, which takes seconds and is kept on disk for the next time ..."
+    with first_compile_announced(lambda: click.echo(words, err=True)):
+        yield
 
 
 def check_threads(threads: int | None) -> None:

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
     from fastntk.results import Sweep
 
-__all__ = ["check_matrix_path", "print_summary", "table_text", "write_matrix", "write_provenance"]
+__all__ = [
+    "check_matrix_path",
+    "print_summary",
+    "show_in_browser",
+    "table_text",
+    "write_matrix",
+    "write_provenance",
+]
 
 _COLUMNS = {
     "width": ("width", "{:d}"),
@@ -56,6 +63,14 @@ def print_summary(sweep: Sweep) -> None:
             f"lambda_max = {sweep.limit['lambda_max']:.6f}, "
             f"largest stable step 2/lambda_max = {2 / sweep.limit['lambda_max']:.4g}"
         )
+
+
+def show_in_browser(path: Path) -> None:
+    """Open a file that was written, or say where it is if nothing can."""
+    import webbrowser
+
+    if not webbrowser.open(path.resolve().as_uri()):
+        click.echo(f"no browser was found: open {path}", err=True)
 
 
 def write_provenance(path: Path, sweep: Sweep, source: str, command: str) -> None:

@@ -10,7 +10,7 @@ import click
 from fastntk.base.storage import ensure_folder, ensure_parent
 from fastntk.cli.data_files import DataFile, data_option, load_data
 from fastntk.cli.errors import Diverged, Interrupted
-from fastntk.cli.options import check_threads, progress_option, threads_option
+from fastntk.cli.options import check_threads, compilation_shown, progress_option, threads_option
 from fastntk.cli.output import print_summary
 from fastntk.cli.paths import FilePath
 from fastntk.cli.settings import WIDTH, SettingsCommand, check_settings, resolve_methods
@@ -98,7 +98,8 @@ def train(
         if path is not None:
             ensure_parent(path, name)
     try:
-        run = run_training(X, y, diagnostics=diagnostics is not None, **settings)
+        with compilation_shown(settings["progress"]):
+            run = run_training(X, y, diagnostics=diagnostics is not None, **settings)
     except (DivergenceError, ToleranceError) as error:
         kept = f" (log so far: {error.run.to_csv(csv)})" if csv is not None else ""
         raise Diverged(f"{error}{kept}") from None

@@ -10,7 +10,8 @@ import click
 from fastntk.base.storage import ensure_folder
 from fastntk.cli.data_files import DataFile, data_option
 from fastntk.cli.errors import Interrupted
-from fastntk.cli.options import IntList, progress_option, threads_option, use_threads
+from fastntk.cli.options import IntList, compilation_shown, progress_option, threads_option, use_threads
+from fastntk.cli.output import show_in_browser
 from fastntk.cli.paths import FilePath
 from fastntk.cli.settings import SettingsCommand
 
@@ -52,9 +53,10 @@ __all__ = ["verify"]
     metavar="DIR",
     help="Folder for report.html and report.json.",
 )
+@click.option("--open", "shown", is_flag=True, help="Show the report in a browser.")
 @threads_option
 @progress_option
-def verify(data: DataFile | None, out: Path, threads: int | None, **settings: Any) -> None:
+def verify(data: DataFile | None, out: Path, shown: bool, threads: int | None, **settings: Any) -> None:
     """Check what Du, Zhai, Poczos and Singh (arXiv 1810.02054) state, on data.
 
     For each of Theorems 3.1, 3.2, 3.3, 4.1, Lemmas 3.1 to 3.4 and Corollary 4.1: what it says, what was measured over
@@ -67,9 +69,12 @@ def verify(data: DataFile | None, out: Path, threads: int | None, **settings: An
     X, y = data.labelled() if data is not None else (None, None)
     ensure_folder(out, "--out")
     try:
-        result = fastntk.verify(X, y, **settings)
+        with compilation_shown(settings["progress"]):
+            result = fastntk.verify(X, y, **settings)
     except KeyboardInterrupt:
         raise Interrupted("interrupted, nothing was written") from None
     written = result.save(out)
     click.echo(result)
     click.echo(f"written to {out}: {', '.join(path.name for path in written)}")
+    if shown:
+        show_in_browser(out / "report.html")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fastntk.device.arrays import on_host
 from fastntk.results.archive import write_archive, write_csv
 from fastntk.results.diagnostics import Diagnostics
+from fastntk.results.notebook import run_html
 
 if TYPE_CHECKING:
     from fastntk.model.deep import DeepReLU
@@ -150,6 +151,9 @@ class Run:
         if self.loss is not None and self.loss.size:
             parts.append(f"loss {self.loss[0]:.4g} -> {self.loss[-1]:.4g}")
         return f"Run({', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        return run_html(self)
 
     @property
     def width(self) -> int:

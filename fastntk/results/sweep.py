@@ -10,6 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fastntk.results.archive import write_archive, write_csv
+from fastntk.results.notebook import sweep_html
 from fastntk.results.run import Run
 
 __all__ = ["Sweep"]
@@ -46,6 +47,9 @@ class Sweep:
 
     def __repr__(self) -> str:
         return f"Sweep(widths={self.widths}, seeds={self.seeds}, {len(self.runs)} runs)"
+
+    def _repr_html_(self) -> str:
+        return sweep_html(repr(self), self.summary(), self.runs)
 
     @property
     def widths(self) -> list[int]:

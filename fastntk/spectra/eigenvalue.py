@@ -7,6 +7,7 @@ import scipy.linalg
 
 from fastntk.base import checks
 from fastntk.base.arrays import host_array
+from fastntk.base.notebook import table
 from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import on_host
 
@@ -59,6 +60,10 @@ class Eigenvalue(float):
     def __repr__(self) -> str:
         bounds = f"lower_bound={self.lower_bound!r}, upper_bound={self.upper_bound!r}"
         return f"Eigenvalue({self.value!r}, {bounds})"
+
+    def _repr_html_(self) -> str:
+        bounds = [["value", self.value], ["lower bound", self.lower_bound], ["upper bound", self.upper_bound]]
+        return table(["eigenvalue", ""], [[name, repr(number)] for name, number in bounds])
 
     def scaled(self, exponent: int) -> "Eigenvalue":
         """That of ``2^exponent H``; bounds stay bounds where the product is not a normal number."""

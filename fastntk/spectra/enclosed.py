@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from fastntk.base.notebook import table
+
 
 class Enclosed(float):
     """A number together with bounds of the exact one; otherwise an ordinary float.
@@ -28,3 +30,7 @@ class Enclosed(float):
 
     def __repr__(self) -> str:
         return f"Enclosed({float(self)!r}, lower={self.lower!r}, upper={self.upper!r})"
+
+    def _repr_html_(self) -> str:
+        rows = {"value": float(self), "lower": self.lower, "upper": self.upper}
+        return table(["number", ""], [[name, repr(number)] for name, number in rows.items()])

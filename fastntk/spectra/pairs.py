@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastntk.base import checks
+from fastntk.base.notebook import curves, table
 from fastntk.compilation.threads import one_blas_thread
 from fastntk.spectra.eigenvalue import (
     allowance,
@@ -54,6 +55,16 @@ class Spectrum:
         shown = np.array2string(self.values, precision=6, threshold=8, edgeitems=3)
         bounds = f"residual_bounds<={self.residual_bounds.max():.1e}, order_bound={self.order_bound:.1e}"
         return f"{type(self).__name__}(values={shown}, {bounds})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ["smallest", float(self.values[0])],
+            ["largest", float(self.values[-1])],
+            ["residual bounds at most", float(self.residual_bounds.max())],
+            ["order bound", float(self.order_bound)],
+        ]
+        picture = curves("eigenvalues", [("", np.arange(len(self)), self.values)], log=True)
+        return table([f"{len(self)} eigenvalues", ""], rows) + picture
 
 
 def spectrum(H: Any, k: int | None = _FEW, which: str = "smallest") -> Spectrum:

@@ -9,13 +9,15 @@ import subprocess
 import sys
 import time
 
+import numba
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import fastntk
-from fastntk.cli import main
+from fastntk.cli import experiment, main
 from fastntk.cli.errors import Interrupted
+from fastntk.cli.options import compilation_shown
 
 
 @pytest.fixture
@@ -109,6 +111,40 @@ def test_reproduce_draws_the_figure_of_scale_over_a_decade(data, tmp_path):
     assert {made["engine"]["name"] for made in record["runs"]} == {"path"}
     assert "full-batch descent" in fails("sweep", "--data", data, "--widths", 8, "--engine", "path",
                                          "--batch-size", 2, "--out", tmp_path / "b")  # fmt: skip
+
+
+def test_quick_puts_other_defaults_in_place_and_open_shows_the_figure(data, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    monkeypatch.setattr(experiment, "_QUICK", {"widths": [4, 8], "steps": 3})
+    monkeypatch.chdir(tmp_path)
+    printed = ok("reproduce", "--data", data, "--quick", "--open")
+    assert "written to results/quick" in printed.replace(os.sep, "/")
+    made = json.loads((tmp_path / "results/quick/provenance.json").read_text())["settings"]
+    assert (made["widths"], made["steps"]) == ([4, 8], 3)
+    assert opened == [(tmp_path / "results/quick/figure.png").resolve().as_uri()]
+    ok(*small(data, tmp_path / "out", "--quick"))
+    made = json.loads((tmp_path / "out/provenance.json").read_text())["settings"]
+    assert (made["widths"], made["steps"]) == ([8, 16], 5)  # what is given stays
+    assert len(opened) == 1
+    monkeypatch.setattr("webbrowser.open", lambda address: False)
+    shown = run(*small(data, tmp_path / "out", "--open"))
+    assert "no browser was found: open" in shown.stderr
+
+
+def test_a_first_compilation_is_announced_on_a_terminal(capsys, monkeypatch):
+    @numba.njit
+    def new(x):
+        return x + 1
+
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    for progress, said in ((False, ""), (True, "compiling for this machine")):
+        with compilation_shown(progress):
+            new(1.0 if progress else 1)
+        assert capsys.readouterr().err.startswith(said)
+        with compilation_shown(progress):
+            new(1)  # compiled before
+        assert capsys.readouterr().err == ""
 
 
 def test_reproduce_resumes_and_keeps_its_numbers(data, tmp_path):
