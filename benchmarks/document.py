@@ -120,9 +120,14 @@ def short(report: Mapping[str, Any]) -> str:
 
 
 def write_readme(path: Path, report: Mapping[str, Any]) -> None:
-    """Replace what is between the markers; ValueError where they are not there exactly once and in order."""
+    """The short table, between the markers of the README."""
+    write_between(path, START, END, short(report))
+
+
+def write_between(path: Path, start: str, end: str, new: str) -> None:
+    """Replace what is between two markers; ValueError where they are not there exactly once and in order."""
     text = path.read_text(encoding="utf-8")
-    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
-        raise ValueError(f"{path} must contain {START} and then {END}, once each")
-    before, rest = text.split(START)
-    path.write_text(f"{before}{START}\n{short(report)}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
+        raise ValueError(f"{path} must contain {start} and then {end}, once each")
+    before, rest = text.split(start)
+    path.write_text(f"{before}{start}\n{new}\n{end}{rest.split(end)[1]}", encoding="utf-8")

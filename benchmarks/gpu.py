@@ -1,7 +1,7 @@
 """The first minutes on a GPU: ``scripts/gpu`` or ``python -m benchmarks.gpu``; tests and benchmarks, as far as time is.
 
-In the folder ``--out``, on disk as it is learned: gpu.jsonl (every result, one line each), gpu.log (what the parts
-print); after each part gpu.json (which the report of `fastntk bench` includes); at the end gpu.txt (one screen).
+In the folder ``--out``, on disk as it is learned: gpu.jsonl (every result, one line each), gpu-logs (what each part
+prints); after each part gpu.json (which the report of `fastntk bench` includes); at the end gpu.txt (one screen).
 Only the standard library is needed here; each part is a process that may fail or hang, and the next one runs.
 """
 
@@ -17,13 +17,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 from benchmarks import gpu_record, gpu_report
-from benchmarks.gpu_parts import Part, parts
+from benchmarks.gpu_parts import Part, Stage, stages
 
 ROOT = Path(__file__).resolve().parent.parent
+LOGS = "gpu-logs"
 _LEAST = 8.0  # seconds: with fewer left no part is begun
+_GLANCE = 0.05  # seconds between looks at what runs
 # Distributions of the package, of its tests, and of what is used where it is there.
 _NEEDED = ("numpy", "scipy", "numba", "llvmlite", "click", "tqdm", "threadpoolctl", "psutil", "matplotlib")
 _TESTING = ("pytest", "hypothesis")
@@ -51,14 +52,15 @@ def main(arguments: list[str] | None = None) -> int:
     if not 1 <= chosen.minutes < float("inf"):
         return _refuse(f"--minutes must be at least 1, got {chosen.minutes:g}")
     try:
-        chosen.out.mkdir(parents=True, exist_ok=True)
-        for name in ("gpu.jsonl", "gpu.log"):
-            (chosen.out / name).write_bytes(b"")
+        (chosen.out / LOGS).mkdir(parents=True, exist_ok=True)
+        (chosen.out / "gpu.jsonl").write_bytes(b"")
     except OSError as error:
         return _refuse(f"--out {chosen.out} cannot be written: {error.strerror}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    every = parts(chosen.minutes, chosen.quick, not chosen.no_tests)
-    found = [part for part in every if part.name == "found" or chosen.only in part.name]
+    found = []
+    for stage in stages(chosen.minutes, chosen.quick, not chosen.no_tests):
+        parts = tuple(part for part in stage.parts if part.name == "found" or chosen.only in part.name)
+        found += [Stage(stage.seconds, parts)] if parts else []
     return _run(found, chosen.out.resolve(), 60 * chosen.minutes, chosen.quick)
 
 
@@ -67,19 +69,14 @@ def _refuse(text: str) -> int:
     return 2
 
 
-def _run(found: list[Part], out: Path, seconds: float, quick: bool) -> int:
-    """Every part, as long as there is time; what is known is written also when that is interrupted."""
-    until, interrupted, record = time.monotonic() + seconds, False, out / "gpu.jsonl"
+def _run(found: list[Stage], out: Path, seconds: float, quick: bool) -> int:
+    """Every stage, as long as there is time; what is known is written also when that is interrupted."""
+    began, interrupted, record = time.monotonic(), False, out / "gpu.jsonl"
     try:
         _say_versions(record)
-        for part in found:
-            if until - time.monotonic() < _LEAST:
-                gpu_record.add(record, left_out=part.name)
-                continue
-            how = _part(part, out, until)
-            gpu_report.write(out, quick)
-            print(f"{seconds - (until - time.monotonic()):5.0f} s  {part.name}: {how}", flush=True)
-            if part.name == "found":
+        for stage in found:
+            _stage(stage, out, began, seconds, quick)
+            if stage.parts[0].name == "found":
                 _say_found(gpu_record.read(record))
     except KeyboardInterrupt:
         interrupted = True
@@ -87,48 +84,86 @@ def _run(found: list[Part], out: Path, seconds: float, quick: bool) -> int:
     report = gpu_report.write(out, quick)
     text = gpu_report.summary(report)
     (out / "gpu.txt").write_text(text + "\n", encoding="utf-8")
-    print(f"\n{text}\n\nwritten to {out}: gpu.json, gpu.jsonl, gpu.log, gpu.txt")
+    print(f"\n{text}\n\nwritten to {out}: gpu.json, gpu.jsonl, gpu.txt, {LOGS}")
     return 130 if interrupted else int(gpu_report.wrong(report))
 
 
-def _part(part: Part, out: Path, until: float) -> str:
-    """Run it, where it resumes as often as it gets on; how it ended."""
-    began, record = time.monotonic(), out / "gpu.jsonl"
-    ends = min(began + part.seconds, until)
-    environment = {**os.environ, gpu_record.PATH: str(record), gpu_record.PART: part.name}
-    environment |= {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "MPLBACKEND": "Agg", **_toolkit()}
-    while True:
-        lines = len(gpu_record.read(record))
-        with (out / "gpu.log").open("ab") as log:
-            log.write(f"\n=== {part.name}\n".encode())
-            log.flush()
-            status = _child(part.command(), environment, log, ends - time.monotonic())
-        new = gpu_record.read(record)[lines:]
-        broke_off = not any("tests_ended" in line for line in new) and any("began" in line for line in new)
-        if not part.resumes or status is None or not broke_off:
-            break
-    how = {None: f"cut off after {part.seconds:.0f} s", 0: "done", 1: "failed", 5: "done"}.get(status)
-    if status is None and ends < began + part.seconds:
-        how = "cut off at the end of the minutes"
-    how = how or f"failed with status {status}"
-    gpu_record.add(record, ended=part.name, how=how, seconds=round(time.monotonic() - began, 1))
-    return how
-
-
-def _child(command: list[str], environment: dict[str, str], log: IO[bytes], seconds: float) -> int | None:
-    """Exit status, or None where it had to be killed, with all that it began."""
-    child = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-    )  # fmt: skip
+def _stage(stage: Stage, out: Path, began: float, seconds: float, quick: bool) -> None:
+    """Its parts side by side, as many as there are cores; those that do not fit its time are named."""
+    waiting, running, cores = list(stage.parts), [], os.cpu_count() or 1
+    whole = began + seconds
+    until = min(time.monotonic() + stage.seconds, whole)
+    latest = min(until, whole - _LEAST)  # that a part is begun
+    cut_off = (
+        "cut off at the end of the minutes" if until == whole else f"cut off after {stage.seconds:.0f} s"
+    )
     try:
-        return child.wait(max(0.0, seconds))
-    except subprocess.TimeoutExpired:
-        return None
+        while running or (waiting and time.monotonic() < latest):
+            if waiting and len(running) < cores and time.monotonic() < latest:
+                running.append(_Running(waiting.pop(0), out))
+                continue
+            for each in running[:]:
+                how = each.ended() or (cut_off if time.monotonic() >= until else "")
+                if how:
+                    running.remove(each)
+                    each.end(how)
+                    gpu_report.write(out, quick)
+                    print(f"{time.monotonic() - began:5.0f} s  {each.part.name}: {how}", flush=True)
+            time.sleep(_GLANCE)
     finally:
+        for each in running:
+            each.kill()
+    for part in waiting:
+        gpu_record.add(out / "gpu.jsonl", left_out=part.name)
+
+
+class _Running:
+    """A part at work, begun again as often as it gets on where it resumes."""
+
+    def __init__(self, part: Part, out: Path) -> None:
+        self.part, self._record, self._began = part, out / "gpu.jsonl", time.monotonic()
+        self._log = out / LOGS / f"{part.name.replace(': ', ' ').replace(', ', ' ').replace(' ', '-')}.log"
+        self._log.write_bytes(b"")
+        self._start()
+
+    def _start(self) -> None:
+        self._lines = len(gpu_record.read(self._record))
+        environment = {**os.environ, gpu_record.PATH: str(self._record), gpu_record.PART: self.part.name}
+        environment |= {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "MPLBACKEND": "Agg", **_toolkit()}
+        with self._log.open("ab") as log:
+            self._child = subprocess.Popen(
+                self.part.command(), cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+
+    def ended(self) -> str:
+        """How it ended, empty while it runs; where it resumes and did not get to its end it is begun again."""
+        status = self._child.poll()
+        if status is None:
+            return ""
+        if self.part.resumes and self._broke_off():
+            self.kill()
+            self._start()
+            return ""
+        return {0: "done", 1: "failed", 5: "done"}.get(status, f"failed with status {status}")
+
+    def _broke_off(self) -> bool:
+        new = gpu_record.read(self._record)[self._lines :]
+        own = [line for line in new if line.get("part") == self.part.name]
+        return any("began" in line for line in own) and not any("tests_ended" in line for line in own)
+
+    def end(self, how: str) -> None:
+        """Kill what is left of it, and record how it ended."""
+        self.kill()
+        seconds = round(time.monotonic() - self._began, 1)
+        gpu_record.add(self._record, ended=self.part.name, how=how, seconds=seconds)
+
+    def kill(self) -> None:
+        """With all that it began."""
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
+            os.killpg(self._child.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):  # the driver may hold on to it
-            child.wait(5.0)
+            self._child.wait(5.0)
 
 
 def _toolkit() -> dict[str, str]:

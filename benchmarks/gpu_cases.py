@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 import fastntk
-from benchmarks import gpu_sides
-from benchmarks.case import OURS
+from benchmarks import gpu_report, gpu_sides, inputs
+from benchmarks.case import OURS, Size
 from benchmarks.gpu_sides import Library
 from fastntk.base.packing import PackedMasks, byte_rows, padded_width
 from fastntk.device.arrays import empty, upload
@@ -18,6 +18,7 @@ from fastntk.kernels.cuda.flips import flip_count
 from fastntk.kernels.cuda.plans import Counting, MaskedSums
 
 TRANSFERS = "fastntk with transfers"
+_COMPARED = 32  # rows of each third of a matrix
 Way = tuple[Callable[[], Any], Callable[[Any], np.ndarray]]  # does the work; makes numbers of its result
 
 
@@ -49,7 +50,7 @@ class GpuWork:
                 ours = theirs if ours is None else ours
                 difference = float(np.abs(theirs - ours).max())
                 if not difference <= bound * float(np.abs(ours).max()):
-                    self.failed[name] = f"wrong answer: differs by {difference:.3g}"
+                    self.failed[name] = f"{gpu_report.WRONG}: differs by {difference:.3g}"
             except Exception as error:  # of the device, the compiler or the other library
                 self.failed[name] = f"{type(error).__name__}: {error}"[:500]
             if OURS in self.failed:
@@ -61,15 +62,27 @@ def _on_host(array: Any) -> np.ndarray:
     return np.asarray(array.copy_to_host())
 
 
-def _random_masks(n: int, m: int, seed: int = 0) -> tuple[np.ndarray, PackedMasks]:
-    dense = np.random.default_rng(seed).integers(0, 2, (n, m), dtype=np.uint8).astype(np.bool_)
-    return dense, PackedMasks.from_dense(dense)
+def _sample(size: int) -> list[int]:
+    """Rows that are compared: some at the start, in the middle and at the end, where blocks may not come out even."""
+    return sorted(
+        {row % size for start in (0, size // 2, size - _COMPARED) for row in range(start, start + _COMPARED)}
+    )
+
+
+def _rows(host: Callable[[Any], np.ndarray]) -> Callable[[Any], np.ndarray]:
+    """Numbers of a matrix on the device: a sample of its rows, since copies of all take longer than all the rest."""
+    return lambda found: np.concatenate([host(found[row]) for row in _sample(len(found))])
+
+
+def _masks(n: int, m: int, seed: int = 0) -> tuple[np.ndarray, PackedMasks]:
+    masks = inputs.pattern(Size(n, m), seed)
+    return masks.to_dense(), masks
 
 
 def counts(n: int, m: int) -> GpuWork:
     """Co-activation counts of random patterns."""
     work = GpuWork({"popcount": float(n) * n * m, "int8": 2.0 * n * n * m}, "n^2 m bit products")
-    dense, masks = _random_masks(n, m)
+    dense, masks = _masks(n, m)
     bits, out = upload(masks.bits).view(np.uint32), empty((n, n), np.int64)
     plan = Counting(n, padded_width(m))
 
@@ -81,9 +94,11 @@ def counts(n: int, m: int) -> GpuWork:
         plan.counts(upload(masks.bits).view(np.uint32), out)
         return out.copy_to_host()
 
-    work.sides = {OURS: (ours, _on_host), TRANSFERS: (transfers, np.asarray)}
+    work.sides = {OURS: (ours, _rows(_on_host)), TRANSFERS: (transfers, _rows(np.asarray))}
     work.beside(
-        lambda library: {name: (way, library.host) for name, way in gpu_sides.counts(library, dense).items()}
+        lambda library: {
+            name: (way, _rows(library.host)) for name, way in gpu_sides.counts(library, dense).items()
+        }
     )
     return work
 
@@ -91,7 +106,7 @@ def counts(n: int, m: int) -> GpuWork:
 def masked_sums(n: int, p: int, m: int) -> GpuWork:
     """Bits times dense, ``M^T V``: the product of a gradient."""
     work = GpuWork({"float32": 2.0 * n * p * m}, "2 n p m flops", bound=1e-5)
-    dense, masks = _random_masks(n, m)
+    dense, masks = _masks(n, m)
     V = np.random.default_rng(1).standard_normal((n, p)).astype(np.float32)
     e = np.zeros(8 * byte_rows(n), np.float32)
     e[:n] = 1.0
@@ -102,15 +117,19 @@ def masked_sums(n: int, p: int, m: int) -> GpuWork:
         for _ in plan.blocks(bits, there, ones):
             pass
 
-    def assembled(_: None) -> np.ndarray:
-        found = np.empty((m, p), np.float32)
+    def neurons(_: None) -> np.ndarray:
+        found, sample = [], np.array(_sample(m))
         for first, count, S in plan.blocks(bits, there, ones):
-            found[first : first + count] = _on_host(S)[:, :count].T
-        return found
+            wanted = sample[(first <= sample) & (sample < first + count)] - first
+            if wanted.size:
+                found.append(_on_host(S)[:, wanted].T.ravel())
+        return np.concatenate(found)
 
-    work.sides = {OURS: (ours, assembled)}
+    work.sides = {OURS: (ours, neurons)}
     work.beside(
-        lambda library: {f"{library.name} float32": (gpu_sides.masked_sums(library, dense, V), library.host)}
+        lambda library: {
+            f"{library.name} float32": (gpu_sides.masked_sums(library, dense, V), _rows(library.host))
+        }
     )
     return work
 
@@ -121,17 +140,19 @@ def limit_gram(n: int, d: int) -> GpuWork:
     X = fastntk.datasets.sphere(n, d, seed=0)[0].astype(np.float32)
     there = upload(X)
     work.sides = {
-        OURS: (lambda: fastntk.limit_gram(there, dtype="float32"), _on_host),
-        TRANSFERS: (lambda: _on_host(fastntk.limit_gram(upload(X), dtype="float32")), np.asarray),
+        OURS: (lambda: fastntk.limit_gram(there, dtype="float32"), _rows(_on_host)),
+        TRANSFERS: (lambda: _on_host(fastntk.limit_gram(upload(X), dtype="float32")), _rows(np.asarray)),
     }
-    work.beside(lambda library: {f"{library.name} float32": (gpu_sides.limit(library, X), library.host)})
+    work.beside(
+        lambda library: {f"{library.name} float32": (gpu_sides.limit(library, X), _rows(library.host))}
+    )
     return work
 
 
 def flips(n: int, m: int) -> GpuWork:
     """Flip count of two random patterns; the others' patterns take a byte an entry."""
     work = GpuWork({"memory": n * m / 4}, "n m / 4 bytes read")
-    (dense, masks), (other_dense, other) = _random_masks(n, m), _random_masks(n, m, seed=1)
+    (dense, masks), (other_dense, other) = _masks(n, m), _masks(n, m, seed=1)
     before, after = (upload(pattern.bits).view(np.uint32) for pattern in (masks, other))
     out = empty(1, np.int64)
 
@@ -184,8 +205,10 @@ def gram(n: int, d: int, m: int) -> GpuWork:
     X, W = _samples_and_weights(n, d, m)
     there = upload(X), upload(W)
     work.sides = {
-        OURS: (lambda: fastntk.gram(*there), _on_host),
-        TRANSFERS: (lambda: _on_host(fastntk.gram(upload(X), upload(W))), np.asarray),
+        OURS: (lambda: fastntk.gram(*there), _rows(_on_host)),
+        TRANSFERS: (lambda: _on_host(fastntk.gram(upload(X), upload(W))), _rows(np.asarray)),
     }
-    work.beside(lambda library: {f"{library.name} float32": (gpu_sides.gram(library, X, W), library.host)})
+    work.beside(
+        lambda library: {f"{library.name} float32": (gpu_sides.gram(library, X, W), _rows(library.host))}
+    )
     return work

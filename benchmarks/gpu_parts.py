@@ -1,39 +1,39 @@
-"""The parts of a run on a GPU, the most important first; each is a process of its own."""
+"""The stages of a run on a GPU, the most important first, and their parts, each of which is a process of its own."""
 
 import os
 import sys
 from dataclasses import dataclass
 
 EMULATED = "FASTNTK_EMULATED_GPU"
-TESTS = {
-    "integers": ("kernels_conversion", "kernels_plans", "kernels_products", "device_operations"),
-    "steps": ("kernels_steps", "kernels_forward", "kernels_motion", "device_training", "device_motion"),
-    "the rest": (
-        "kernels_gram_sums", "kernels_limit", "kernels_grids", "kernels_views", "device_gram", "device_limit",
-        "device_data", "device_copies", "device_benchmarks",
-    ),
-}  # fmt: skip
+TESTS = (  # integers, then steps, then the rest
+    "kernels_conversion", "kernels_plans", "kernels_products", "device_operations",
+    "kernels_steps", "kernels_forward", "kernels_motion", "device_training", "device_motion",
+    "kernels_gram_sums", "kernels_limit", "kernels_grids", "kernels_views", "device_gram", "device_limit",
+    "device_data", "device_copies", "device_benchmarks",
+)  # fmt: skip
+# Files that compile most, by what each half of their tests compiles.
+_HALVES = {"device_training": ("dual", "not dual"), "device_motion": ("dual", "not dual")}
 # Seconds of eight minutes that each may take.
 CASES = {
-    "co-activation counts": 50,
-    "training step, dual": 70,
-    "masked sums": 45,
-    "limit gram": 35,
+    "co-activation counts": 45,
+    "training step, dual": 60,
+    "masked sums": 35,
+    "limit gram": 25,
     "reproduce": 60,
-    "gram from W": 40,
-    "training step, primal": 50,
-    "activation masks": 35,
-    "flip count": 35,
+    "gram from W": 30,
+    "training step, primal": 35,
+    "activation masks": 20,
+    "flip count": 15,
 }
+_FOUND, _SMOKE, _TESTED, _LIMITS = 20, 15, 105, 15
 
 
 @dataclass(frozen=True)
 class Part:
-    """A name, the arguments of Python, the seconds it may take, and whether it is begun again where it broke off."""
+    """A name, the arguments of Python, and whether it is begun again where it broke off."""
 
     name: str
     arguments: tuple[str, ...]
-    seconds: float
     resumes: bool = False
 
     def command(self) -> list[str]:
@@ -42,29 +42,42 @@ class Part:
         return [sys.executable, *(("-m", "tests.cuda.emulation") if emulated else ("-m",)), *self.arguments]
 
 
-def _tests(name: str, files: tuple[str, ...], seconds: float) -> Part:
+@dataclass(frozen=True)
+class Stage:
+    """Parts that run side by side, as many as there are cores, and the seconds that they may take together."""
+
+    seconds: float
+    parts: tuple[Part, ...]
+
+
+def _tests(file: str) -> list[Part]:
     """Warnings of other packages' versions are not what such minutes are for."""
     marked = () if os.environ.get(EMULATED, "0") != "0" else ("-m", "gpu")
     tolerant = (f"-Wdefault::{name}" for name in ("DeprecationWarning", "FutureWarning"))
     arguments = ("pytest", "-q", "-p", "benchmarks.gpu_tests", "-p", "no:cacheprovider", *tolerant, *marked)
-    return Part(
-        f"tests: {name}", (*arguments, *(f"tests/cuda/test_{file}.py" for file in files)), seconds, True
-    )
+    path = f"tests/cuda/test_{file}.py"
+    if file not in _HALVES:
+        return [Part(f"tests: {file}", (*arguments, path), resumes=True)]
+    return [
+        Part(f"tests: {file}, {half}", (*arguments, path, "-k", half), resumes=True) for half in _HALVES[file]
+    ]
 
 
-def parts(minutes: float, quick: bool, tests: bool) -> list[Part]:
-    """All of them in their order, with their share of the minutes."""
+def stages(minutes: float, quick: bool, tests: bool) -> list[Stage]:
+    """All of them in their order, with their share of the minutes.
+
+    Tests wait for the compiler of kernels, which takes one core: one file after the other takes ten minutes on an H100.
+    """
     scale = minutes / 8
     small = ("--quick",) if quick else ()
     found = [
-        Part("found", ("benchmarks.gpu_found",), max(45, 45 * scale)),
-        Part("smoke", ("benchmarks.gpu_smoke",), max(20, 20 * scale)),
+        Stage(max(45, _FOUND * scale), (Part("found", ("benchmarks.gpu_found",)),)),
+        Stage(max(20, _SMOKE * scale), (Part("smoke", ("benchmarks.gpu_smoke",)),)),
     ]
     if tests:
-        shares = zip(TESTS.items(), (80, 80, 60), strict=True)
-        found += [_tests(name, files, seconds * scale) for (name, files), seconds in shares]
-    found.append(Part("limits", ("benchmarks.gpu_limits", *small), max(20, 25 * scale)))
+        found.append(Stage(_TESTED * scale, tuple(part for file in TESTS for part in _tests(file))))
+    found.append(Stage(max(20, _LIMITS * scale), (Part("limits", ("benchmarks.gpu_limits", *small)),)))
     for name, seconds in CASES.items():
         limit = max(15, seconds * scale)
-        found.append(Part(name, ("benchmarks.gpu_measure", name, str(limit), *small), limit))
+        found.append(Stage(limit, (Part(name, ("benchmarks.gpu_measure", name, str(limit), *small)),)))
     return found

@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks import gpu_record
 
 _OURS = "fastntk"
+WRONG = "wrong answer"
 _HANGING = 15.0  # seconds that the test ran at which a part was cut off: with fewer it was merely its turn
 _NAMED = 8  # failed tests on the screen
 
@@ -87,7 +88,13 @@ def wrong(report: dict[str, Any]) -> bool:
     short = ("done", "cut off at the end of the minutes")
     ended = any(part["how"] not in short and not _unfinished(part) for part in report["parts"])
     tested = report["tests"] is not None and report["tests"]["failed"]
-    return bool(ended or tested or any("error" in row or "failed" in row for row in report["rows"]))
+    return bool(ended or tested or any(map(wrong_row, report["rows"])))
+
+
+def wrong_row(row: dict[str, Any]) -> bool:
+    """Whether our side failed, or a side gives other numbers; that another library cannot do it is its own affair."""
+    failed = row.get("failed", {}).items()
+    return "error" in row or any(side.startswith(_OURS) or text.startswith(WRONG) for side, text in failed)
 
 
 def _unfinished(part: dict[str, Any]) -> bool:
@@ -121,6 +128,6 @@ def _row(row: dict[str, Any]) -> list[str]:
         return [f"{row['case']}: {row['error']}"[:160]]
     shares = "".join(f", {100 * share:.3g} % {limit}" for limit, share in row["shares"][_OURS].items())
     ratios = [f"{side} {ratio['median']:.2f}x" for side, ratio in row["ratios"].items()]
-    ratios += [f"{side} failed" for side in row.get("failed", {})]
+    ratios += [f"{side} failed ({text[:60]})" for side, text in row.get("failed", {}).items()]
     beside = f"; faster than {', '.join(ratios)}" if ratios else ""
     return [f"{row['case']}: {1e3 * row['seconds'][_OURS]:.4g} ms{shares}{beside}"]

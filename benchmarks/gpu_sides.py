@@ -34,6 +34,11 @@ class Library:
             return self.module.asarray(values)
         return self.module.tensor(values, device="cpu" if simulated() else "cuda")
 
+    def ones(self, masks: np.ndarray, dtype: str) -> Any:
+        """Booleans as numbers, made of them on the device."""
+        found = self.array(masks)
+        return found.to(getattr(self.module, dtype)) if self.name == "torch" else found.astype(dtype)
+
     def host(self, values: Any) -> np.ndarray:
         return np.asarray(values.get() if self.name == "cupy" else values.cpu())
 
@@ -45,7 +50,7 @@ class Library:
 
 def counts(library: Library, masks: np.ndarray) -> dict[str, Callable[[], Any]]:
     """Exact ways to count: float32 (zeros and ones are exact in tf32 too, sums below 2^24), and int8 in torch."""
-    M = library.array(masks.astype(np.float32))
+    M = library.ones(masks, "float32")
 
     def product() -> Any:
         return M @ M.T
@@ -60,7 +65,7 @@ def counts(library: Library, masks: np.ndarray) -> dict[str, Callable[[], Any]]:
             finally:
                 library.allow_tf32(False)
 
-        small = library.array(masks.astype(np.int8))
+        small = library.ones(masks, "int8")
         ways |= {"torch tf32": with_tf32, "torch int8": lambda: library.module._int_mm(small, small.T)}
     return ways
 
@@ -69,7 +74,7 @@ class Step:
     """Gradient descent with loss, flips and drift, by forward product and gradient."""
 
     def __init__(self, library: Library, X: Any, y: Any, W: Any, a: Any, lr: float, compiled: bool) -> None:
-        self.X, self.y, self.W, self.a = (library.array(v.astype(np.float32)) for v in (X, y, W, a))
+        self.X, self.y, self.W, self.a = (library.array(np.asarray(v, np.float32)) for v in (X, y, W, a))
         self.W0, self.M0, self.lr = self.W + 0, self.X @ self.W.T >= 0, lr
         self._tf32, self._library = compiled, library
         self._moved = library.module.compile(self._move) if compiled else self._move
@@ -107,7 +112,7 @@ def limit(library: Library, X: np.ndarray) -> Callable[[], Any]:
 
 def masked_sums(library: Library, masks: np.ndarray, V: np.ndarray) -> Callable[[], Any]:
     """``M^T V`` on an expanded mask."""
-    M, dense = library.array(masks.astype(np.float32)), library.array(V)
+    M, dense = library.ones(masks, "float32"), library.array(V)
     return lambda: M.T @ dense
 
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from fastntk.matrices.intervals import GramInterval, gram_interval
     from fastntk.matrices.limit import limit_gram, limit_profile
     from fastntk.matrices.operators import GramOperator, gram_operator
-    from fastntk.matrices.planning import Plan, plan
+    from fastntk.matrices.plan_table import Plan
+    from fastntk.matrices.planning import plan
     from fastntk.model.deep import DeepReLU
     from fastntk.model.gradient import loss_gradient
     from fastntk.model.network import TwoLayerReLU
@@ -65,7 +66,7 @@ _HOME = {
     "LabelProjections": "spectra.alignment",
     "MemoryLimitError": "base.errors",
     "PackedMasks": "base.packing",
-    "Plan": "matrices.planning",
+    "Plan": "matrices.plan_table",
     "Prediction": "theory.predictions",
     "Rates": "theory.rates",
     "Run": "results",

@@ -34,8 +34,7 @@ def array(value: Any, name: str, ndim: int, dtype: npt.DTypeLike | None = None) 
         dtype = found.dtype if found.dtype in (np.float32, np.float64) else np.float64
     with np.errstate(all="ignore"):
         converted = np.ascontiguousarray(found, dtype=dtype)
-        total = converted.sum()  # finite if the data are, but for overflow; no temporary of their size
-    if not np.isfinite(total) and not np.isfinite(converted).all():
+    if not all_finite(converted):
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(converted))[0])
         index = where[0] if ndim == 1 else where
         if np.isfinite(found[where]):
@@ -44,6 +43,13 @@ def array(value: Any, name: str, ndim: int, dtype: npt.DTypeLike | None = None) 
             )
         raise ValueError(f"{name} must be finite, got {converted[where]} at index {index}")
     return converted
+
+
+def all_finite(values: np.ndarray) -> bool:
+    """Whether there is neither NaN nor infinity; without a temporary of the size of the data if so."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = values.sum()  # finite if the values are, but for overflow
+    return bool(np.isfinite(total) or np.isfinite(values).all())
 
 
 def require_real(found: Any, name: str, ndim: int) -> None:

@@ -64,6 +64,10 @@ class DataFile:
         unsaid = None if self._is_npy() else "named"
         return self._read({None: unsaid, "none": None}.get(self.labels, self.labels), targets=False)[0]
 
+    def _dropped(self) -> tuple[str, ...] | None:
+        """Columns to leave out: none at all if that was said, None if nothing was."""
+        return () if self.drop == ("none",) else self.drop or None
+
     def _is_npy(self) -> bool:
         return self.path.suffix.lower() == ".npy"
 
@@ -78,7 +82,7 @@ class DataFile:
             from fastntk.datasets.table import read_table
 
             table = read_table(
-                self.path, labels=labels, signs=self.signs, drop=self.drop, header=self.header,
+                self.path, labels=labels, signs=self.signs, drop=self._dropped(), header=self.header,
                 separator=self.separator, targets=targets,
             )  # fmt: skip
             X, y, found = table.X, table.y, str(table)
@@ -117,7 +121,10 @@ def data_option(help: str | None = None, default: str = PUBLISHED) -> Callable[[
                 ),
                 click.option("--signs", is_flag=True, help="Labels of two classes become -1 and +1."),
                 click.option(
-                    "--drop", multiple=True, metavar="COLUMN", help="Column to leave out, by name or place."
+                    "--drop",
+                    multiple=True,
+                    metavar="COLUMN",
+                    help="Column to leave out, by name or place; none takes an index column as a feature.",
                 ),
                 click.option(
                     "--header/--no-header",

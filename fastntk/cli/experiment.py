@@ -76,6 +76,7 @@ def reproduce(data: DataFile | None, out: Path, progress: bool, **settings: Any)
         "lr",
         "depth",
         "scale",
+        "output",
         "layers",
         "loss",
         "optimizer",

@@ -27,6 +27,7 @@ __all__ = ["train"]
         "seed",
         "depth",
         "scale",
+        "output",
         "layers",
         "loss",
         "optimizer",
@@ -66,7 +67,7 @@ __all__ = ["train"]
     type=FilePath(),
     metavar="DIR",
     help="Which patterns flip, when and how often, and quantiles of the drift: diagnostics.png and "
-    "diagnostics.pdf, steps.csv, samples.csv, neurons.csv.",
+    "diagnostics.pdf, steps.csv, samples.csv, neurons.csv; of several hidden layers a folder each.",
 )
 @threads_option
 @progress_option
@@ -114,10 +115,12 @@ def train(
         shared = {name: settings[name] for name in names}
         engine = "cuda" if settings["engine"] == "cuda" else "auto"
         predict(X, y, times=run.times, engine=engine, **shared).plot(run, prediction)
-    if diagnostics is not None and run.diagnostics is not None:
-        for figure in ("diagnostics.png", "diagnostics.pdf"):
-            run.diagnostics.plot(diagnostics / figure)
-        run.diagnostics.to_csv(diagnostics)
+    if diagnostics is not None:
+        for layer, seen in run.diagnostics_by_folder().items():
+            folder = ensure_folder(diagnostics / layer, "--diagnostics")
+            for figure in ("diagnostics.png", "diagnostics.pdf"):
+                seen.plot(folder / figure)
+            seen.to_csv(folder)
     print_summary(Sweep([run], run.provenance.get("limit") or {}))
 
 

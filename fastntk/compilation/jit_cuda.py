@@ -116,7 +116,8 @@ def _allow_small_grids(settings: str) -> None:
     """
     if _SMALL_GRIDS not in os.environ:
         with contextlib.suppress(ImportError):  # of a version that keeps its settings elsewhere
-            importlib.import_module(settings).CUDA_LOW_OCCUPANCY_WARNINGS = 0
+            found: Any = importlib.import_module(settings)
+            found.CUDA_LOW_OCCUPANCY_WARNINGS = 0
 
 
 def __getattr__(name: str) -> Any:

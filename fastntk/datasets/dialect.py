@@ -9,8 +9,11 @@ import re
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 __all__ = [
     "SEPARATORS",
+    "counts_rows",
     "decimal_mark",
     "find_separator",
     "has_header",
@@ -26,6 +29,9 @@ SEPARATORS = {"\t": "tab", ";": "';'", "|": "'|'", ",": "','", " ": "space"}
 _MISSING = frozenset({"", "?", "-", ".", "na", "n/a", "nan", "null", "none", "<na>"})
 _DECIMAL_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?")
 _INTEGER = re.compile(r"-?\d+")
+_INDEX_NAME = re.compile(
+    r"(?i:unnamed: ?\d+|level_0|#|n[or]\.?|(.*[ _.-])?(id|idx|index)|row([ _.-]?(names?|num|number|n[or]))?)|.*[a-z]I[dD]"
+)
 
 
 def split(lines: Any, separator: str) -> Any:
@@ -96,6 +102,14 @@ def _counted(numbers: list[str]) -> bool:
     if len(numbers) == 1:
         return numbers[0] in ("0", "1")
     return all(int(b) - int(a) == 1 for a, b in pairwise(numbers))
+
+
+def counts_rows(name: str, column: np.ndarray) -> bool:
+    """Whether a column looks like the index of its rows: such a name, and integers that all differ, in order."""
+    if not _INDEX_NAME.fullmatch(name.strip()) or (column != np.floor(column)).any():
+        return False
+    steps = np.diff(column)
+    return bool((steps > 0).all() or (steps < 0).all()) and (len(column) > 1 or column[0] in (0.0, 1.0))
 
 
 def is_numeric(cells: list[str]) -> bool:

@@ -20,7 +20,7 @@ def load_csv(
     *,
     labels: str | int | None = "last",
     signs: bool = False,
-    drop: Sequence[str | int] = (),
+    drop: Sequence[str | int] | None = None,
     header: bool | None = None,
     separator: str | None = None,
 ) -> tuple[NDArray[np.float64], Any]:
@@ -35,8 +35,10 @@ def load_csv(
         The column of y: its name, its place from 1, or "last"; None: there is none, all columns are features.
     signs : bool
         Whether the labels are two classes, words or numbers, that become -1 and +1 in this order.
-    drop : sequence of str or int
-        Columns that are left out, by name or place.
+    drop : sequence of str or int, optional
+        Columns that are left out, by name or place.  Without it a column that only numbers the rows is an error: a
+        first one without a name, as pandas' ``to_csv`` and R's ``write.csv`` put there, or integers that all differ,
+        in order, under a name such as id or index.  An empty sequence takes such columns as features.
     header : bool, optional
         Whether the first row names the columns. Found out by default: it does where it has words above numbers.
     separator : str, optional
@@ -52,8 +54,8 @@ def load_csv(
     ------
     ValueError
         When the file cannot be read, is empty, has rows of different length, or holds something that is not a finite
-        number; the message names the file, the line and the column. Also for a first column without a name, which is
-        the index that pandas' ``to_csv`` and R's ``write.csv`` put there, and where a header cannot be told from data.
+        number; the message names the file, the line and the column. Also for a column that numbers the rows, and where
+        a header cannot be told from data.
 
     Notes
     -----

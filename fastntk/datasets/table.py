@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fastntk.base.storage import user_path
 from fastntk.datasets.dialect import (
     SEPARATORS,
+    counts_rows,
     decimal_mark,
     find_separator,
     has_header,
@@ -86,7 +87,7 @@ def read_table(
     *,
     labels: Column | None = "last",
     signs: bool = False,
-    drop: Sequence[Column] = (),
+    drop: Sequence[Column] | None = None,
     header: bool | None = None,
     separator: str | None = None,
     targets: bool = True,
@@ -121,7 +122,7 @@ class _Reader:
     name: str
     labels: Column | None
     signs: bool
-    drop: Sequence[Column]
+    drop: Sequence[Column] | None
     targets: bool
     names: list[str] = field(default_factory=list)
     named: bool = False
@@ -152,9 +153,11 @@ class _Reader:
             if label is not None and self.targets:
                 found.append((line, cells[label]))
         y, classes = self._targets(label, found) if label is not None and self.targets else (None, None)
+        X = np.stack(table)
+        self._refuse_index(X, features)
         chosen = None if label is None else self._called(label)
         dropped_names = [self._called(j) for j in dropped]
-        return Table(np.stack(table), y, chosen, classes, cut, self.decimal, self.named, dropped_names)
+        return Table(X, y, chosen, classes, cut, self.decimal, self.named, dropped_names)
 
     def _rows(self, reader: Any) -> Iterator[Row]:
         """Rows that are not blank, each with the number of its line."""
@@ -198,12 +201,12 @@ class _Reader:
 
     def _columns(self, line: int, separator: str) -> tuple[int | None, list[int], list[int]]:
         """The label's column, those of the features, and those that are left out."""
-        dropped = sorted({self._place(column, "drop") for column in self.drop})
+        dropped = sorted({self._place(column, "drop") for column in self.drop or ()})
         kept = [j for j in range(len(self.names)) if j not in dropped]
-        if self.named and 0 in kept and self.names[0] in _INDEX_NAMES:
+        if self._seeks_index and 0 in kept and self.names[0] in _INDEX_NAMES:
             raise ValueError(
                 f"{self.name}, line {line}: the first column has no name, as the index that pandas and R write: leave "
-                "it out with drop=[1] (--drop 1), or give it a name to use it"
+                "it out with drop=[1] (--drop 1), or use it as a feature with drop=[] (--drop none)"
             )
         label = None
         if self.labels is not None and kept:
@@ -216,6 +219,20 @@ class _Reader:
                 "features, separator= (--separator) another separator"
             )
         return label, features, dropped
+
+    @property
+    def _seeks_index(self) -> bool:
+        """Whether a column may be the index of the rows: an empty list of what to drop says that none is."""
+        return self.named and (self.drop is None or len(self.drop) > 0)
+
+    def _refuse_index(self, X: NDArray[np.float64], features: list[int]) -> None:
+        """ValueError if a column of X numbers the rows, by its name and by its values."""
+        for j, column in zip(features, X.T, strict=True):
+            if self._seeks_index and counts_rows(self.names[j], column):
+                raise ValueError(
+                    f"{self.name}: {self._called(j)} numbers the rows: leave it out with drop=[{self.names[j]!r}] "
+                    f"(--drop {j + 1}), or use it as a feature with drop=[] (--drop none)"
+                )
 
     def _last_if_named(self, sample: list[Row]) -> Column:
         """The last column, if it is plain that it has labels and no feature."""

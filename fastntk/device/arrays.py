@@ -190,8 +190,9 @@ def zeros(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> DeviceArray:
 
 
 def upload(values: np.ndarray) -> DeviceArray:
-    """A copy on the GPU."""
-    found: DeviceArray = require().to_device(np.ascontiguousarray(values))
+    """A copy on the GPU, with the strides of its shape: where one is zero, Numba walks through all entries."""
+    whole = np.ascontiguousarray(values)
+    found: DeviceArray = require().to_device(whole.ravel().reshape(whole.shape))
     return found
 
 

@@ -14,7 +14,7 @@ from fastntk.kernels.cpu import layers
 from fastntk.kernels.scratch import padded_vector
 from fastntk.model.deep import DeepReLU, weights_bytes
 from fastntk.model.initial import InitialLayer
-from fastntk.model.layers import ForwardState, forward_bytes
+from fastntk.model.layers import ForwardState, descent_bytes
 from fastntk.model.patterns import flip_fraction
 from fastntk.optimizers import GradientDescent, Optimizer
 
@@ -71,6 +71,7 @@ class DeepEngine:
         self._fresh = False
         self._norms = [ChangeNorm(start) for start in initial]
         self._forward()
+        self._state.require(self.u)
         self.initial_masks = [masks.copy() for masks in self.masks]
 
     @staticmethod
@@ -84,8 +85,7 @@ class DeepEngine:
     ) -> int:
         """Memory of the state, the given weights not counted."""
         velocity = weights_bytes(d, widths, dtype) if optimizer.momentum else 0
-        room = n * max(widths) * dtype.itemsize if moving[0] < len(widths) else 0
-        return forward_bytes(n, d, widths, dtype) + n * sum(widths) // 8 + room + velocity
+        return descent_bytes(n, d, widths, dtype, backward=moving[0] < len(widths)) + velocity
 
     @property
     def masks(self) -> list[PackedMasks]:

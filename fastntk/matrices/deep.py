@@ -31,11 +31,16 @@ def deep_gram(
     checks.representable(samples, "X", net.dtype)
     numbers, n = layer_numbers(layers, net.depth), len(samples)
     require_memory(4 * 8 * n * n, f"the Gram matrix of n={n} samples")
-    with kernel_threads():
+    with kernel_threads(), np.errstate(over="ignore", invalid="ignore"):
         total = np.zeros((n, n))
         for _, G in grams_of(samples, net, numbers):
             total += G
-    found = total.astype(kind, copy=False)
+        found = total.astype(kind, copy=False)
+    if not checks.all_finite(found):
+        raise ValueError(
+            f"X and the weights of net must keep all layers within the range of {net.dtype.name}, and the Gram matrix "
+            f"within that of {kind.name}, got an overflow: scale X down, its largest entry is {np.abs(samples).max():.3g}"
+        )
     if out is None:
         return found
     if getattr(out, "shape", None) != (n, n):

@@ -195,7 +195,9 @@ def _host_source(
         for samples, name in ((points, "X"), (others, "Z")):
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
                 squares = np.einsum("ij,ij->i", samples, samples, dtype=np.float64) * terms.largest
+                summed = squares * _width_of(network)  # counts multiply before the width divides
             checks.representable(squares, f"the diagonal, from the rows of {name} and a,", kind)
+            checks.representable(summed, f"the sums of the diagonal, from the rows of {name} and a,", float)
     return FiniteGram(points, others, network, terms, kind)
 
 
@@ -234,6 +236,11 @@ def _checked(
         m = found.count if isinstance(found, Neurons) else len(found)
     weights = np.ones(1) if a is None else on_host(device_checks.vector(a, "a", m, given, np.float64))
     return points, others, found, terms_of(layers, weights), kind
+
+
+def _width_of(network: Any) -> int:
+    """Neurons of a pair of patterns, or of a source."""
+    return int(network[0].shape[1] if isinstance(network, tuple) else network.count)
 
 
 def _one_source(**sources: Any) -> str:

@@ -154,16 +154,20 @@ def limit_gram(
     if there and (client is not None or is_host_target(out)):
         X, Z, there = on_host(X), on_host(Z), False
     points, others, found, kind, options = _checked(X, Z, layers, depth, scale, dtype)
-    if others is points:
-        rows.warn_parallel_rows(points.exact, "X", found, opposite=depth == 1)
     if not there:
-        return compute(LimitGram(points, others, found, kind, options), out, progress=progress, client=client)
+        source = LimitGram(points, others, found, kind, options)
+        if source.symmetric:
+            rows.warn_parallel_rows(points.exact, "X", found, opposite=depth == 1)
+        return compute(source, out, progress=progress, client=client)
     shape = len(points.rows), len(others.rows)
     with backend() as gpu:
-        return compute_on_gpu(
+        limit = compute_on_gpu(
             shape, kind, X, out, progress,
             lambda target: gpu.limit_gram(points, others, *options[:2], kind, target),
         )  # fmt: skip
+        if others is points:  # found by a sort, while the GPU is at work
+            rows.warn_parallel_rows(points.exact, "X", found, opposite=depth == 1)
+        return limit
 
 
 def limit_profile(rho: npt.ArrayLike, layers: Layers = "first", depth: int = 1, scale: float = 1.0) -> Any:

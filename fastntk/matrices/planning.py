@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,115 +15,25 @@ from fastntk.base import checks
 from fastntk.base.memory import available_bytes
 from fastntk.matrices.blocks import drawn_bytes, keeps_patterns
 from fastntk.matrices.calibration import Matrix, fill_rates, write_rate
+from fastntk.matrices.deep_planning import deep_plan
 from fastntk.matrices.limit import limit_bytes
 from fastntk.matrices.passes import Terms
+from fastntk.matrices.plan_table import Plan
 from fastntk.matrices.tiled.blocks import Blocks, cut
 from fastntk.matrices.tiled.files import checked_path
 from fastntk.matrices.tiled.targets import allocated
 from fastntk.matrices.tiled.whole import held_bytes
+from fastntk.model.deep import checked_widths
 
-__all__ = ["Plan", "plan"]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What computing a matrix takes; ``print(plan)`` is a table.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        (n, k) of the matrix.
-    d : int
-        Dimension of the points.
-    width : int or None
-        Neurons; None for the limit.
-    layers, depth, dtype
-        As given.
-    result_bytes : int
-        Size of the matrix.
-    resident_bytes : int
-        Memory taken at the peak: the matrix if it stays in memory, the blocks, the points.  The interpreter and its
-        libraries come on top, about 0.2 GiB.
-    disk_bytes : int
-        Space that the matrix takes on the disk, 0 without one.
-    multiply_adds : int
-        Of the products that BLAS computes.
-    bit_products : int
-        Pairs of activation bits that are compared.
-    kernel_values : int
-        Pairs of points times depth: evaluations of the transcendental part.
-    blocks : int
-        Number of blocks, 1 in memory.
-    block : tuple of int
-        Largest shape of a block.
-    seconds : float
-        Estimate for this machine as it is now, within a factor of 2 when nothing else runs.
-    memory_available, disk_available : int
-        Bytes; the second is 0 without a disk.
-    out : str
-        Where the matrix goes.
-    """
-
-    shape: tuple[int, int]
-    d: int
-    width: int | None
-    layers: str
-    depth: int
-    dtype: str
-    result_bytes: int
-    resident_bytes: int
-    disk_bytes: int
-    multiply_adds: int
-    bit_products: int
-    kernel_values: int
-    blocks: int
-    block: tuple[int, int]
-    seconds: float
-    memory_available: int
-    disk_available: int
-    out: str
-
-    @property
-    def fits(self) -> bool:
-        """Whether memory and disk suffice."""
-        return self.resident_bytes <= self.memory_available and self.disk_bytes <= self.disk_available
-
-    def __str__(self) -> str:
-        n, k = self.shape
-        what = "limit" if self.width is None else f"width {self.width}"
-        form = f"{n} x {k}, d = {self.d}, {what}, layers {self.layers}, depth {self.depth}, {self.dtype}"
-        rows = {
-            "matrix": form,
-            "goes to": self.out,
-            "result": _bytes(self.result_bytes),
-            "memory": f"{_bytes(self.resident_bytes)} of {_bytes(self.memory_available)} available",
-            "disk": f"{_bytes(self.disk_bytes)} of {_bytes(self.disk_available)} available"
-            if self.disk_bytes
-            else "none",
-            "multiply-adds": _count(self.multiply_adds),
-            "bit products": _count(self.bit_products),
-            "kernel values": _count(self.kernel_values),
-            "blocks": f"{self.blocks} of at most {self.block[0]} x {self.block[1]}",
-            "time": f"about {_duration(self.seconds)}",
-            "fits": "yes" if self.fits else f"no: {self._missing()}",
-        }
-        return "\n".join(f"{name:<14} {text}" for name, text in rows.items())
-
-    def _missing(self) -> str:
-        short = []
-        if self.resident_bytes > self.memory_available:
-            short.append("memory")
-        if self.disk_bytes > self.disk_available:
-            short.append("disk")
-        return " and ".join(short) + " too small"
+__all__ = ["plan"]
 
 
 def plan(
     X: npt.ArrayLike | tuple[int, int],
     Z: npt.ArrayLike | tuple[int, int] | int | None = None,
     *,
-    width: int | None = None,
-    layers: str = "first",
+    width: int | Iterable[int] | None = None,
+    layers: Any = "first",
     depth: int = 1,
     dtype: npt.DTypeLike = "float64",
     out: Any = None,
@@ -137,8 +47,9 @@ def plan(
         on the host.
     Z : array_like, shape (k, d), pair (k, d) of ints, or int k, optional
         Second set of points.
-    width : int, optional
-        Neurons of the network, drawn while they are needed as in ``gram(X, width=width)``; by default the limit.
+    width : int or several, optional
+        Neurons of the network, drawn while they are needed as in ``gram(X, width=width)``; by default the limit.  At a
+        depth above 1 those of each hidden layer of a `DeepReLU` in float32, for ``gram(X, net=net)``.
     layers, depth, dtype
         As in `limit_gram` and `gram`.
     out : optional
@@ -165,16 +76,20 @@ def plan(
     >>> p = fastntk.plan((2000, 10), dtype="float32")
     >>> p.result_bytes, p.multiply_adds, p.bit_products, p.fits
     (16000000, 20010000, 0, True)
+    >>> fastntk.plan((1000, 1000), width=4096, depth=3).training_bytes  # of descent on that network
+    223226112
     """
     n, d = _size(X, "X")
+    if width is not None and checks.integer(depth, "depth", 1) > 1:
+        if Z is not None or out is not None:
+            raise ValueError("Z and out must not be given with a width at a depth above 1")
+        return deep_plan(n, d, checked_widths(width, depth), layers, checks.floating_dtype(dtype))
     k = n if Z is None else _other_size(Z, d)
     kind = checks.floating_dtype(dtype)
     checks.choice(layers, "layers", ("first", "second", "both"))
     depth = checks.integer(depth, "depth", 1)
     if width is not None:
         width = checks.integer(width, "width", 1)
-        if depth != 1:
-            raise ValueError(f"depth must be 1 for a network of finite width, got {depth}")
     if layers == "first" and depth != 1:
         raise ValueError(f"depth must be 1 for layers='first', got {depth}")
     place, taken = _disk(out)
@@ -265,27 +180,3 @@ def _cut(shape: tuple[int, int], symmetric: bool, dtype: np.dtype, out: Any) -> 
     chunks = getattr(out, "shards", None) or getattr(out, "chunks", None) or (1, 1)
     blocks = cut(shape, symmetric, dtype.itemsize, chunks)
     return Blocks(shape, symmetric, min(blocks.height, shape[0]), min(blocks.width, shape[1]))
-
-
-def _bytes(size: int) -> str:
-    """A size in the unit that fits."""
-    number, units = float(size), ["bytes", "KiB", "MiB", "GiB", "TiB"]
-    while number >= 1000 and len(units) > 1:
-        number /= 1024
-        del units[0]
-    return f"{number:.4g} {units[0]}"
-
-
-def _count(number: int) -> str:
-    """A number of operations."""
-    return f"{number:.2e}" if number >= 10**6 else str(number)
-
-
-def _duration(seconds: float) -> str:
-    """A time that promises no more digits than it has."""
-    if seconds < 1:
-        return f"{max(seconds, 1e-3):.1g} s"
-    for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.2g} {unit}"
-    return f"{seconds:.2g} s"

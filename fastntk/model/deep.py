@@ -230,6 +230,7 @@ class DeepReLU:
             for first in range(0, len(samples), _SAMPLES):
                 state = ForwardState(samples[first : first + _SAMPLES], self.widths, self.dtype)
                 outputs.append(state.forward(self.W, self.a, self.scale))
+                state.require(outputs[-1])
         return np.concatenate(outputs)
 
     def __repr__(self) -> str:

@@ -40,6 +40,14 @@ class ForwardState:
         outputs: np.ndarray = self._shares.sum(axis=0)[: self.n]
         return outputs
 
+    def require(self, values: np.ndarray) -> None:
+        """ValueError unless the outputs are finite."""
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"X and W must keep all layers, and the outputs, within the range of {self.x[0].dtype.name}, "
+                "got an overflow"
+            )
+
     def derivatives(
         self,
         W: Sequence[np.ndarray],
@@ -68,6 +76,12 @@ class ForwardState:
 def layer_factor(scale: float, width: int, dtype: np.dtype) -> np.ndarray:
     """``scale / sqrt(m)`` as kernels take it."""
     return np.array([scale / math.sqrt(width)], dtype)
+
+
+def descent_bytes(n: int, d: int, widths: Sequence[int], dtype: np.dtype, backward: bool = True) -> int:
+    """Memory of descent beside the weights: forward, patterns at the start, room for a layer's derivatives."""
+    room = n * max(widths) * np.dtype(dtype).itemsize if backward else 0
+    return forward_bytes(n, d, widths, dtype) + n * sum(widths) // 8 + room
 
 
 def forward_bytes(n: int, d: int, widths: Sequence[int], dtype: np.dtype) -> int:

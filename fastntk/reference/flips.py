@@ -49,7 +49,7 @@ def flip_history(masks: Sequence[NDArray[np.bool_]], steps: Sequence[int]) -> di
     -------
     dict
         "net", entries that differ from the first mask, and "changed", entries that differ from the mask before, both
-        with one entry per mask. For each sample and each neuron ("sample_" and "neuron_" before the name): "net" at the
+        with one entry per mask. For each sample and each neuron (``sample_`` and ``neuron_`` before the name): "net" at the
         last mask; "total", the changes from mask to mask, added; "first", the step of the first change, -1 for none.
 
     Examples

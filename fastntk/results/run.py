@@ -66,7 +66,8 @@ class Run:
     drift_a : (k,) float64
         ``max_r |a_r(k) - a_r(0)|``, where the second layer moves.
     drift_norm : (k, H) float64
-        ``|W^(h)(k) - W^(h)(0)|_2 / sqrt(m_h)``, of several hidden layers only.
+        ``|W^(h)(k) - W^(h)(0)|_2 / sqrt(m_h)``, of several hidden layers only: the root of a Rayleigh quotient, so not
+        above the norm, and below it by some 1e-4 of it at most where the largest singular value stands apart.
     lambda_min_total : (k,) float64
         Of several hidden layers, the smallest eigenvalue of the sum of the G^(h) of the layers that move.
     lambda_min, lambda_min_lower : (k,) float64
@@ -75,10 +76,10 @@ class Run:
         Residual norm of that Rayleigh quotient: some eigenvalue lies within this distance.
     gram_change, gram_limit_distance : (k,) float64
         Spectral norms ``|H(k) - H(0)|_2`` and ``|H(k) - H_inf|_2``.
-    diagnostics : Diagnostics or None
-        Which patterns flipped, when and how often, and quantiles of the drift.
+    diagnostics : Diagnostics, tuple of H of them, or None
+        Which patterns flipped, when and how often, and quantiles of the drift; of several hidden layers, of each.
     snapshots : dict of int to (n, n) float64
-        H at the steps that were asked for.
+        H at the steps that were asked for; of several layers that move, the sum of their G^(h).
     net : TwoLayerReLU, DeepReLU or None
         The trained network; of the path engine one that makes its weights when asked, see `fastntk.model.streamed`.
         Runs inside a `Sweep` keep none.
@@ -115,7 +116,7 @@ class Run:
     lambda_min_total: NDArray[np.float64] | None = None
     gram_change: NDArray[np.float64] | None = None
     gram_limit_distance: NDArray[np.float64] | None = None
-    diagnostics: Diagnostics | None = None
+    diagnostics: Diagnostics | tuple[Diagnostics, ...] | None = None
     snapshots: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     net: TwoLayerReLU | DeepReLU | None = None
     X: NDArray[Any] | None = None
@@ -185,6 +186,12 @@ class Run:
     def series(self) -> dict[str, NDArray[np.float64]]:
         """The series this run carries, by name."""
         return {name: value for name in SERIES if (value := getattr(self, name)) is not None}
+
+    def diagnostics_by_folder(self) -> dict[str, Diagnostics]:
+        """Under the folder that is theirs in files: none with one hidden layer, with several "1/", "2/" and so on."""
+        if isinstance(self.diagnostics, tuple):
+            return {f"{h}/": seen for h, seen in enumerate(self.diagnostics, 1)}
+        return {} if self.diagnostics is None else {"": self.diagnostics}
 
     def gram(self) -> Any:
         """Gram matrix ``H_ij = (1/m) x_i.x_j sum_r a_r^2 M_ir M_jr`` of the trained network on the training data.
@@ -271,8 +278,8 @@ class Run:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Every array of the run under the name it has in the file."""
         found: dict[str, NDArray[Any]] = {"steps": self.steps, **self.series}
-        if self.diagnostics is not None:
-            found |= {f"diagnostics/{name}": array for name, array in self.diagnostics.arrays().items()}
+        for folder, seen in self.diagnostics_by_folder().items():
+            found |= {f"diagnostics/{folder}{name}": array for name, array in seen.arrays().items()}
         found |= {f"snapshots/{step}": H for step, H in self.snapshots.items()}
         if self.net is not None:
             from fastntk.model.deep import DeepReLU
@@ -304,14 +311,21 @@ class Run:
 
             net = network_from(arrays)
         kept = {name: arrays[name] for name in ("steps", *SERIES, "X", "y", "times") if name in arrays}
-        seen = _inside("diagnostics", arrays)
         return cls(
             **kept,
-            diagnostics=Diagnostics.from_arrays(seen) if seen else None,
+            diagnostics=_diagnostics(_inside("diagnostics", arrays)),
             snapshots={int(step): H for step, H in _inside("snapshots", arrays).items()},
             net=net,
             provenance=provenance,
         )
+
+
+def _diagnostics(arrays: Mapping[str, NDArray[Any]]) -> Diagnostics | tuple[Diagnostics, ...] | None:
+    """Of one hidden layer, or of each of several, whose numbers are folders."""
+    if not arrays or "steps" in arrays:
+        return Diagnostics.from_arrays(arrays) if arrays else None
+    layers = sorted({int(name.split("/")[0]) for name in arrays})
+    return tuple(Diagnostics.from_arrays(_inside(str(h), arrays)) for h in layers)
 
 
 def _inside(folder: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

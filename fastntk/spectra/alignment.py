@@ -22,7 +22,7 @@ from fastntk.spectra.eigenvalue import (
     symmetric,
 )
 from fastntk.spectra.implicit import is_operator
-from fastntk.spectra.regression import kernel_regression, labels_for
+from fastntk.spectra.regression import kernel_regression, labels_for, power_of
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -144,6 +144,12 @@ def generalization_complexity(H: Any, y: npt.ArrayLike) -> Enclosed:
     ]
     with np.errstate(over="ignore", under="ignore"):
         value, low, high = np.ldexp(found, exponent)
+    if not np.isfinite(value):
+        power = np.log10(found[0]) + exponent * np.log10(2.0)
+        raise ValueError(
+            "y and H must keep the complexity within the range of float64, "
+            f"got about 10^{power:.0f}: scale y down or H up"
+        )
     return Enclosed(value, low and np.nextafter(low, 0.0), high and np.nextafter(high, np.inf))
 
 
@@ -168,12 +174,13 @@ def _inverse_form(H: Any, labels: Any) -> tuple[int, float, float, float, int]:
     exponent = int(np.frexp(np.abs(y).max())[1])
     y = np.ldexp(y, -exponent)
     if is_operator(H):
-        least, x, image, rounding = _solution_of_operator(H, y)
+        power, x, image, rounding = _solution_of_operator(H, y)
+        least = 0.0
     else:
         (matrix,), (norm,), power = moderate(H=symmetric(H, "H"))
-        exponent -= power // 2
         least, x = _proven_solution(matrix, y)
         image, rounding = matrix @ x, allowance(len(y), norm)
+    exponent -= power // 2
     residual = y - image
     length, size = float(np.linalg.norm(x)), float(np.linalg.norm(residual))
     slack = rounding * length**2 + (len(y) + 8) * _EPS * length * (float(np.linalg.norm(y)) + size)
@@ -182,12 +189,16 @@ def _inverse_form(H: Any, labels: Any) -> tuple[int, float, float, float, int]:
     return len(y), float(y @ x + residual @ x), slack, surplus, exponent
 
 
-def _solution_of_operator(H: Any, y: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, float]:
-    """No lower bound of the spectrum, ``x`` close to ``H^{-1} y``, ``H x`` and its rounding."""
+def _solution_of_operator(H: Any, y: np.ndarray) -> tuple[int, np.ndarray, np.ndarray, float]:
+    """For ``2^-e H``: e, x close to its inverse times y, its product with x, and the rounding of that."""
     x = kernel_regression(H, y, rtol=1e-8).coefficients
+    power, norm = 0, np.inf
     # the trace of a positive definite matrix is above its Frobenius norm; without it nothing is known of rounding
-    norm = float(np.sum(H.diagonal())) if hasattr(H, "diagonal") else np.inf
-    return 0.0, x, H.matvec(x), allowance(len(y), norm)
+    if hasattr(H, "diagonal"):
+        diagonal = np.asarray(H.diagonal(), dtype=np.float64)
+        power = power_of(diagonal)
+        norm = float(np.ldexp(diagonal, -power).sum())
+    return power, np.ldexp(x, power), H.matvec(x), allowance(len(y), norm)
 
 
 def _proven_solution(matrix: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:

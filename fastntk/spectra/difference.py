@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastntk.kernels.cpu.differences import RANGE, square_sums
+
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -20,17 +22,12 @@ class Difference:
 
 
 def difference(H: np.ndarray, A: np.ndarray, out: np.ndarray | None = None) -> Difference:
-    """Norms of two matrices and bounds of the spectrum of ``H - A``, which is also written to `out`, if given."""
+    """Norms of two matrices and bounds of the spectrum of ``H - A``, which is also written to `out`, float32, if given."""
     n = len(H)
-    total, first, second, size = 0.0, 0.0, 0.0, max(1, 2**14 // n)  # blocks of 128 KB stay in cache
-    for start in range(0, n, size):
-        rows = slice(start, start + size)
-        block = H[rows] - A[rows]
-        total += float(np.vdot(block, block))
-        first += float(np.vdot(H[rows], H[rows]))
-        second += float(np.vdot(A[rows], A[rows]))
-        if out is not None:
-            out[rows] = block
+    flat, none = H.reshape(-1), np.empty(0, np.float32)
+    sums = np.empty((-(-flat.size // RANGE), 3))
+    square_sums(flat, A.reshape(-1), none if out is None else out.reshape(-1), sums)
+    total, first, second = (float(found) for found in sums.sum(axis=0))
     diagonal = H.diagonal() - A.diagonal()
     # relative rounding of sums of n^2 squares and of the differences; of squares below 1e-308 nothing may be left
     slack, lost = (n * n + 8) * _EPS, n * 1e-150

@@ -12,7 +12,7 @@ from fastntk.base.arrays import host_array
 from fastntk.base.errors import ConvergenceWarning
 from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import on_host
-from fastntk.spectra.eigenvalue import symmetric
+from fastntk.spectra.eigenvalue import is_moderate, symmetric
 from fastntk.spectra.implicit import finite_product, is_operator, symmetric_operator
 from fastntk.spectra.preconditioning import Product, nystrom
 
@@ -61,7 +61,7 @@ def kernel_regression(
     ridge : float
         Added to the diagonal.
     rtol : float
-        Residual asked for, relative to |y|.
+        Residual asked for, relative to ``|y|``.
     maxiter : int
         Most steps.
     rank : int
@@ -107,10 +107,11 @@ def kernel_regression(
     >>> found.coefficients.round(6), found.converged
     (array([1. , 0.8]), True)
     """
-    multiply, n, diagonal = _products(H)
+    ridge = checks.nonnegative(ridge, "ridge")
+    multiply, n, diagonal, power = _products(H, ridge)
     labels = labels_for(on_host(y), n)
     single, labels = labels.ndim == 1, labels.reshape(n, -1)
-    ridge = checks.nonnegative(ridge, "ridge")
+    ridge = float(np.ldexp(ridge, -power))
     rtol = checks.positive(rtol, "rtol")
     most = checks.integer(maxiter, "maxiter", 1)
     if checks.integer(rank, "rank", 0) > n:
@@ -134,7 +135,12 @@ def kernel_regression(
             ConvergenceWarning,
             stacklevel=2,
         )
-    solution, norms = np.ldexp(solution, exponents), np.ldexp(norms, exponents)
+    with np.errstate(over="ignore", under="ignore"):
+        solution, norms = np.ldexp(solution, exponents - power), np.ldexp(norms, exponents)
+    if not checks.all_finite(solution):
+        raise ValueError(
+            "y and H must keep the coefficients within the range of float64, got an overflow: scale y down, or H up"
+        )
     coefficients = solution[:, 0] if single else solution
     return KernelRegression(coefficients, float(norms[0]) if single else norms, steps, converged)
 
@@ -148,15 +154,35 @@ def labels_for(y: Any, n: int) -> np.ndarray:
     return labels
 
 
-def _products(H: Any) -> tuple[Product, int, np.ndarray]:
-    """Products with H, its size, and its diagonal (ones where an operator does not tell)."""
+def _products(H: Any, ridge: float) -> tuple[Product, int, np.ndarray, int]:
+    """Products with ``2^-e H``, its size, its diagonal (ones where an operator does not tell), and e.
+
+    That is 0 unless H, or a larger ridge, is so small or so large that products of its entries leave the range.
+    """
     if is_operator(H):
         symmetric_operator(H, "H")
         n = H.shape[0]
-        diagonal = H.diagonal() if hasattr(H, "diagonal") else np.ones(n)
-        return lambda block: finite_product(H, block, "H"), n, np.asarray(diagonal, dtype=np.float64)
+        diagonal = np.asarray(H.diagonal() if hasattr(H, "diagonal") else np.ones(n), dtype=np.float64)
+        power = power_of(diagonal, ridge)
+
+        def multiply(block: np.ndarray) -> np.ndarray:
+            images = finite_product(H, block, "H")
+            return np.ldexp(images, -power) if power else images
+
+        return multiply, n, np.ldexp(diagonal, -power), power
     matrix = symmetric(H, "H")
-    return lambda block: matrix @ block, len(matrix), matrix.diagonal()
+    power = power_of(matrix.diagonal(), ridge)
+    matrix = np.ldexp(matrix, -power) if power else matrix
+    return lambda block: matrix @ block, len(matrix), matrix.diagonal(), power
+
+
+def power_of(diagonal: np.ndarray, ridge: float = 0.0) -> int:
+    """An even e such that ``2^-e`` times this diagonal, or a larger ridge, is near 1; 0 if it is not extreme."""
+    size = max(float(np.abs(diagonal).max()), ridge)
+    if size == 0.0 or is_moderate(size):
+        return 0
+    power = int(np.frexp(size)[1])
+    return power + power % 2
 
 
 def _by_diagonal(diagonal: np.ndarray) -> Product:

@@ -51,7 +51,7 @@ class Linearised:
                         bits, K, padded_vector(c, SAMPLES_PER_BYTE * len(bits), dtype), tables, sums, change
                     )
                     squares = np.einsum("ri,i,ri->r", change, c, block, optimize=False)
-                    lengths[k] = max(lengths[k], float((scale.astype(np.float64) ** 2 * squares).max()))
+                    lengths[k] = np.maximum(lengths[k], (scale.astype(np.float64) ** 2 * squares).max())
                     change *= -scale[:, np.newaxis]
                     change += Z
                     flips[k] += np.count_nonzero((change >= 0.0) != block)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import scipy.linalg
 
 from fastntk.base import checks
+from fastntk.base.checks import all_finite
 from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import engine_for, on_host
 from fastntk.matrices.limit import limit_gram
@@ -253,10 +254,18 @@ def predict(
         factors, sums = _flow(values, instants)
     else:
         factors, sums = _descent(values, logged, asked.lr)
-    with np.errstate(over="ignore"), one_blas_thread():
+    with np.errstate(over="ignore", invalid="ignore"), one_blas_thread():
         loss = 0.5 * np.square(factors * projections).sum(axis=1)
         coefficients = (sums * projections) @ vectors.T
-    drift, flips = model.moved(coefficients)
+    with np.errstate(over="ignore", invalid="ignore"):
+        fits = all_finite(loss) and all_finite(coefficients.astype(start.a.dtype))
+        drift, flips = model.moved(coefficients) if fits else (loss, loss)
+    if not (fits and all_finite(drift)):
+        most = 2.0 / float(values[-1]) if values[-1] > 0.0 else np.inf
+        raise ValueError(
+            f"lr, times, X and y must keep the prediction within the range of {start.a.dtype.name}, got an overflow: "
+            f"descent with this kernel is stable below lr = {most:.3g}, and y reaches {np.abs(labels).max():.3g}"
+        )
     settings = {
         "width": start.width,
         "kernel": kernel,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fastntk.base.checks import all_finite
 from fastntk.base.memory import require_memory
 from fastntk.base.progress import Progress, reporter
 from fastntk.compilation.jit import CompileClock
@@ -20,7 +21,9 @@ from fastntk.spectra import lambda_max
 from fastntk.training.deep_metrics import DeepRecorder, layer_metrics
 from fastntk.training.descent import descend_on_host
 from fastntk.training.outcome import Explosion, Outcome
+from fastntk.training.pattern_history import PatternHistory
 from fastntk.training.problem import Problem
+from fastntk.training.samples import LayerLimits
 
 __all__ = ["run_deep"]
 
@@ -29,13 +32,14 @@ def run_deep(problem: Problem, threads: int | None, progress: Progress) -> Outco
     """Move the network to where it ends."""
     samples, settings, start = problem.samples, problem.settings, problem.start
     assert isinstance(start, DeepReLU)
-    X, y, a, depth, scale = samples.X, samples.y, start.a, start.depth, start.scale
+    X, y, a, depth = samples.X, samples.y, start.a, start.depth
     moving = layer_numbers(settings.layers, depth)
     began = time.perf_counter()
     with CompileClock.running() as clock:
         # Dense linear algebra, before BLAS is limited to one thread.
-        gram = layer_metrics(X, a, depth, scale, moving, settings.metrics)
-        recorder = DeepRecorder(X, start.dtype, settings.metrics, gram, settings.snapshots)
+        gram = layer_metrics(len(X), depth, lambda: _limits(problem, start, moving), settings.metrics)
+        histories = [PatternHistory(len(X), m) for m in start.widths if settings.diagnostics]
+        recorder = DeepRecorder(X, start.dtype, settings.metrics, gram, settings.snapshots, histories)
         with (
             kernel_threads(threads) as used,
             reporter(progress, settings.goal, f"widths {', '.join(map(str, start.widths))}") as report,
@@ -44,12 +48,21 @@ def run_deep(problem: Problem, threads: int | None, progress: Progress) -> Outco
             engine = DeepEngine(X, net, initial, moving, settings.optimizer)
             end = descend_on_host(engine, y, settings, recorder, report)
     seconds = time.perf_counter() - began - clock.seconds
-    largest = _largest(X, net, a, initial, moving) if isinstance(end, Explosion) else None
+    blamed = isinstance(end, Explosion) and not end.overflow
+    largest = _largest(X, net, a, initial, moving) if blamed else None
     trained = None if isinstance(end, Explosion) else net
+    if trained is not None and not all(map(all_finite, [*net.W, net.a])):
+        raise samples.overflow("the weights", start.dtype)
     chosen = {"name": problem.choice.name, "reason": problem.choice.reason}
     return Outcome(
         end, trained, chosen, recorder.arrays(), recorder.limit, largest, used, seconds, clock.seconds
     )
+
+
+def _limits(problem: Problem, start: DeepReLU, moving: tuple[int, ...]) -> LayerLimits:
+    """Those of the draw, which the networks of a sweep share, or of the weights a that were given."""
+    square = 1.0 if problem.drawn else float(np.square(start.a, dtype=np.float64).mean())
+    return problem.samples.layer_limits(moving, start.depth, start.scale, square)
 
 
 def _start(problem: Problem, start: DeepReLU) -> tuple[DeepReLU, list[InitialLayer]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,9 @@ import numpy as np
 from fastntk.base.memory import require_memory
 from fastntk.engines import DeepEngine
 from fastntk.matrices.layers import LayerGrams
-from fastntk.matrices.limit import limit_source
-from fastntk.matrices.tiled import compute
-from fastntk.spectra import SmallestEigenvalue, SpectralNorm, lambda_max, lambda_min
+from fastntk.spectra import SmallestEigenvalue, SpectralNorm
+from fastntk.training.pattern_history import PatternHistory
+from fastntk.training.samples import LayerLimits
 
 __all__ = ["DeepRecorder", "LayerMetrics"]
 
@@ -22,42 +22,19 @@ _OF_GRAM = ("gram", "lambda_min")
 class LayerMetrics:
     """Numbers of the Gram matrix G^(h) of each layer that moves, and of their sum."""
 
-    def __init__(
-        self,
-        X: np.ndarray,
-        a: np.ndarray,
-        depth: int,
-        scale: float,
-        moving: Sequence[int],
-        metrics: Sequence[str],
-    ) -> None:
-        n, self._depth, self._moving, self._metrics = len(X), depth, moving, metrics
-        kept = len(moving) * (2 if "gram" in metrics else 0) + 4
+    def __init__(self, n: int, depth: int, limits: LayerLimits, metrics: Sequence[str]) -> None:
+        moving = list(limits.K)
+        self._depth, self._limits, self._metrics = depth, limits.K, metrics
+        kept = len(moving) * (1 if "gram" in metrics else 0) + 4
         require_memory(8 * n * n * kept, f"Gram matrices of {len(moving)} layers for n={n} samples")
         self._total = np.empty((n, n))
         self._smallest = {layer: SmallestEigenvalue() for layer in (*moving, 0)}  # 0: of the sum
         self._changes = {layer: SpectralNorm() for layer in moving}
         self._distances = {layer: SpectralNorm() for layer in moving}
         self._initial: dict[int, np.ndarray] = {}
-        self._limits: dict[int, np.ndarray] = {}
-        self._total.fill(0.0)
-        lowest = []
-        for layer in moving:
-            K = np.asarray(compute(limit_source(X, layers=layer, depth=depth, scale=scale)))
-            if layer <= depth:
-                K *= np.square(a, dtype=np.float64).mean()
-            lowest.append(float(lambda_min(K)))
-            self._total += K
-            if "gram" in metrics:
-                self._limits[layer] = K
-        self._halves = {0: float(lambda_min(self._total)) / 2.0}
-        self._halves |= {layer: value / 2.0 for layer, value in zip(moving, lowest, strict=True)}
-        self.limit = {
-            "lambda_0": float(lambda_min(self._total)),
-            "lambda_max": float(lambda_max(self._total)),
-            "layers": list(moving),
-            "lambda_0_of_layers": lowest,
-        }
+        self.limit = limits.ends
+        lowest = [self.limit["lambda_0"], *self.limit["lambda_0_of_layers"]]
+        self._halves = {layer: value / 2.0 for layer, value in zip((0, *moving), lowest, strict=True)}
 
     def __call__(self, engine: DeepEngine, kernel: LayerGrams) -> dict[str, Any]:
         """At the present state."""
@@ -97,13 +74,14 @@ class DeepRecorder:
         metrics: tuple[str, ...],
         gram: LayerMetrics | None,
         snapshots: tuple[int, ...],
+        histories: Sequence[PatternHistory] = (),
     ) -> None:
         if snapshots:
             n = len(X)
             require_memory(8 * n * n * len(snapshots), f"{len(snapshots)} snapshots of H for n={n} samples")
         wants = gram is not None or bool(snapshots)
         self._kernel = LayerGrams(X, dtype) if wants else None
-        self._metrics, self._gram = metrics, gram
+        self._metrics, self._gram, self._histories = metrics, gram, histories
         self._snapshots: dict[int, np.ndarray | None] = dict.fromkeys(snapshots)
         self._steps: list[int] = []
         self._series: dict[str, list[Any]] = {"loss": []}
@@ -122,6 +100,8 @@ class DeepRecorder:
             row["drift_norm"] = engine.drift_norm()
         if self._gram is not None and self._kernel is not None:
             row |= self._gram(engine, self._kernel)
+        for h, history in enumerate(self._histories):
+            history.observe(step, engine.initial_masks[h], engine.masks[h], engine.drifts(h))
         self._append(step, row)
 
     def record_divergence(self, step: int, loss: float) -> None:
@@ -147,6 +127,7 @@ class DeepRecorder:
         return {
             "steps": np.array(self._steps, dtype=np.int64),
             **{name: np.array(values, dtype=np.float64) for name, values in self._series.items()},
+            "diagnostics": tuple(history.result() for history in self._histories) or None,
             "snapshots": {step: H for step, H in self._snapshots.items() if H is not None},
         }
 
@@ -158,8 +139,7 @@ def layer_grams(engine: DeepEngine, kernel: LayerGrams) -> Any:
 
 
 def layer_metrics(
-    X: np.ndarray, a: np.ndarray, depth: int, scale: float, moving: Sequence[int], metrics: Sequence[str]
+    n: int, depth: int, limits: Callable[[], LayerLimits], metrics: Sequence[str]
 ) -> LayerMetrics | None:
     """`LayerMetrics`, or None if no metric needs a Gram matrix."""
-    wanted = any(name in metrics for name in _OF_GRAM)
-    return LayerMetrics(X, a, depth, scale, moving, metrics) if wanted else None
+    return LayerMetrics(n, depth, limits(), metrics) if any(name in metrics for name in _OF_GRAM) else None

@@ -67,7 +67,7 @@ class Recorder:
         for name, value in (self.gram(engine) if self.gram is not None else {}).items():
             self._append(name, value)
         if self._history is not None:
-            self._history.observe(step, engine)
+            self._history.observe(step, engine.initial_masks, engine.masks, engine.drifts())
 
     def take_snapshot(self, step: int, engine: Engine) -> None:
         """Keep H of a step that was asked for."""

@@ -6,6 +6,9 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
+from fastntk.base.checks import all_finite
 from fastntk.base.errors import DivergenceError
 from fastntk.model.deep import DeepReLU
 from fastntk.model.network import TwoLayerReLU
@@ -20,6 +23,7 @@ class Finished:
     """All steps of gradient descent were taken."""
 
     step: int
+    overflow = False
 
     def record(self) -> dict[str, Any]:
         """Where it ended, JSON-able."""
@@ -32,6 +36,11 @@ class Explosion:
 
     step: int
     loss: float
+
+    @property
+    def overflow(self) -> bool:
+        """Whether the loss was no finite number before anything moved."""
+        return self.step == 0
 
     def record(self) -> dict[str, Any]:
         """Where it ended, JSON-able."""
@@ -65,6 +74,11 @@ class Solution:
     error_estimate: float = 0.0
     time: float = 0.0
     failure: str | None = None
+
+    @property
+    def overflow(self) -> bool:
+        """Whether the loss was no finite number before anything moved."""
+        return self.failure is not None and self.evaluations == 0
 
     def record(self) -> dict[str, Any]:
         """Everything, JSON-able."""
@@ -102,6 +116,16 @@ class Outcome:
     threads: int
     seconds: float
     compile_seconds: float
+
+    def overflowed(self) -> str | None:
+        """The name of a series with an entry that is no finite number; NaN all along stands for a layer at rest."""
+        for name, values in self.series.items():
+            if not isinstance(values, np.ndarray):
+                continue
+            told = values if values.ndim == 1 else values[:, ~np.isnan(values).all(axis=0)]
+            if not all_finite(told):
+                return name
+        return None
 
 
 def divergence(run: Run, end: Explosion, settings: Settings, largest: float) -> DivergenceError:

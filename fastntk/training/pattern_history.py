@@ -6,7 +6,6 @@ import numpy as np
 
 from fastntk.base.memory import require_memory
 from fastntk.device.arrays import on_host
-from fastntk.engines import Engine
 from fastntk.model.patterns import flip_count, flip_marginals
 from fastntk.results.diagnostics import LEVELS, Diagnostics, FlipHistory
 
@@ -29,12 +28,11 @@ class PatternHistory:
         self._initial: Any = None
         self._last: Any = None
 
-    def observe(self, step: int, engine: Engine) -> None:
-        """Compare the pattern with the one observed before."""
-        masks: Any = engine.masks
+    def observe(self, step: int, initial: Any, masks: Any, drifts: np.ndarray) -> None:
+        """Compare the pattern with the one observed before, at first with the initial one."""
         if self._last is None:
-            self._initial = engine.initial_masks
-            self._last = self._initial.copy()
+            self._initial = initial
+            self._last = initial.copy()
         marginals = _marginals(self._last, masks)
         for changes, total, first in zip(marginals, self._totals, self._firsts, strict=True):
             total += changes
@@ -42,7 +40,7 @@ class PatternHistory:
         self._steps.append(step)
         self._net.append(flip_count(self._initial, masks))
         self._changed.append(int(marginals[0].sum()))
-        self._quantiles.append(np.quantile(engine.drifts(), LEVELS))
+        self._quantiles.append(np.quantile(drifts, LEVELS))
         self._last.overwrite(masks)  # engines reuse the memory of their patterns
 
     def result(self) -> Diagnostics:

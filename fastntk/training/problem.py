@@ -103,7 +103,8 @@ def _deep(samples: Samples, net: TwoLayerReLU | DeepReLU | None, settings: Setti
         got = "neither" if net is None else "both"
         raise ValueError(f"exactly one of width and net must be given, got {got}")
     if width is not None:
-        found = DeepReLU.init(d, width, settings.depth, settings.seed, settings.dtype, settings.scale)
+        kind, scale = settings.dtype, settings.scale
+        found = DeepReLU.init(d, width, settings.depth, settings.seed, kind, scale, settings.output)
     elif isinstance(net, DeepReLU):
         found = net
         checks.same_columns(samples.X, "X", net.W[0], "net.W[0]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -17,9 +18,10 @@ from fastntk.matrices.tiled import compute
 from fastntk.results import provenance
 from fastntk.spectra import lambda_max, lambda_min
 
-__all__ = ["LimitKernel", "Samples"]
+__all__ = ["LayerLimits", "LimitKernel", "Samples"]
 
 _ITERATIONS = 8
+_ROOM = 1e12  # of H in float64: inner products times counts of neurons, and their sums over the samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,24 @@ class LimitKernel:
     def ends(self) -> dict[str, float]:
         """Its smallest and its largest eigenvalue."""
         return {"lambda_0": float(lambda_min(self.H)), "lambda_max": float(lambda_max(self.H))}
+
+
+@dataclass(frozen=True, eq=False)
+class LayerLimits:
+    """What the G^(h) at the start tend to with the widths, by the number of the layer, in host memory."""
+
+    K: dict[int, npt.NDArray[np.float64]]
+
+    @cached_property
+    def ends(self) -> dict[str, Any]:
+        """Smallest and largest eigenvalue of their sum, and the smallest one of each."""
+        total = sum(self.K.values())
+        return {
+            "lambda_0": float(lambda_min(total)),
+            "lambda_max": float(lambda_max(total)),
+            "layers": list(self.K),
+            "lambda_0_of_layers": [float(lambda_min(K)) for K in self.K.values()],
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +74,7 @@ class Samples:
     given: tuple[Any, Any]
     library: str | None
     _described: tuple[np.ndarray, np.ndarray]
-    _limits: dict[tuple[str, float], LimitKernel] = field(default_factory=dict)
+    _limits: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, X: npt.ArrayLike, y: npt.ArrayLike) -> Samples:
@@ -76,6 +96,19 @@ class Samples:
         with np.errstate(over="ignore"):
             squares = np.einsum("ij,ij->i", self.X, self.X, dtype=np.float64)
         checks.representable(squares, "the squared norms of the rows of X", dtype)
+        with np.errstate(over="ignore"):
+            checks.representable(
+                _ROOM * squares, f"{_ROOM:.0g} times the squared norms of the rows of X", float
+            )
+
+    def overflow(self, what: str, dtype: np.dtype) -> ValueError:
+        """The error for data that are too large for what becomes of them in that precision."""
+        sizes = [float(np.abs(values).max()) for values in (self.X, self.y)]
+        single = " or use dtype='float64'," if dtype == np.float32 else ""
+        return ValueError(
+            f"X and y must keep {what} within the range of {dtype.name}, got an overflow: scale them down,{single} "
+            f"their largest entries are {sizes[0]:.3g} and {sizes[1]:.3g}"
+        )
 
     @cached_property
     def stretch(self) -> float:
@@ -94,11 +127,31 @@ class Samples:
         It is kept until another one is asked for, so that networks of several widths compute it once.
         """
         scale = 1.0 if layers == "second" else float(np.square(a, dtype=np.float64).mean())
-        found = self._limits.get((layers, scale))
+        found: LimitKernel = self._kept((layers, scale), lambda: LimitKernel(self._limit(layers, scale)))
+        return found
+
+    def layer_limits(self, layers: tuple[int, ...], depth: int, scale: float, square: float) -> LayerLimits:
+        """The same for these layers of a deep network, ``square`` the mean of ``a_r^2`` at the start."""
+
+        def compute_all() -> LayerLimits:
+            found = {}
+            for layer in layers:
+                found[layer] = np.asarray(
+                    compute(limit_source(self.X, layers=layer, depth=depth, scale=scale))
+                )
+                if layer <= depth:
+                    found[layer] *= square
+            return LayerLimits(found)
+
+        kept: LayerLimits = self._kept((layers, depth, scale, square), compute_all)
+        return kept
+
+    def _kept(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        found = self._limits.get(key)
         if found is None:
-            found = LimitKernel(self._limit(layers, scale))
+            found = make()
             self._limits.clear()
-            self._limits[layers, scale] = found
+            self._limits[key] = found
         return found
 
     def _limit(self, layers: str, scale: float) -> npt.NDArray[np.float64]:

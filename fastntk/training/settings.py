@@ -13,7 +13,7 @@ from fastntk import losses, optimizers
 from fastntk.base import checks
 from fastntk.engines import CHOICES, Motion
 from fastntk.losses import LOSSES, Loss
-from fastntk.model.deep import FLAT, checked_widths, layer_numbers
+from fastntk.model.deep import FLAT, OUTPUTS, checked_widths, layer_numbers
 from fastntk.optimizers import OPTIMIZERS, Optimizer
 from fastntk.results import FLAT_METRICS, METRICS
 from fastntk.training.options import (
@@ -32,7 +32,7 @@ from fastntk.training.options import (
 __all__ = ["LAYERS", "Options", "Settings", "SharedOptions", "completed"]
 
 LAYERS = ("hidden", "output", "all", *FLAT)
-_FLAT_ONLY = ("engine", "dynamics", "diagnostics", "kappa", "paired")  # what engines of two layers offer
+_FLAT_ONLY = ("engine", "dynamics", "kappa", "paired")  # what engines of two layers offer
 _INTERVALS = 100  # between the logged times of a flow
 
 
@@ -81,6 +81,7 @@ class SharedOptions(TypedDict, total=False):
 
     depth: int
     scale: float
+    output: str
     layers: str | int | Iterable[int]
     loss: str | Loss
     optimizer: str | Optimizer
@@ -126,6 +127,9 @@ class Settings:
     )
     depth: int = option(1, at_least(1), "Number of hidden layers.")
     scale: float = option(1.0, positive, "Of the activation; sqrt(2) keeps its length from layer to layer.")
+    output: str = option(
+        "signs", one_of(OUTPUTS), "Weights a of the output, several hidden layers: -1 and +1, or normal."
+    )
     steps: int = option(100, at_least(0), "Gradient steps.", only="descent")
     lr: float = option(0.1, positive, "Step size.", only="descent")
     seed: int = option(0, at_least(0), "Of the initial network and the batches.")
@@ -234,6 +238,11 @@ class Settings:
         if not self.deep:
             if "drift_norm" in self.metrics:
                 raise ValueError("metrics may name 'drift_norm' at a depth above 1 only, got it at depth 1")
+            if self.output != OUTPUTS[0]:
+                raise ValueError(
+                    f"output must be {OUTPUTS[0]!r} with depth=1 and scale=1, got {self.output!r}: "
+                    "give net=TwoLayerReLU(W, a) with other weights"
+                )
             return
         for name in _FLAT_ONLY:
             value, default = getattr(self, name), getattr(type(self), name)

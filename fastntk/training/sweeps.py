@@ -55,8 +55,8 @@ def sweep(
     widths, seeds : iterable of int
         Every pair is one run. Widths share their randomness: the narrower network is a prefix of the wider
         one.
-    steps, lr, layers, loss, optimizer, batch_size, metrics, every, diagnostics, snapshots, engine, dtype : optional
-    dynamics, t_final, times, tolerance, kappa, paired, threads : optional
+    steps, lr, depth, scale, output, layers, loss, optimizer, batch_size, metrics, every, diagnostics : optional
+    snapshots, engine, dtype, dynamics, t_final, times, tolerance, kappa, paired, threads : optional
         As in `fastntk.train`.
     out : str or path-like, optional
         A folder where each run is saved the moment it ends. Called again with the same data and settings, the

@@ -63,9 +63,11 @@ def train(
         Number of neurons m of each hidden layer, or one for each; not given with ``net``.
     depth : int
         Number H of hidden layers.  The ``f = a . x^(H)`` of `DeepReLU` takes the place of two layers where it is above
-        1 or the scale is not 1; such networks know descent, on the host, and neither diagnostics nor kappa and pairs.
+        1 or the scale is not 1; such networks know descent, on the host, and neither kappa nor pairs.
     scale : float
         ``x^(h) = (scale / sqrt(m_h)) relu(W^(h) x^(h-1))``; sqrt(2) keeps the length of the activations.
+    output : {"signs", "gaussian"}
+        Of several hidden layers: ``a_r`` is -1 or +1, or N(0, 1) (see `DeepReLU.init`).
     steps : int
         Number of gradient steps, at least 0.
     lr : float
@@ -102,12 +104,12 @@ def train(
     metrics : "all" or iterable of {"loss", "flips", "drift", "drift_norm", "gram", "lambda_min"}
         What is logged.  "gram" is ``|H(k) - H(0)|_2`` and ``|H(k) - H_inf|_2``; "lambda_min" is that of ``H(k)``,
         the tangent kernel of the layers that move.  With several hidden layers all are those of every layer, and
-        "drift_norm" is ``|W^(h)(k) - W^(h)(0)|_2 / sqrt(m_h)``.  The loss is always logged.
+        "drift_norm" is ``|W^(h)(k) - W^(h)(0)|_2 / sqrt(m_h)``, measured from below.  The loss is always logged.
     every : int
         Log every so many steps; the first and the last step are always logged.
     diagnostics : bool
         Also watch which samples and neurons flip, when first and how often, and quantiles of the drift, at the logged
-        steps: ``run.diagnostics``.
+        steps: ``run.diagnostics``, one of each hidden layer where there are several.
     snapshots : iterable of int
         Steps at which H is kept, 8 n^2 bytes each: ``run.snapshots``.
     engine : {"auto", "dual", "primal", "path", "cuda"}
@@ -210,7 +212,8 @@ def run(problem: Problem, threads: int | None, progress: Progress, workers: Work
                 end = follow(moving, y, settings, recorder, report)
             net = None if isinstance(end, Explosion) else _network(problem, start, moving)
     seconds = time.perf_counter() - began - clock.seconds
-    largest = float(lambda_max(kernel.initial(moving))) if isinstance(end, Explosion) else None
+    blamed = isinstance(end, Explosion) and not end.overflow
+    largest = float(lambda_max(kernel.initial(moving))) if blamed else None
     engine = {"name": problem.choice.name, "reason": problem.choice.reason, **moving.facts()}
     return Outcome(end, net, engine, recorder.arrays(), recorder.limit, largest, used, seconds, clock.seconds)
 
@@ -250,7 +253,7 @@ def record(problem: Problem, outcome: Outcome) -> Run:
     if isinstance(start, DeepReLU):
         made["widths"] = list(start.widths)
     if not problem.drawn:
-        made |= {"kappa": None, "paired": None}
+        made |= {"kappa": None, "paired": None, "output": None}
         if settings.batch_size is None:
             made["seed"] = None
     made |= {
@@ -265,6 +268,8 @@ def record(problem: Problem, outcome: Outcome) -> Run:
         net=outcome.net, X=X, y=y, times=reached, provenance=provenance.collect(**made, **end.record()),
         **outcome.series,
     )  # fmt: skip
+    if end.overflow:
+        raise samples.overflow("the loss of the initial network", np.dtype(np.float64))
     if isinstance(end, Explosion):
         assert outcome.largest is not None
         raise divergence(found, end, settings, outcome.largest)
@@ -272,11 +277,16 @@ def record(problem: Problem, outcome: Outcome) -> Run:
         raise ToleranceError(
             f"{end.failure}: tolerance={settings.tolerance:g} was not reached", found, end.time
         )
+    name = outcome.overflowed()
+    if name is not None:
+        raise samples.overflow(f"{name} of all steps", start.a.dtype)
     return found
 
 
 def _network(problem: Problem, start: TwoLayerReLU, moving: Engine) -> TwoLayerReLU:
     """The trained network, in memory of its own, on the GPU if the data came from there."""
+    if not np.isfinite([moving.drift(), moving.drift_a()]).all():
+        raise problem.samples.overflow("the change of the weights", start.a.dtype)
     if isinstance(moving, PathEngine) and _streamed(start):
         return moving.network()
     W, a = start.W if problem.drawn else np.empty_like(start.W), np.array(moving.a)

@@ -145,3 +145,11 @@ def test_options_of_a_file_that_is_not_given(option):
 
 def test_an_index_is_refused_with_the_option_that_drops_it(write):
     assert "leave it out with drop=[1] (--drop 1)" in fails(*TRAIN, "--data", write(",a,y\n0,1,2\n1,3,4\n"))
+
+
+def test_an_index_may_be_taken_as_a_feature(write):
+    path = write("id,a,y\n0,1,2\n1,3,4\n")
+    assert "numbers the rows" in fails(*TRAIN, "--data", path)
+    result = run(*TRAIN, "--data", path, "--drop", "none")
+    assert result.exit_code == 0
+    assert "d = 2" in result.stderr

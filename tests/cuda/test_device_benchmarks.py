@@ -34,7 +34,7 @@ def test_every_case_runs_and_is_recorded(tmp_path, monkeypatch):
     gpu_limits.main(quick=True)
     for case in cases:
         done = CliRunner().invoke(gpu_measure.main, [case, "60", "--quick"])
-        assert done.exit_code == 0, done.output
+        assert done.exit_code == 0, (case, done.output, gpu_record.latest(gpu_record.read(record), "row"))
     report = gpu_report.write(tmp_path, quick=True)
     assert [row["case"] for row in report["rows"]] == cases
     assert all(row["seconds"][OURS] > 0.0 for row in report["rows"])

@@ -6,6 +6,7 @@ import pytest
 import fastntk
 from fastntk import spectra
 from fastntk.compilation.jit_cuda import cuda, simulated
+from fastntk.device.arrays import upload
 from fastntk.device.masks import DevicePackedMasks
 
 
@@ -17,6 +18,14 @@ class Foreign:
         self.values = values if simulated() else cuda.to_device(values)
         description = "__array_interface__" if simulated() else "__cuda_array_interface__"
         self.__cuda_array_interface__ = getattr(self.values, description)
+
+
+def test_uploaded_arrays_have_the_strides_of_their_shape():
+    """Whatever NumPy says of an axis of length one."""
+    there = upload(np.arange(5.0)[np.newaxis])
+    assert tuple(there.shape) == (1, 5)
+    assert tuple(there.strides) == (40, 8)
+    assert np.array_equal(there.copy_to_host(), [np.arange(5.0)])
 
 
 MOVES = {"Numba's": lambda values: cuda.to_device(np.ascontiguousarray(values)), "others'": Foreign}

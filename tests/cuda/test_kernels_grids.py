@@ -85,7 +85,7 @@ LAUNCHES = [
     (reductions, "add_shares", (None, of(M))),
     (reductions, "column_sums", (None, 1.0, of(N))),
     (reductions, "largest_magnitude", (None, M, None, 0)),
-    (rows, "row_lengths", (of(N, D), None, None)),
+    (rows, "row_lengths", (of(N, D), None, None, None, None)),
     (second_layer, "move_second", (None, 1.0, (0.9, 1.0, 0.0), None, None, None, of(M))),
     (second_layer, "blend_second", (0.5, None, None, None, of(M))),
     (second_layer, "signed_step", (of(M), 1.0, None)),

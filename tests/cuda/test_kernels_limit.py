@@ -15,16 +15,20 @@ LAYERS = {"first": FIRST, "second": SECOND, "both": BOTH}
 BOUND = {np.float32: 1e-6, np.float64: 1e-14}
 
 
+def row_lengths(X, direction):
+    found = [cuda.to_device(np.zeros(len(X))) for _ in range(3)]
+    rows.row_lengths(cuda.to_device(X), cuda.to_device(direction), *found)
+    return [each.copy_to_host() for each in found]
+
+
 def points(X, dtype, factor):
     """Points on the device, their lengths by the kernel under test."""
-    there = cuda.to_device(X)
-    squares, lengths = cuda.to_device(np.zeros(len(X))), cuda.to_device(np.zeros(len(X)))
-    rows.row_lengths(there, squares, lengths)
-    square, length = squares.copy_to_host() * factor, lengths.copy_to_host()
+    squares, length, _ = row_lengths(X, np.zeros(X.shape[1]))
+    square = squares * factor
     inverse = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0.0)
     parts = (X, inverse, length * math.sqrt(factor), square)
     rounded, inverse, size, square = (cuda.to_device(part.astype(dtype)) for part in parts)
-    return Points(rounded, there, inverse, lengths, size, square)
+    return Points(rounded, cuda.to_device(X), inverse, cuda.to_device(length), size, square)
 
 
 def limit_kernel(X, Z, layers, depth, dtype):
@@ -90,15 +94,13 @@ def test_row_lengths(rng, dtype):
     X = rng.integers(-3, 4, (9, 33)).astype(dtype)
     X[2], X[3] = 0.0, 0.0
     X[3, 32] = 5.0
-    squares, lengths = cuda.to_device(np.zeros(9)), cuda.to_device(np.zeros(9))
-    rows.row_lengths(cuda.to_device(X), squares, lengths)
-    assert np.array_equal(squares.copy_to_host(), (X.astype(np.float64) ** 2).sum(axis=1))
-    assert np.allclose(
-        lengths.copy_to_host(), np.linalg.norm(X.astype(np.float64), axis=1), rtol=4e-16, atol=0
-    )
+    direction = rng.integers(-9, 10, 33).astype(np.float64)
+    squares, lengths, projections = row_lengths(X, direction)
+    assert np.array_equal(squares, (X.astype(np.float64) ** 2).sum(axis=1))
+    assert np.array_equal(projections, X @ direction)
+    assert np.allclose(lengths, np.linalg.norm(X.astype(np.float64), axis=1), rtol=4e-16, atol=0)
 
 
 def test_lengths_of_rows_whose_squares_underflow():
-    squares, lengths = cuda.to_device(np.zeros(2)), cuda.to_device(np.zeros(2))
-    rows.row_lengths(cuda.to_device(np.array([[3e-200, 4e-200], [0.0, 0.0]])), squares, lengths)
-    assert np.allclose(lengths.copy_to_host(), [5e-200, 0.0], rtol=1e-15, atol=0)
+    _, lengths, _ = row_lengths(np.array([[3e-200, 4e-200], [0.0, 0.0]]), np.ones(2))
+    assert np.allclose(lengths, [5e-200, 0.0], rtol=1e-15, atol=0)

@@ -134,7 +134,7 @@ def signatures(types):
             "primal_step.primal_step_kernel": (size, size, M, v, M, M, M, shares),
             "products.product_kernel": (M, M, M),
             "products.product_transposed_kernel": (M, M, M),
-            "rows.row_lengths_kernel": (M, values, values),
+            "rows.row_lengths_kernel": (M, values, values, values, values),
             "second_layer.blend_second_kernel": (real, real, v, values, values, v),
             "second_layer.move_second_kernel": (shares, real, real, real, real, v, values, values, v),
             "second_layer.signed_step_kernel": (v, real, v),

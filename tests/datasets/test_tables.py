@@ -90,6 +90,33 @@ def test_an_index_is_never_a_feature(write, text):
     np.testing.assert_array_equal(got_y, Y)
 
 
+@pytest.mark.parametrize("name", ["id", "Id", "index", "PassengerId", "row_id", "Unnamed: 0", "rownames"])
+@pytest.mark.parametrize("numbers", [(0, 1, 2), (1, 2, 3), (12, 40, 41), (9, 8, 7)])
+def test_a_column_that_numbers_the_rows_is_no_feature_unasked(write, name, numbers):
+    path = write(f"a,{name},b,y\n" + "".join(f"{x[0]},{i},{x[1]},{y}\n" for x, i, y in zip(X, numbers, Y)))
+    with pytest.raises(
+        ValueError, match=rf"column 2 \('{name}'\) numbers the rows.*\(--drop 2\).*--drop none"
+    ):
+        datasets.load_csv(path)
+    np.testing.assert_array_equal(datasets.load_csv(path, drop=[name])[0], X)
+    np.testing.assert_array_equal(datasets.load_csv(path, drop=())[0], np.insert(X, 1, numbers, axis=1))
+    assert datasets.load_csv(path, labels=name, drop=["y"])[1].tolist() == list(numbers)
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [("id", (1, 1, 2)), ("id", (2, 1, 3)), ("id", (0, 1.5, 2)), ("humid", (1, 2, 3)), ("x", (0, 1, 2))],
+)
+def test_what_numbers_no_rows_is_a_feature(write, name, numbers):
+    path = write(f"{name},a,y\n" + "".join(f"{i},{x},{y}\n" for i, x, y in zip(numbers, X[:, 0], Y)))
+    np.testing.assert_array_equal(datasets.load_csv(path)[0][:, 0], numbers)
+
+
+def test_an_index_without_a_name_may_be_a_feature(write):
+    path = write(",a,y\n0,1.5,3\n1,-4,6\n")
+    assert datasets.load_csv(path, drop=[])[0].tolist() == [[0, 1.5], [1, -4]]
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

@@ -54,12 +54,14 @@ def test_counts_of_every_step(most, monkeypatch):
     path, net, X, y = solved(40, 20, 200, 15, 0.8)
     exact = residual_path(X, y, net.W, net.a, 15, 0.8)
     assert path.flips[-1] > 100
-    for C, masks in zip(counts_of(path), exact["masks"], strict=True):
+    for counts, masks in zip(counts_of(path), exact["masks"], strict=True):
+        C = counts.gram(np.ones((40, 40)), 1.0)
         np.testing.assert_array_equal(C, following_counts(exact["masks"][0], masks))
 
 
 def test_weighted_counts():
     path, net, X, y = solved(17, 9, 65, 10, 0.3, uniform=False)
     exact = residual_path(X, y, net.W, net.a, 10, 0.3)
-    for C, masks in zip(counts_of(path), exact["masks"], strict=True):
+    for counts, masks in zip(counts_of(path), exact["masks"], strict=True):
+        C = counts.gram(np.ones((17, 17)), 1.0)
         np.testing.assert_allclose(C, (masks * net.a**2) @ masks.T, atol=1e-11)

@@ -39,7 +39,7 @@ def test_products_equal_those_of_the_matrix(rng, edge, n, dtype):
     assert (operator.shape, operator.dtype, operator.symmetric) == ((n, n), np.float64, True)
     close(operator @ V, H @ V, scale)
     close(operator.matvec(V[:, 0]), H @ V[:, 0], scale)
-    close(operator.matvec(V[:, :1]), H @ V[:, :1], scale)
+    close(operator @ V[:, :1], H @ V[:, :1], scale)
     close(operator.rmatvec(V[:, 0]), H @ V[:, 0], scale)
     close(operator.rmatmat(V), H @ V, scale)
     close(operator.T @ V, H @ V, scale)
@@ -236,7 +236,7 @@ def test_bad_arguments(options, error, message):
 
 def test_bad_vectors():
     operator = fastntk.gram_operator([[1.0, 0.0], [0.0, 1.0]])
-    with pytest.raises(ValueError, match="dimension mismatch"):
+    with pytest.raises(ValueError, match=r"(?i)dimension mismatch"):
         operator @ np.ones(3)
     with pytest.raises(TypeError, match="multiplies real numbers"):
         operator.matvec(np.ones(2, dtype=complex))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk.matrices import calibration, planning
+from fastntk.matrices import calibration, deep_planning, planning
 from fastntk.matrices.calibration import BlockTimes, Matrix
 from fastntk.matrices.limit import limit_source
 from fastntk.matrices.tiled import compute
@@ -117,7 +117,7 @@ def test_opened_targets(rates, tmp_path, monkeypatch):
         (((3, 2),), {"depth": 0}, ValueError, "depth"),
         (((3, 2),), {"depth": 2}, ValueError, "depth must be 1 for layers='first'"),
         (((3, 2),), {"width": 0}, ValueError, "width"),
-        (((3, 2),), {"width": 8, "depth": 2, "layers": "both"}, ValueError, "depth must be 1"),
+        (((3, 2),), {"width": 8, "depth": 2, "layers": "both"}, ValueError, "layers at depth 2 must be"),
         (((3, 2),), {"dtype": "int8"}, ValueError, "dtype"),
         (((3, 2),), {"out": "K.txt"}, ValueError, r"out must be a file name ending in \.npy"),
     ],
@@ -166,3 +166,53 @@ def test_every_block_applies_the_neurons_to_its_own_points(rates, tmp_path, Z):
         points += 0 if Z is None and i == j else columns.stop - columns.start
     pairs = sum(blocks.entries(place) for place in blocks)
     assert plan.multiply_adds == pairs * (d + m) + points * d * m
+
+
+@pytest.mark.parametrize("layers", ["hidden", "all", (2,), 3, "output"])
+def test_a_deep_network_is_planned_by_what_it_takes(layers, monkeypatch):
+    monkeypatch.setattr(deep_planning, "_rate", lambda: 1e9)
+    n, d, widths = 50, 7, (20, 30, 40)
+    plan = fastntk.plan((n, d), width=widths, layers=layers, depth=3, dtype="float32")
+    numbers = {"hidden": (1, 2, 3), "all": (1, 2, 3, 4), (2,): (2,), 3: (3,), "output": (4,)}[layers]
+    inputs, pairs = (7, 20, 30, 40), n * (n + 1) // 2
+    products = n * (7 * 20 + 20 * 30 + 30 * 40)
+    products += sum(n * widths[h] * widths[h - 1] for h in (1, 2) if h + 1 > numbers[0])
+    products += sum(pairs * inputs[layer - 1] for layer in numbers)
+    products += sum(pairs * widths[layer - 1] for layer in numbers if layer < 3)
+    assert plan.multiply_adds == products
+    assert plan.bit_products == (pairs * 40 if 3 in numbers else 0)
+    assert plan.seconds == pytest.approx(products / 1e9)
+    assert plan.result_bytes == 4 * n * n
+    weights = 4 * (7 * 20 + 20 * 30 + 30 * 40 + 40)
+    assert plan.training_bytes == weights + 4 * n * (7 + 90) + n * (90 // 8) + n * 90 // 8 + 4 * n * 40
+    assert plan.resident_bytes > weights + 4 * n * (7 + 90) + 4 * 8 * n * n
+    assert "20, 30, 40" in str(plan)
+    assert "training" in str(plan)
+
+
+def test_a_deep_network_takes_about_the_time_of_its_plan():
+    X, net = np.random.default_rng(0).standard_normal((1000, 300)), fastntk.DeepReLU.init(300, 1500, 3)
+    plan = fastntk.plan(X, width=1500, depth=3)
+    fastntk.gram(X, net=net)
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        fastntk.gram(X, net=net)
+        times.append(time.perf_counter() - began)
+    assert 1 / 8 < plan.seconds / min(times) < 8  # of a shared machine; 2 on a quiet one
+    assert plan.fits
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"Z": 5}, "Z and out must not be given with a width at a depth above 1"),
+        ({"out": "K.npy"}, "Z and out must not be given"),
+        ({"width": (5, 5, 5)}, "width must be an integer or one for each of the 2 hidden layers"),
+        ({"layers": 4}, "layers must be numbers from 1 to 3 at depth 2"),
+        ({"layers": "both"}, "layers at depth 2 must be one of 'hidden', 'output', 'all', got 'both'"),
+    ],
+)
+def test_bad_plans_of_deep_networks(change, words):
+    with pytest.raises(ValueError, match=words):
+        fastntk.plan((10, 3), **{"width": 5, "depth": 2, **change})

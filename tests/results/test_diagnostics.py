@@ -48,7 +48,7 @@ def test_history_is_exact(n, dtype, name, rng):
             scale = -0.25 * net.a.astype(np.float64)[:, None]
             W = net.W.astype(np.float64)
             masks, lengths = [reference.activation_masks(X, W)], [np.zeros(m)]
-            history.observe(0, engine)
+            history.observe(0, engine.initial_masks, engine.masks, engine.drifts())
             for step in range(1, 6):
                 e = rng.integers(-1, 2, n).astype(np.float64)
                 engine.step(e, 0.25 * np.sqrt(m))  # divided by sqrt(m) exactly 0.25
@@ -56,7 +56,7 @@ def test_history_is_exact(n, dtype, name, rng):
                 if step != 3:  # an engine moves on between observations
                     masks.append(reference.activation_masks(X, W))
                     lengths.append(np.linalg.norm(W - net.W, axis=1))
-                    history.observe(step, engine)
+                    history.observe(step, engine.initial_masks, engine.masks, engine.drifts())
             seen = history.result()
             check_history(seen, masks, [0, 1, 2, 4, 5])
             assert np.array_equal(seen.drift_quantiles, np.quantile(lengths, LEVELS, axis=1).T)

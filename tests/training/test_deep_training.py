@@ -54,6 +54,56 @@ def test_runs_are_those_of_the_twin(change):
     assert run.provenance["engine"]["name"] == "deep"
 
 
+def test_gaussian_weights_of_the_output_are_those_of_init():
+    X, y = data()
+    net = DeepReLU.init(6, 40, 2, seed=3, dtype="float64", output="gaussian")
+    common = {"steps": 4, "lr": 0.02, "layers": "all"}
+    drawn = fastntk.train(
+        X, y, width=40, depth=2, seed=3, output="gaussian", dtype="float64", metrics="all", **common
+    )
+    agree(drawn, reference.deep_train(X, y, net.W, net.a, **common))
+    assert drawn.provenance["output"] == "gaussian"
+    given = fastntk.train(X, y, net=net, metrics="all", **common)
+    assert np.array_equal(given.loss, drawn.loss)
+    assert given.provenance["output"] is None
+    square = np.square(net.a).mean()  # the limit is that of the weights which are given
+    limits = reference.deep_limits(X, 2)
+    found = given.provenance["limit"]["lambda_0_of_layers"]
+    wanted = [
+        np.linalg.eigvalsh(factor * K)[0] for factor, K in zip((square, square, 1), limits, strict=True)
+    ]
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
+
+
+def test_each_layer_is_watched(tmp_path):
+    """The patterns of the twin's trajectory, layer by layer; in the file under the layer's number."""
+    X, y = data()
+    start = DeepReLU.init(6, (70, 65), 2, seed=7, dtype="float64")
+    run = fastntk.train(
+        X, y, net=start, steps=6, lr=0.1, every=2, metrics=("flips", "drift"), diagnostics=True
+    )
+    W, masks, drifts = [weights.copy() for weights in start.W], [], []
+    for k in range(7):
+        Z, x = reference.deep_forward(X, W)
+        if k % 2 == 0:
+            masks.append([z >= 0 for z in Z])
+            drifts.append([np.linalg.norm(now - old, axis=1) for now, old in zip(W, start.W, strict=True)])
+        gradients = reference.deep_gradients(X, x[-1] @ start.a - y, W, start.a)
+        W = [weights - 0.1 * slope for weights, slope in zip(W, gradients, strict=False)]
+    again = fastntk.load(run.save(tmp_path / "run.npz"))
+    for h in range(2):
+        wanted = reference.flip_history([at[h] for at in masks], [0, 2, 4, 6])
+        for seen in (run.diagnostics[h], again.diagnostics[h]):
+            assert np.array_equal(seen.net, wanted["net"])
+            assert np.array_equal(seen.changed, wanted["changed"])
+            assert np.array_equal(seen.neurons.first, wanted["neuron_first"])
+            assert np.array_equal(seen.samples.total, wanted["sample_total"])
+            assert np.array_equal(seen.drift_quantiles[:, -1], run.drift[:, h])
+            medians = [np.median(at[h]) for at in drifts]
+            np.testing.assert_allclose(seen.drift_quantiles[:, 3], medians, atol=1e-11)
+    assert run.diagnostics[1].changed.sum() > 0
+
+
 def test_batches_are_those_of_two_layers():
     X, y = data()
     net = DeepReLU.init(6, (50, 30), 2, seed=2, dtype="float64")
@@ -186,7 +236,11 @@ def test_objects_as_options():
         ({"engine": "cuda"}, "engine must be 'auto' with depth=2 and scale=1, got 'cuda'"),
         ({"kappa": 0.5}, "kappa must be 1.0 with depth=2"),
         ({"paired": True}, "paired must be False with depth=2"),
-        ({"diagnostics": True}, "diagnostics must be False with depth=2"),
+        ({"output": "normal"}, "output must be one of 'signs', 'gaussian', got 'normal'"),
+        (
+            {"depth": 1, "output": "gaussian"},
+            "output must be 'signs' with depth=1 and scale=1, got 'gaussian'",
+        ),
         ({"dynamics": "flow", "t_final": 1.0, "steps": 100}, "dynamics must be 'descent' with depth=2"),
         ({"net": DeepReLU.init(6, 4, 2)}, "exactly one of width and net must be given, got both"),
         ({"width": None}, "exactly one of width and net must be given, got neither"),

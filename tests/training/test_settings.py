@@ -139,6 +139,7 @@ def test_the_record_of_descent():
         "snapshots": [0, 7],
         "depth": 1,
         "scale": 1.0,
+        "output": "signs",
         "layers": "both",
         "loss": {"name": "huber", "delta": 0.5},
         "metrics": ["loss", "drift"],
@@ -180,6 +181,7 @@ def test_the_defaults():
         "snapshots": [],
         "depth": 1,
         "scale": 1.0,
+        "output": "signs",
         "layers": "first",
         "loss": {"name": "squared"},
         "metrics": ["loss", "flips", "drift"],
@@ -248,10 +250,10 @@ def test_signatures_show_the_options_and_their_defaults(function):
             assert shown[part.name].default == part.default, part.name
 
 
-def test_train_has_27_arguments_and_help_shows_them():
+def test_train_has_28_arguments_and_help_shows_them():
     own = {"X", "y", "net", "threads", "progress"}
     shown = inspect.signature(fastntk.train).parameters
-    assert len(shown) == 27
+    assert len(shown) == 28
     assert set(shown) == own | {part.name for part in fields(Settings)}
     text = inspect.getdoc(fastntk.train)
     documented = {
@@ -300,7 +302,7 @@ def test_commands_take_defaults_choices_and_words_from_settings(name):
     }
     own |= {("train", "diagnostics"), ("reproduce", "metrics")}
     shared = [part for part in fields(Settings) if part.name in options and (name, part.name) not in own]
-    assert {"train": 19, "sweep": 19, "reproduce": 6, "rates": 2, "verify": 1}[name] == len(shared)
+    assert {"train": 20, "sweep": 20, "reproduce": 6, "rates": 2, "verify": 1}[name] == len(shared)
     for part in shared:
         option, check = options[part.name], part.metadata["check"]
         assert option.help == part.metadata["words"]
@@ -331,6 +333,9 @@ def test_a_sweep_computes_the_limit_and_its_eigenvalues_once(monkeypatch):
         alone = fastntk.train(X, Y, width=run.width, seed=run.seed, steps=1, metrics="all")
         assert run.provenance["limit"] == alone.provenance["limit"]
         assert np.array_equal(run.gram_limit_distance, alone.gram_limit_distance)
+    calls.clear()
+    fastntk.sweep(X, Y, widths=[4, 8], seeds=[0, 1], steps=1, metrics="all", depth=2, output="gaussian")
+    assert sorted(calls) == [*2 * ["compute"], "data_hash", "lambda_max", *3 * ["lambda_min"]]
     calls.clear()
     fastntk.sweep(X, Y, widths=[4], steps=1)
     assert calls == ["data_hash"]

@@ -44,15 +44,24 @@ class CudaDualEngine(CudaEngine):
     written_patterns = 2
 
     @staticmethod
-    def bytes_needed(n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN) -> int:
-        """Z(0), its change, coefficients, both twice with momentum or flow; what Z(0) and K are computed from."""
-        second = motion.layers == "second"
-        arrays = 1 if second else 5 if motion.momentum or motion.flow else 3
-        state = arrays * n * padded_width(m) * itemsize + (m + n) * d * itemsize
-        if not second:
-            sums = MaskedSums.bytes_needed(n, n, m, np.dtype(f"f{itemsize}"))
-            state += sums + n * n * (itemsize + 8) + 8 * n * d
-        return state + CudaDualEngine._shared_bytes(n, m, itemsize, motion)
+    def bytes_needed(
+        n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN, shared: bool = False
+    ) -> int:
+        """The largest of what Z(0), K and the weights at the end take beside the state there is by then."""
+        width = padded_width(m)
+        Z, begun = n * width * itemsize, CudaDualEngine._shared_bytes(n, n, m, itemsize, motion)
+        first = Z + (m + n) * d * itemsize
+        if motion.layers == "second":
+            return begun + first
+        given = itemsize if shared else 12 - itemsize  # bytes of an entry of the samples, float32 or float64
+        widened, narrowed = 8 * (given < 8), itemsize * (itemsize < 8)
+        K = Z + 8 * n * n + max(n * d * (given + widened), n * n * narrowed)
+        arrays = 5 if motion.momentum or motion.flow else 3
+        state = arrays * Z + n * n * itemsize + MaskedSums.bytes_needed(n, n, m, np.dtype(f"f{itemsize}"))
+        block = min(_WEIGHT_BLOCK, width)
+        recorded = motion.plain and not motion.flow
+        weights = (n * d + block * d + n * (block if recorded else 1)) * itemsize
+        return begun + max(first, K, state + weights)
 
     def _start(self) -> None:
         (n, _), m, dtype, motion = self.X.shape, self.m, self.dtype, self.motion

@@ -45,7 +45,7 @@ class CudaEngine(Engine):
         (n, d), m, kind = X.shape, net.width, self.name.removeprefix("cuda-")
         with self.working():
             require_memory(
-                self.bytes_needed(n, d, m, net.W.dtype.itemsize, motion),
+                self.bytes_needed(n, d, m, net.W.dtype.itemsize, motion, X.dtype == net.W.dtype),
                 f"the {kind} engine for n={n} samples, d={d} columns and m={m} neurons",
             )
             super().__init__(X, net, motion)
@@ -68,11 +68,12 @@ class CudaEngine(Engine):
         return 1 if motion.layers == "second" else 1 + cls.written_patterns + motion.flow
 
     @classmethod
-    def _shared_bytes(cls, n: int, m: int, itemsize: int, motion: Motion) -> int:
-        """Memory of what both engines keep beside their state."""
+    def _shared_bytes(cls, n: int, rows: int, m: int, itemsize: int, motion: Motion) -> int:
+        """Memory of what both engines keep beside their state, of so many rows."""
         width = padded_width(m)
         second = 0 if motion.layers == "first" else GpuSecondLayer.bytes_needed(m, itemsize)
-        shares = 8 * width * (MAX_RANGES + 4) + 8 * -(-m // NEURONS) * TILE * tiles_of(n)
+        vectors = (8 + itemsize) * width + (m if motion.layers == "first" else 0) * itemsize + (16 + itemsize) * n
+        shares = 8 * width * cls._ranges(rows) + 8 * -(-m // NEURONS) * TILE * tiles_of(n) + vectors
         return cls._patterns_of(motion) * byte_rows(n) * width + shares + second
 
     def _allocate(self) -> None:
@@ -111,7 +112,12 @@ class CudaEngine(Engine):
 
     def _drift_shares(self, rows: int) -> Any:
         """Shares of the squared drift of so many rows of the state, samples or columns."""
-        return zeros((min(tiles_of(rows), MAX_RANGES), self.width), np.float64)
+        return zeros((self._ranges(rows), self.width), np.float64)
+
+    @staticmethod
+    def _ranges(rows: int) -> int:
+        """Shares of a sum over the rows of a state."""
+        return min(tiles_of(rows), MAX_RANGES)
 
     def _spare_bits(self) -> Any:
         """A pattern to write to."""

@@ -25,14 +25,16 @@ class CudaPrimalEngine(CudaEngine):
     written_patterns = 1
 
     @staticmethod
-    def bytes_needed(n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN) -> int:
+    def bytes_needed(
+        n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN, shared: bool = False
+    ) -> int:
         """W(0), its change, W, velocity or a second change; X; sums; shares; a block of pre-activations."""
         width, dtype = padded_width(m), np.dtype(f"f{itemsize}")
         arrays = 1 if motion.layers == "second" else 4 if motion.momentum or motion.flow else 3
-        products = 0 if motion.layers == "first" else 8 * width * MAX_RANGES
+        products = 0 if motion.layers == "first" else 8 * width * CudaPrimalEngine._ranges(d)
         scratch = products + MaskedSums.bytes_needed(n, d, m, dtype) + product_bytes(n, m, dtype)
-        shared = CudaPrimalEngine._shared_bytes(n, m, itemsize, motion)
-        return (arrays * d * width + n * d) * itemsize + scratch + shared
+        rest = CudaPrimalEngine._shared_bytes(n, d, m, itemsize, motion)
+        return (arrays * d * width + n * d) * itemsize + scratch + rest
 
     def _start(self) -> None:
         (n, d), m, dtype, width = self.X.shape, self.m, self.dtype, self.width

@@ -7,7 +7,7 @@ from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.solution import Path
 from fastntk.engines.path.spread import Spread
 from fastntk.engines.path.teams import cuts
-from fastntk.engines.path.windows import solve
+from fastntk.engines.path.windows import Unreachable, solve
 from fastntk.losses import Loss
 from fastntk.model.network import TwoLayerReLU
 from fastntk.optimizers import Optimizer
@@ -52,4 +52,7 @@ def attempt(
 
     with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss
         team = Spread(problem, net, workers) if workers is not None and len(cuts(net.width)) > 1 else None
-        return solve(problem, judge, team)
+        try:
+            return solve(problem, judge, team)
+        except Unreachable:
+            raise Slow(f"steps of size {size:.3g} are beyond what it can bound") from None

@@ -1,6 +1,8 @@
-"""Common activations of every step from the changes of the pattern: exact, and nothing is counted again.
+"""The tangent kernel of every step from the changes of the pattern: exact, and nothing is counted again.
 
-``C(k) = C0 + F + F^T + N`` with ``F_li = sum_r a_r^2 (M_lr - M0_lr) M0_ir`` and N the same of two changes.
+With x the pattern before a step and x' after it, ``x_i' x_j' - x_i x_j`` is half of ``(x_i' - x_i) (x_j' + x_j)`` and of
+the same with i and j exchanged.  So each change of entry (i, r) adds plus or minus ``a_r^2`` times both patterns of
+neuron r to row i of a matrix A, and the common activations are ``C0 + (A + A^T) / 2``.
 """
 
 from collections.abc import Iterator
@@ -10,21 +12,36 @@ import numpy as np
 from fastntk.base.memory import aligned_zeros
 from fastntk.engines.path.problem import COLUMNS
 from fastntk.engines.path.solution import Path
-from fastntk.kernels.cpu.path_recursion import path_pairs, path_patterns
+from fastntk.kernels.cpu.path_events import change_patterns
+from fastntk.kernels.cpu.path_gram import path_gram
+from fastntk.kernels.cpu.path_recursion import path_patterns
 
 
-def counts_of(path: Path) -> Iterator[np.ndarray]:
-    """``sum_r a_r^2 M_ir M_jr`` at each step, (n, n) float64: new arrays, integers where all ``a_r^2`` are one."""
+class CountChange:
+    """``C0 + (A + A^T) / 2`` of one step: both matrices may change when the next one is asked for."""
+
+    def __init__(self, sums: np.ndarray, A: np.ndarray) -> None:
+        self._sums, self._A = sums, A
+
+    def gram(self, K: np.ndarray, m: float, out: np.ndarray | None = None) -> np.ndarray:
+        """``K o C / m``, (n, n)."""
+        H = np.empty_like(self._sums) if out is None else out
+        path_gram(K, self._sums, self._A, float(m), H)
+        return H
+
+
+def counts_of(path: Path) -> Iterator[CountChange]:
+    """``C = sum_r a_r^2 M_ir M_jr`` at each step, in float64: integers where all ``a_r^2`` are one."""
     problem, n = path.problem, path.problem.n
     squares = np.square(problem.a, dtype=np.float64)
     weights = squares[:1] if problem.scale else squares
     for window in path.windows:
-        rows, sums, events = window.start.rows, window.start.sums, window.solved.swept.events
-        F = aligned_zeros((n, COLUMNS * -(-n // COLUMNS)), np.float64)
-        N, changed = np.zeros((n, n)), np.zeros_like(rows)
+        rows, events = window.start.rows.copy(), window.solved.swept.events
+        A = aligned_zeros((n, COLUMNS * -(-n // COLUMNS)), np.float64)
         for step in range(window.steps + 1):
-            of_step = events.first[step], events.neurons, events.on, weights
-            path_patterns(F, rows, *of_step)
-            path_pairs(rows, changed, *of_step, N)
+            of_step = events.first[step], events.neurons, events.on
+            path_patterns(A, rows, *of_step, weights)
+            change_patterns(*of_step, rows)
+            path_patterns(A, rows, *of_step, weights)
             if step > 0 or window.begin == 0:
-                yield sums + F[:, :n] + F[:, :n].T + N
+                yield CountChange(window.start.sums, A)

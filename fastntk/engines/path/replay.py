@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fastntk.base.packing import PackedMasks, byte_rows
 from fastntk.engines.interface import PLAIN, Engine, Motion
-from fastntk.engines.path.counts import counts_of
+from fastntk.engines.path.counts import CountChange, counts_of
 from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.solution import Path, WeightChange, Window
 from fastntk.engines.tangent import TangentKernel
@@ -27,15 +27,12 @@ class PathKernel(TangentKernel):
     def __call__(self, engine: Engine, out: np.ndarray | None = None) -> npt.NDArray[np.float64]:
         """H at the present step."""
         assert isinstance(engine, PathEngine)
-        return self._scaled(engine, engine.counts(), out)
+        return engine.counts().gram(engine.path.problem.K, engine.m, out)
 
     def initial(self, engine: Engine) -> npt.NDArray[np.float64]:
         """H at the start."""
         assert isinstance(engine, PathEngine)
-        return self._scaled(engine, engine.path.windows[0].start.sums, None)
-
-    def _scaled(self, engine: "PathEngine", sums: np.ndarray, out: np.ndarray | None) -> np.ndarray:
-        H = np.multiply(engine.path.problem.K, sums, out=out)
+        H = engine.path.problem.K * engine.path.windows[0].start.sums
         H /= engine.m
         return H
 
@@ -66,7 +63,7 @@ class PathEngine(Engine):
         self._u, self._flips, self._drift = path.u, path.flips, path.drift
         self.u = self._u[0]
         self._shown, self._counted = 0, -1
-        self._counts: Iterator[np.ndarray] = counts_of(path)
+        self._counts: Iterator[CountChange] = counts_of(path)
 
     def step(self, e: np.ndarray, lr: float) -> None:
         """Go to the next step, whose derivatives and size are those that the path was solved for."""
@@ -98,12 +95,12 @@ class PathEngine(Engine):
             change_patterns(events.first[self._shown - window.begin], events.neurons, events.on, self._rows)
         return packed_rows(self._rows, self.path.problem)
 
-    def counts(self) -> np.ndarray:
+    def counts(self) -> CountChange:
         """``sum_r a_r^2 M_ir M_jr`` of the present step; steps that are past cannot be asked for."""
         while self._counted < self._at:
-            self._sums = next(self._counts)
+            self._change = next(self._counts)
             self._counted += 1
-        return self._sums
+        return self._change
 
     def flip_fraction(self) -> float:
         """Of the present step."""

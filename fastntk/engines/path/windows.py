@@ -21,6 +21,10 @@ _SAMPLE = 512  # neurons that tell how far those of the whole network will move
 _DEVIATIONS = 9.0  # of the displacements, within which entries are kept
 
 
+class Unreachable(Exception):
+    """Numbers of a size at which no reach covers the path."""
+
+
 def reach_for(problem: PathProblem, E: np.ndarray) -> np.ndarray:
     """How near zero entries must start to be kept: generous, and checked afterwards."""
     lengths = np.linalg.norm(E, axis=1)
@@ -83,7 +87,10 @@ def solve(
         try:
             settled = settle(problem, linear, velocity, recursion, size, team.follow)
         except Uncovered:
-            reach = np.maximum(2.0 * reach, reach_for(problem, E))
+            wider = np.maximum(2.0 * reach, reach_for(problem, E))
+            if not (np.isfinite(wider).all() and (wider > reach).any()):
+                raise Unreachable from None
+            reach = wider
             continue
         path.logs.append(_closed(team, done, settled))
         report(path.steps)

@@ -19,7 +19,7 @@ import numpy as np
 
 from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.forward import lanes_at
-from fastntk.kernels.cpu.lanes import keep, load, lowest_bit, multiply_add, spread, store, zeros
+from fastntk.kernels.cpu.lanes import keep, load, multiply_add, spread, store, zeros
 
 
 @kernel
@@ -75,27 +75,3 @@ def path_patterns(C, rows, first, neurons, on, weights):
     for row in numba.prange(n):
         if first[row] < first[row + 1]:
             add_patterns(C, rows, row, first[row], first[row + 1], neurons, on, weights)
-
-
-@kernel
-def path_pairs(rows, changed, first, neurons, on, weights, N):
-    """N (n, n) += a_r^2, with sign, for samples changed in one neuron; changed [neuron][bytes] follows the events."""
-    n = N.shape[0]
-    for i in range(n):
-        octet, bit = i >> 3, np.uint8(1) << np.uint8(i & 7)
-        for x in range(first[i], first[i + 1]):
-            r = neurons[x]
-            weight = np.float64(weights[r if weights.size > 1 else 0])
-            turned = weight if on[x] else -weight
-            changed[r, octet] ^= bit
-            N[i, i] += weight if changed[r, octet] & bit else -weight
-            for g in range(changed.shape[1]):
-                left = np.uint64(changed[r, g])
-                while left != np.uint64(0):
-                    j = lowest_bit(left)
-                    left &= left - np.uint64(1)
-                    other = 8 * g + j
-                    if other != i:
-                        value = -turned if (rows[r, g] >> j) & 1 else turned
-                        N[i, other] += value
-                        N[other, i] += value

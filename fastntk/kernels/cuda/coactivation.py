@@ -1,6 +1,6 @@
 """Bits times bits: ``C[i, j] = sum_r M[i, r] N[j, r]``, and Gram matrices ``H = (X X^T) * C / m``.
 
-Three ways, by arithmetic for an H200 (132 SMs at 1.75 GHz; datasheet figures, not measured), a bit product being the
+Three ways, by arithmetic for an H200 (132 SMs at 1.75 GHz; datasheet figures), a bit product being the
 AND of two bits and its count:
     popcount (here): 16 words of 32 bits a cycle and SM, 0.12 P bit products a second; only half the matrix is computed,
         so 0.24 P/s of the n^2 m.
@@ -9,6 +9,8 @@ AND of two bits and its count:
         of 128 x 128 tiles instead of 32 at n = 8192: 1.6 P/s of the n^2 m. The way where there is a vendor library.
     bf16 matrix units: half of that, and exact to m = 2^24 only. One-bit matrix units (and.popc, native on sm_80 to
         sm_90) are faster still on paper, but there is no library for them and neither package compiles them.
+Machine: on an H100 the int8 way takes 7.83 ms for n = 8192, m = 131072: 1.12 P/s of the n^2 m, 2.1 times as fast as
+    torch's int8 product; popcount is not measured there.
 Layout: words over neurons ``(samples, width / 32)``, made from the mask bytes by `to_words`. A block owns 64 x 64
     counts, if symmetric on or below the diagonal, and writes them and then their mirror image too; a thread owns 4 x 4,
     16 apart, so that no two threads of a warp meet in a bank. 32 words of 128 samples at a time go through shared

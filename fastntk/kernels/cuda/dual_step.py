@@ -9,6 +9,8 @@ Cost: S, Z0 and D read, D written, 16 n m bytes in float32, bound by memory: n =
     at 4.8 TB/s (by arithmetic), beside 13 ms at least for S. The code for sm_90 has 73 instructions an entry (117
     with signed indices): 1.3 ms if every cycle issues one. Fusing this pass into the product would save the 4 n m
     bytes of S, which mostly stay in the second-level cache anyway, and tie the step to one of the ways to get S.
+Machine: on an H100 that whole step takes 22.3 ms, in 16 ranges of 8192 neurons: the three bf16 products of S 18.2 (720
+    Tflop/s), this pass 3.5. In 64 ranges, whose S stays in the second-level cache, 46.9: the host launches too slowly.
 Accumulation: u as in forward; the drift in working precision over 16 samples, then float64 over a range; ranges are
     added in order.
 """

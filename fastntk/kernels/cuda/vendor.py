@@ -7,7 +7,8 @@ Formats: float32 with float32 sums (never tf32), float64, int8 with int32 sums, 
 Alignment: for int8 cuBLAS takes matrix units only if its first factor is transposed and the second is not (here: B
     transposed, A not), if the columns of C, the depth and all row lengths are multiples of 4, and pointers of 4 bytes;
     for full speed of 16 bytes. Masks are padded to 16 samples and 64 neurons, so they are.
-Not yet run on a device: arguments are tested against a double that computes what cuBLAS documents.
+Machine: all formats ran on an H100 (cuBLAS 13.1), where products are right; beside it arguments are tested against a
+    double that computes what cuBLAS documents.
 """
 
 import contextlib

@@ -196,7 +196,8 @@ def _drift(evidence: DeepEvidence) -> Statement:
     )
     statement.notes.append(
         "The bound sums the steps: one is at most eta sqrt(lambda_max(G^(h))) |u(k) - y|_2, with lambda_max(G^(h)) at "
-        "most twice that of its limit and errors that fall at the rate above."
+        "most twice that of its limit and errors that fall at the rate above. The change is measured by a Rayleigh "
+        "quotient, which is not above the norm."
     )
     for run in evidence.runs:
         width = math.sqrt(run.width)
