@@ -20,6 +20,7 @@ from fastntk.cli.options import (
 )
 from fastntk.cli.output import print_summary, write_provenance
 from fastntk.cli.paths import FilePath
+from fastntk.cli.scheduler import connected, scheduler_option
 from fastntk.cli.settings import SettingsCommand, check_settings, resolve_methods
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ __all__ = ["reproduce", "sweep"]
     help="Folder for everything that is written.",
 )
 @threads_option
+@scheduler_option
 @progress_option
 def reproduce(data: DataFile | None, out: Path, progress: bool, **settings: Any) -> None:
     """Train two-layer ReLU networks of several widths by gradient descent and watch their kernel.
@@ -101,6 +103,7 @@ def reproduce(data: DataFile | None, out: Path, progress: bool, **settings: Any)
 @click.option("--out", type=FilePath(), required=True, metavar="DIR")
 @click.option("--figure", is_flag=True, help="Also draw the figures of reproduce.")
 @threads_option
+@scheduler_option
 @progress_option
 def sweep(data: DataFile | None, out: Path, figure: bool, progress: bool, **settings: Any) -> None:
     """Train at every width and seed and keep the logs.
@@ -142,7 +145,8 @@ def _run(data: DataFile | None, out: Path, progress: bool, settings: dict[str, A
     check_threads(settings["threads"])
     X, y = load_data(data)
     ensure_folder(out / "runs", "--out")
-    return run_sweep(X, y, out=out / "runs", progress=progress, **settings)
+    with connected(settings.pop("scheduler")) as client:
+        return run_sweep(X, y, out=out / "runs", progress=progress, client=client, **settings)
 
 
 @contextmanager

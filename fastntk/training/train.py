@@ -130,7 +130,7 @@ def train(
     client : distributed.Client, optional
         Workers of a Dask cluster follow the neurons of one run, which the path engine then makes: the same numbers to
         the bit as in this process, whatever the number of workers.  Seeds and ranges of neurons travel, not weights; up
-        to 65536 neurons, and what the path engine gives up, are left to this process.
+        to 131072 neurons, and what the path engine gives up, are left to this process.
 
     Returns
     -------

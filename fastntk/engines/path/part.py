@@ -30,7 +30,7 @@ from fastntk.kernels.cpu.path_recursion import path_step
 
 __all__ = ["SIZE", "Part"]
 
-SIZE = 2**16  # neurons of a part: what every part does for itself costs little against its neurons
+SIZE = 2**17  # neurons of a part: what every part does for itself costs little against its neurons
 
 
 @dataclass
@@ -74,20 +74,17 @@ class Part:
         share = Share({"u": start.u, "sums": start.sums, "push": moving.of_outputs(problem, start)}, {})
         if problem.whole:
             share = share.packed(scale)
-        return self._now(share=share, _base=base, _begun=(start, moving))
+        return self._now(share=share, _base=base, _begun=(start, moving), _follower=None, swept=None)
 
-    def frame(self, E: np.ndarray) -> Part:
-        """What does not change from round to round, along a first guess of the path."""
+    def sweep(self, e: np.ndarray, drifts: bool, coarse: float) -> Part:
+        """A round: what these neurons do along the path with these derivatives; the first one is the first guess."""
         assert self._begun is not None
         assert self._base is not None
-        follower = Follower(self.problem, *self._begun, self._base, E)
-        return self._now(share=Share({}, {}), _follower=follower, swept=None)
-
-    def sweep(self, e: np.ndarray, E: np.ndarray, drifts: bool, coarse: float) -> Part:
-        """A round."""
-        assert self._follower is not None
-        assert self._begun is not None
-        follower = self._follower.copy()
+        E = self.problem.course(e, self._begun[1].velocity)
+        if self._follower is None:
+            follower = Follower(self.problem, *self._begun, self._base, E)
+        else:
+            follower = self._follower.copy()
         if not follower.choose(E):
             return self._now(share=Share({"uncovered": 1}, {}), _follower=follower)
         swept, proven = follower.sweep(e, E, drifts, coarse)

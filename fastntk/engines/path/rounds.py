@@ -96,8 +96,8 @@ class Settled:
 
 
 def settle(
-    problem: PathProblem, linear: Outputs, velocity: np.ndarray, recursion: Recursion, size: float,
-    follow: Callable[[np.ndarray, np.ndarray, bool, float], Round],
+    problem: PathProblem, linear: Outputs, recursion: Recursion, size: float,
+    follow: Callable[[np.ndarray, bool, float], Round],
 ) -> Settled:  # fmt: skip
     """Rounds from the outputs of the linearised network; as many of its steps as have settled, at least one.
 
@@ -106,12 +106,10 @@ def settle(
     Uncovered
     """
     outputs, close = linear, _SETTLED[problem.dtype.name] * size
-    E = problem.course(outputs.e[:-1], velocity)
     wanted, exact, coarse = False, 0, 0.1 * _COARSE
     for count in itertools.count(1):
-        one = follow(outputs.e[:-1], E, wanted, coarse)
-        found = recursion(len(E) - 1, one.swept)
-        after = problem.course(found.e[:-1], velocity)
+        one = follow(outputs.e[:-1], wanted, coarse)
+        found = recursion(len(outputs.e) - 1, one.swept)
         exact = exact + 1 if one.proven and coarse == 0.0 else 0
         common = len(found.e)
         change = np.abs(found.e - outputs.e[:common]).max(axis=1)
@@ -122,6 +120,6 @@ def settle(
             break
         wanted = wanted or done or count >= MOST_ROUNDS - 1 or bool(change.max() <= _DRIFTS_BELOW * size)
         coarse = 0.0 if wanted or count > 1 else _COARSE * min(float(change.max()) / size, 0.1)
-        outputs, E = found, after
+        outputs = found
     steps = max(settled, min(exact, common - 1))  # a round without doubt makes one more step exact
     return Settled(found.until(steps), steps, count, float(change[: settled + 1].max()), one)

@@ -62,7 +62,7 @@ def summed(shares: Sequence[Share]) -> Share:
 
 
 def groups_of(parts: int, workers: int) -> list[range]:
-    """Parts in groups of one power of two, which the tree sums whole: few, with no worker a quarter above the least load.
+    """Parts in groups of one power of two, which the tree sums whole: few, and no worker far above the least load.
 
     Examples
     --------

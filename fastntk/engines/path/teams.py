@@ -57,14 +57,14 @@ class Team(abc.ABC):
         sums = unpacked(share["sums"], n, problem.scale)
         return Start(share["u"], rows, sums, nothing, reach), share["push"]
 
-    def follow(self, e: np.ndarray, E: np.ndarray, drifts: bool, coarse: float) -> Round:
+    def follow(self, e: np.ndarray, drifts: bool, coarse: float) -> Round:
         """What all neurons do along a path.
 
         Raises
         ------
         Uncovered
         """
-        share = self.do("sweep", e, E, drifts, coarse)
+        share = self.do("sweep", e, drifts, coarse)
         added, most = share.added, share.most
         if added["uncovered"]:
             raise Uncovered

@@ -83,9 +83,8 @@ def solve(
             ceiling, size = explosion(problem.objective, loss, problem.labels), float(np.abs(e).max())
         steps = min(horizon, problem.steps - done)
         recursion, linear, E = linear_path(problem, start, push, velocity, steps, ceiling)
-        team.do("frame", E)
         try:
-            settled = settle(problem, linear, velocity, recursion, size, team.follow)
+            settled = settle(problem, linear, recursion, size, team.follow)
         except Uncovered:
             wider = np.maximum(2.0 * reach, reach_for(problem, E))
             if not (np.isfinite(wider).all() and (wider > reach).any()):
