@@ -250,10 +250,10 @@ def test_signatures_show_the_options_and_their_defaults(function):
             assert shown[part.name].default == part.default, part.name
 
 
-def test_train_has_28_arguments_and_help_shows_them():
-    own = {"X", "y", "net", "threads", "progress"}
+def test_train_has_29_arguments_and_help_shows_them():
+    own = {"X", "y", "net", "threads", "progress", "client"}
     shown = inspect.signature(fastntk.train).parameters
-    assert len(shown) == 28
+    assert len(shown) == 29
     assert set(shown) == own | {part.name for part in fields(Settings)}
     text = inspect.getdoc(fastntk.train)
     documented = {
