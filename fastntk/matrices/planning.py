@@ -87,8 +87,10 @@ def plan(
     """
     n, d = _size(X, "X")
     if width is not None and checks.integer(depth, "depth", 1) > 1:
-        if Z is not None or out is not None or workers is not None:
-            raise ValueError("Z, out and workers must not be given with a width at a depth above 1")
+        if Z is not None or out is not None:
+            raise ValueError("Z and out must not be given with a width at a depth above 1")
+        if workers is not None:
+            raise ValueError("workers must not be given with a width at a depth above 1")
         return deep_plan(n, d, checked_widths(width, depth), layers, checks.floating_dtype(dtype))
     k = n if Z is None else _other_size(Z, d)
     kind = checks.floating_dtype(dtype)

@@ -266,7 +266,7 @@ def test_train_has_29_arguments_and_help_shows_them():
 
 def test_sweep_shows_all_but_what_differs_between_its_runs():
     shown = inspect.signature(fastntk.sweep).parameters
-    own = {"X", "y", "widths", "seeds", "threads", "out", "progress"}
+    own = {"X", "y", "widths", "seeds", "threads", "out", "progress", "client"}
     assert set(shown) == own | {part.name for part in fields(Settings)} - {"width", "seed"}
 
 
