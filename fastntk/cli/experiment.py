@@ -21,6 +21,7 @@ from fastntk.cli.options import (
 )
 from fastntk.cli.output import print_summary, show_in_browser, write_provenance
 from fastntk.cli.paths import FilePath
+from fastntk.cli.scheduler import connected, scheduler_option
 from fastntk.cli.settings import SettingsCommand, check_settings, resolve_methods
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ _QUICK: dict[str, Any] = {"widths": [500, 1000, 2000], "steps": 30}
 )
 @click.option("--open", "shown", is_flag=True, help="Show the figure in a browser.")
 @threads_option
+@scheduler_option
 @progress_option
 def reproduce(
     data: DataFile | None, out: Path, quick: bool, shown: bool, progress: bool, **settings: Any
@@ -123,6 +125,7 @@ def _given(name: str) -> bool:
 @click.option("--out", type=FilePath(), required=True, metavar="DIR")
 @click.option("--figure", is_flag=True, help="Also draw the figures of reproduce.")
 @threads_option
+@scheduler_option
 @progress_option
 def sweep(data: DataFile | None, out: Path, figure: bool, progress: bool, **settings: Any) -> None:
     """Train at every width and seed and keep the logs.
@@ -164,8 +167,8 @@ def _run(data: DataFile | None, out: Path, progress: bool, settings: dict[str, A
     check_threads(settings["threads"])
     X, y = load_data(data)
     ensure_folder(out / "runs", "--out")
-    with compilation_shown(progress):
-        return run_sweep(X, y, out=out / "runs", progress=progress, **settings)
+    with connected(settings.pop("scheduler")) as client, compilation_shown(progress):
+        return run_sweep(X, y, out=out / "runs", progress=progress, client=client, **settings)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from fastntk.cli.data_files import load_samples
 from fastntk.cli.matrix_output import OutputFiles, matrix_options, write_outputs
 from fastntk.cli.options import progress_option, threads_option, use_threads
 from fastntk.cli.paths import FilePath
+from fastntk.cli.scheduler import connected, scheduler_option
 
 __all__ = ["gram", "limit"]
 
@@ -26,10 +27,17 @@ __all__ = ["gram", "limit"]
 )
 @matrix_options
 @threads_option
+@scheduler_option
 @progress_option
 @click.pass_context
 def gram(
-    ctx: click.Context, /, run: Path | None, threads: int | None, progress: bool, **settings: Any
+    ctx: click.Context,
+    /,
+    run: Path | None,
+    threads: int | None,
+    scheduler: str | None,
+    progress: bool,
+    **settings: Any,
 ) -> None:
     """Compute H_ij = (1/m) x_i.x_j times the number of neurons active on both, and its smallest eigenvalue.
 
@@ -58,7 +66,8 @@ def gram(
     if settings["plan"]:
         click.echo(fastntk.plan(X, width=width, out=outputs.target, **options))
         return
-    H = outputs.computed(fastntk.gram, X, **network, **options, progress=progress)
+    with connected(scheduler) as client:
+        H = outputs.computed(fastntk.gram, X, **network, **options, progress=progress, client=client)
     write_outputs(H, outputs, "lambda_min(H)")
 
 
@@ -73,8 +82,11 @@ def gram(
     help="Of the activation; sqrt(2) = 1.41421... is He's.",
 )
 @threads_option
+@scheduler_option
 @progress_option
-def limit(depth: int, scale: float, threads: int | None, progress: bool, **settings: Any) -> None:
+def limit(
+    depth: int, scale: float, threads: int | None, scheduler: str | None, progress: bool, **settings: Any
+) -> None:
     """Compute the kernel's limit as the width grows, x_i.x_j (pi - theta_ij) / (2 pi), and its lambda_0.
 
     That is the first layer at depth 1; "second" is the kernel of the network as a Gaussian process, "both" the
@@ -95,5 +107,6 @@ def limit(depth: int, scale: float, threads: int | None, progress: bool, **setti
     if settings["plan"]:
         click.echo(fastntk.plan(X, out=outputs.target, **options))
         return
-    H = outputs.computed(fastntk.limit_gram, X, **options, scale=scale, progress=progress)
+    with connected(scheduler) as client:
+        H = outputs.computed(fastntk.limit_gram, X, **options, scale=scale, progress=progress, client=client)
     write_outputs(H, outputs, "lambda_0 = lambda_min")

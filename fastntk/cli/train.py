@@ -13,6 +13,7 @@ from fastntk.cli.errors import Diverged, Interrupted
 from fastntk.cli.options import check_threads, compilation_shown, progress_option, threads_option
 from fastntk.cli.output import print_summary
 from fastntk.cli.paths import FilePath
+from fastntk.cli.scheduler import connected, scheduler_option
 from fastntk.cli.settings import WIDTH, SettingsCommand, check_settings, resolve_methods
 
 __all__ = ["train"]
@@ -70,6 +71,7 @@ __all__ = ["train"]
     "diagnostics.pdf, steps.csv, samples.csv, neurons.csv; of several hidden layers a folder each.",
 )
 @threads_option
+@scheduler_option
 @progress_option
 def train(
     data: DataFile | None,
@@ -77,6 +79,7 @@ def train(
     csv: Path | None,
     prediction: Path | None,
     diagnostics: Path | None,
+    scheduler: str | None,
     **settings: Any,
 ) -> None:
     """Train one two-layer ReLU network by gradient descent or flow and print where it ended."""
@@ -98,8 +101,8 @@ def train(
         if path is not None:
             ensure_parent(path, name)
     try:
-        with compilation_shown(settings["progress"]):
-            run = run_training(X, y, diagnostics=diagnostics is not None, **settings)
+        with connected(scheduler) as client, compilation_shown(settings["progress"]):
+            run = run_training(X, y, diagnostics=diagnostics is not None, client=client, **settings)
     except (DivergenceError, ToleranceError) as error:
         kept = f" (log so far: {error.run.to_csv(csv)})" if csv is not None else ""
         raise Diverged(f"{error}{kept}") from None

@@ -13,6 +13,7 @@ from fastntk.cli.errors import Interrupted
 from fastntk.cli.options import IntList, compilation_shown, progress_option, threads_option, use_threads
 from fastntk.cli.output import show_in_browser
 from fastntk.cli.paths import FilePath
+from fastntk.cli.scheduler import connected, scheduler_option
 from fastntk.cli.settings import SettingsCommand
 
 __all__ = ["verify"]
@@ -55,8 +56,11 @@ __all__ = ["verify"]
 )
 @click.option("--open", "shown", is_flag=True, help="Show the report in a browser.")
 @threads_option
+@scheduler_option
 @progress_option
-def verify(data: DataFile | None, out: Path, shown: bool, threads: int | None, **settings: Any) -> None:
+def verify(
+    data: DataFile | None, out: Path, shown: bool, threads: int | None, scheduler: str | None, **settings: Any
+) -> None:
     """Check what Du, Zhai, Poczos and Singh (arXiv 1810.02054) state, on data.
 
     For each of Theorems 3.1, 3.2, 3.3, 4.1, Lemmas 3.1 to 3.4 and Corollary 4.1: what it says, what was measured over
@@ -69,8 +73,8 @@ def verify(data: DataFile | None, out: Path, shown: bool, threads: int | None, *
     X, y = data.labelled() if data is not None else (None, None)
     ensure_folder(out, "--out")
     try:
-        with compilation_shown(settings["progress"]):
-            result = fastntk.verify(X, y, **settings)
+        with connected(scheduler) as client, compilation_shown(settings["progress"]):
+            result = fastntk.verify(X, y, client=client, **settings)
     except KeyboardInterrupt:
         raise Interrupted("interrupted, nothing was written") from None
     written = result.save(out)

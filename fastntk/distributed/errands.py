@@ -11,7 +11,7 @@ from typing import Any
 from fastntk.base.errors import ClusterError
 from fastntk.base.version import package_version
 
-__all__ = ["describe", "perform", "same"]
+__all__ = ["describe", "keep", "perform", "same"]
 
 
 class _Threads:
@@ -52,6 +52,11 @@ def perform(version: str, whole: bool, function: Callable[..., Any], *arguments:
     count = most if whole else 1
     with _threads.lent(count, most), kernel_threads(min(count, int(numba.config.NUMBA_NUM_THREADS))):
         return worker.address, function(*arguments)
+
+
+def keep(version: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """The same on all threads, with the result alone, which other tasks take as it is."""
+    return perform(version, True, function, *arguments)[1]
 
 
 def other_version(address: str, there: str, here: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from fastntk.base.errors import ClusterError
 from fastntk.base.version import package_version
-from fastntk.distributed.errands import describe, other_version, perform, same
+from fastntk.distributed.errands import describe, keep, other_version, perform, same
 
 __all__ = ["Task", "Workers"]
 
@@ -106,6 +106,18 @@ class Workers:
             future = self.client.submit(same, value, pure=False)
         self._sizes[future.key] = _size(value)
         return future
+
+    def keep(self, function: Callable[..., Any], *arguments: Any, at: str | None = None) -> Any:
+        """A result that stays where it is found, at a worker if one is named: an argument of tasks that then go there.
+
+        Where it is lost with its worker, Dask makes it again by the same calls.
+        """
+        for argument in arguments:
+            key = getattr(argument, "key", None)
+            self.moved += self._sizes.get(key, 0) if key is not None else _size(argument)
+        with _named(_library()):
+            place = {} if at is None else {"workers": [at], "allow_other_workers": True}
+            return self.client.submit(keep, package_version(), function, *arguments, pure=False, **place)
 
     def each(self, tasks: Iterable[Task]) -> Generator[Done, None, None]:
         """Results in the order in which they are ready; close it to cancel what is left.

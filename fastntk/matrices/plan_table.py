@@ -1,7 +1,10 @@
 """What a matrix will take, as a table."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 __all__ = ["Plan"]
 
@@ -46,6 +49,9 @@ class Plan:
     training_bytes : int
         Of several hidden layers: memory of plain descent on this network, its weights included, without Gram matrices
         that are logged; 0 otherwise.
+    workers, cores, worker_bytes : int
+        Workers of a cluster, the cores and the memory of each; 0 where this process computes.  Python and the package
+        take 0.3 GiB beside that.
     """
 
     shape: tuple[int, int]
@@ -67,6 +73,21 @@ class Plan:
     disk_available: int
     out: str
     training_bytes: int = 0
+    workers: int = 0
+    cores: int = 0
+    worker_bytes: int = 0
+
+    def spread(self, workers: int, cores: int, threads: int) -> "Plan":
+        """The same on workers, each as quick as this process on `threads` threads but for the number of its cores.
+
+        A worker holds the points, what it computes with, and one block.
+        """
+        block = self.block[0] * self.block[1] * np.dtype(self.dtype).itemsize
+        turns = math.ceil(self.blocks / workers)
+        return replace(
+            self, workers=workers, cores=cores, worker_bytes=self.resident_bytes - block,
+            seconds=self.seconds * turns / self.blocks * threads / cores,
+        )  # fmt: skip
 
     @property
     def fits(self) -> bool:
@@ -89,6 +110,13 @@ class Plan:
             "bit products": _count(self.bit_products),
             "kernel values": _count(self.kernel_values),
             "blocks": f"{self.blocks} of at most {self.block[0]} x {self.block[1]}",
+            **(
+                {
+                    "workers": f"{self.workers} of {self.cores} cores, {_bytes(self.worker_bytes)} of memory each"
+                }
+                if self.workers
+                else {}
+            ),
             "time": f"about {_duration(self.seconds)}",
             **({"training": f"{_bytes(self.training_bytes)} of memory"} if self.training_bytes else {}),
             "fits": "yes" if self.fits else f"no: {self._missing()}",

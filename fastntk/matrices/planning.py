@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from fastntk.base import checks
 from fastntk.base.memory import available_bytes
+from fastntk.compilation.launch import current_threads
 from fastntk.matrices.blocks import drawn_bytes, keeps_patterns
 from fastntk.matrices.calibration import Matrix, fill_rates, write_rate
 from fastntk.matrices.deep_planning import deep_plan
@@ -37,6 +38,8 @@ def plan(
     depth: int = 1,
     dtype: npt.DTypeLike = "float64",
     out: Any = None,
+    workers: int | None = None,
+    cores: int = 1,
 ) -> Plan:
     """Bytes, operations and time of a Gram matrix, ``n k`` entries, before it is computed.
 
@@ -54,6 +57,9 @@ def plan(
         As in `limit_gram` and `gram`.
     out : optional
         Where the matrix will go, as in `limit_gram`: a file of that name need not exist.
+    workers, cores : int, optional
+        The workers that ``client=`` will have, and the cores of each, which are taken to be like those here; `out` must
+        be given.
 
     Returns
     -------
@@ -83,6 +89,8 @@ def plan(
     if width is not None and checks.integer(depth, "depth", 1) > 1:
         if Z is not None or out is not None:
             raise ValueError("Z and out must not be given with a width at a depth above 1")
+        if workers is not None:
+            raise ValueError("workers must not be given with a width at a depth above 1")
         return deep_plan(n, d, checked_widths(width, depth), layers, checks.floating_dtype(dtype))
     k = n if Z is None else _other_size(Z, d)
     kind = checks.floating_dtype(dtype)
@@ -93,6 +101,8 @@ def plan(
     if layers == "first" and depth != 1:
         raise ValueError(f"depth must be 1 for layers='first', got {depth}")
     place, taken = _disk(out)
+    if workers is not None and place is None:
+        raise ValueError("workers write to out=, a file name or a Zarr array in a folder, got none")
     size = n * k * kind.itemsize
     blocks = Blocks((n, k), Z is None, n, k) if place is None else _cut((n, k), Z is None, kind, out)
     matrix = Matrix(d, width, layers, depth, kind.name)
@@ -114,7 +124,7 @@ def plan(
         during, after = drawn_bytes((n, k), (blocks.height, blocks.width), Z is None, d, width, terms)
     # A new array takes no memory before it is written to; the blocks of a file are used again.
     most = max(during, held + after) if place is None else held + max(during, after)
-    return Plan(
+    found = Plan(
         shape=(n, k),
         d=d,
         width=width,
@@ -138,6 +148,10 @@ def plan(
         if isinstance(out, (str, os.PathLike))
         else type(out).__name__,
     )
+    if workers is None:
+        return found
+    number, each = checks.integer(workers, "workers", 1), checks.integer(cores, "cores", 1)
+    return found.spread(number, each, current_threads())
 
 
 def _size(value: Any, name: str) -> tuple[int, int]:

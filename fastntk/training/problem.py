@@ -16,7 +16,7 @@ from fastntk.model.streamed import Drawn
 from fastntk.training.samples import Samples
 from fastntk.training.settings import Settings
 
-__all__ = ["Problem", "on_samples", "prepare", "require_suitable", "stepwise"]
+__all__ = ["Problem", "on_samples", "on_workers", "prepare", "require_suitable", "stepwise"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +82,18 @@ def on_samples(samples: Samples, net: TwoLayerReLU | DeepReLU | None, settings: 
             samples.X, settings.width, net, settings.seed, settings.dtype, settings.kappa, settings.paired
         )
     return Problem(samples, settings, start, drawn, choice)
+
+
+def on_workers(settings: Settings, net: TwoLayerReLU | DeepReLU | None) -> Settings:
+    """The same run by the engine whose parts workers can follow; ValueError if that cannot make it."""
+    if settings.engine not in ("auto", PathEngine.name) or settings.deep or isinstance(net, DeepReLU):
+        got = (
+            "several hidden layers" if settings.engine in ("auto", "path") else f"engine={settings.engine!r}"
+        )
+        raise ValueError(
+            f"client: one run is spread over workers by engine='path', one hidden layer, got {got}"
+        )
+    return replace(settings, engine=PathEngine.name)
 
 
 def _deep(samples: Samples, net: TwoLayerReLU | DeepReLU | None, settings: Settings) -> Problem:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from fastntk.base.progress import Progress, reporter
 from fastntk.compilation.jit import CompileClock
 from fastntk.compilation.threads import kernel_threads
 from fastntk.device.arrays import give_back, upload
+from fastntk.distributed import Workers
 from fastntk.engines import DualEngine, Engine, PathEngine, engine_of
 from fastntk.engines.choice import PATH_PASSES
 from fastntk.engines.path import Path, Slow, attempt
@@ -29,7 +30,7 @@ from fastntk.training.metrics import Recorder
 from fastntk.training.options import spelled_out
 from fastntk.training.outcome import Explosion, Finished, Outcome, Solution, divergence
 from fastntk.training.pattern_history import PatternHistory
-from fastntk.training.problem import Problem, prepare, stepwise
+from fastntk.training.problem import Problem, on_workers, prepare, stepwise
 from fastntk.training.settings import Options, Settings
 
 _IN_RESULT = ("times", "snapshots", "diagnostics")  # settings that show in what a run carries
@@ -43,6 +44,7 @@ def train(
     net: TwoLayerReLU | DeepReLU | None = None,
     threads: int | None = None,
     progress: Progress = False,
+    client: Any = None,
     **options: Unpack[Options],
 ) -> Run:
     """Train a two-layer ReLU network, its first layer by default, by gradient descent on ``L = sum_i l(u_i, y_i)``.
@@ -125,6 +127,10 @@ def train(
         Number of threads; the results do not depend on it.
     progress : bool or callable
         True shows a progress bar on a terminal; a callable is called with (step, steps).
+    client : distributed.Client, optional
+        Workers of a Dask cluster follow the neurons of one run, which the path engine then makes: the same numbers to
+        the bit as in this process, whatever the number of workers.  Seeds and ranges of neurons travel, not weights; up
+        to 131072 neurons, and what the path engine gives up, are left to this process.
 
     Returns
     -------
@@ -136,6 +142,8 @@ def train(
     ------
     DivergenceError
         At the first non-finite or exploding loss; carries the log so far and the largest stable step.
+    ClusterError
+        If the cluster of `client` is gone, has no worker, another version of fastntk, or loses worker after worker.
     ToleranceError
         If a flow takes too many or too small steps for its tolerance; carries the log and the network so far.
     ValueError, TypeError
@@ -166,17 +174,23 @@ def train(
     if isinstance(net, DeepReLU):
         own: Options = {"depth": net.depth, "scale": net.scale}
         options = own | options
-    problem = prepare(X, y, net, Settings.of(train, options))
-    return record(problem, run(problem, threads, progress))
+    settings, workers = Settings.of(train, options), None
+    if client is not None:
+        workers, settings = Workers.of(client), on_workers(settings, net)
+    problem = prepare(X, y, net, settings)
+    found = record(problem, run(problem, threads, progress, workers))
+    if workers is not None:
+        found.provenance["cluster"] = workers.record()
+    return found
 
 
-def run(problem: Problem, threads: int | None, progress: Progress) -> Outcome:
+def run(problem: Problem, threads: int | None, progress: Progress, workers: Workers | None = None) -> Outcome:
     """Move the network to where it ends; how it ends is part of the answer."""
     if isinstance(problem.start, DeepReLU):
         return run_deep(problem, threads, progress)
     began = time.perf_counter()
     with CompileClock.running() as clock:
-        problem, path = _solved(problem, threads)
+        problem, path = _solved(problem, threads, workers)
         samples, settings, start = problem.samples, problem.settings, problem.start
         assert isinstance(start, TwoLayerReLU)
         X, y, kind = samples.X, samples.y, engine_of(problem.choice)
@@ -206,7 +220,7 @@ def run(problem: Problem, threads: int | None, progress: Progress) -> Outcome:
     return Outcome(end, net, engine, recorder.arrays(), recorder.limit, largest, used, seconds, clock.seconds)
 
 
-def _solved(problem: Problem, threads: int | None) -> tuple[Problem, Path | None]:
+def _solved(problem: Problem, threads: int | None, workers: Workers | None) -> tuple[Problem, Path | None]:
     """All steps at once if the path engine is chosen; where that is slow the problem is one for another engine."""
     if problem.choice.name != PathEngine.name:
         return problem, None
@@ -226,6 +240,7 @@ def _solved(problem: Problem, threads: int | None) -> tuple[Problem, Path | None
                 settings.lr,
                 settings.steps,
                 least,
+                workers,
             )
         except Slow as slow:
             return stepwise(problem, f"the path engine gave up: {slow}"), None

@@ -211,4 +211,4 @@ def test_the_rest_of_the_entries_is_proven_not_to_change():
     X, y = samples(60, 60)
     W, a = network(60, 20000)
     path = compare(X, y, W, a, 20, 0.1)
-    assert path.windows[0].solved.candidates < 0.1 * 60 * 20000
+    assert path.logs[0].found["candidates"] < 0.1 * 60 * 20000

@@ -259,10 +259,10 @@ def test_signatures_show_the_options_and_their_defaults(function):
             assert shown[part.name].default == part.default, part.name
 
 
-def test_train_has_28_arguments_and_help_shows_them():
-    own = {"X", "y", "net", "threads", "progress"}
+def test_train_has_29_arguments_and_help_shows_them():
+    own = {"X", "y", "net", "threads", "progress", "client"}
     shown = inspect.signature(fastntk.train).parameters
-    assert len(shown) == 28
+    assert len(shown) == 29
     assert set(shown) == own | {part.name for part in fields(Settings)}
     text = inspect.getdoc(fastntk.train)
     documented = {
@@ -275,7 +275,7 @@ def test_train_has_28_arguments_and_help_shows_them():
 
 def test_sweep_shows_all_but_what_differs_between_its_runs():
     shown = inspect.signature(fastntk.sweep).parameters
-    own = {"X", "y", "widths", "seeds", "threads", "out", "progress"}
+    own = {"X", "y", "widths", "seeds", "threads", "out", "progress", "client"}
     assert set(shown) == own | {part.name for part in fields(Settings)} - {"width", "seed"}
 
 

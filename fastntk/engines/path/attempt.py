@@ -2,8 +2,11 @@
 
 import numpy as np
 
+from fastntk.distributed import Workers
 from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.solution import Path
+from fastntk.engines.path.spread import Spread
+from fastntk.engines.path.teams import cuts
 from fastntk.engines.path.windows import Unreachable, solve
 from fastntk.losses import Loss
 from fastntk.model.network import TwoLayerReLU
@@ -25,8 +28,9 @@ def attempt(
     lr: float,
     steps: int,
     least: float,
+    workers: Workers | None = None,
 ) -> Path:
-    """The path of full-batch descent of the first layer from a network.
+    """The path of full-batch descent of the first layer from a network; workers follow its parts if there are several.
 
     Raises
     ------
@@ -48,7 +52,8 @@ def attempt(
             raise Slow(f"it needed {windows} windows for the first {done} steps")
 
     with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss
+        team = Spread(problem, net, workers) if workers is not None and len(cuts(net.width)) > 1 else None
         try:
-            return solve(problem, judge)
+            return solve(problem, judge, team)
         except Unreachable:
             raise Slow(f"steps of size {size:.3g} are beyond what it can bound") from None

@@ -48,7 +48,7 @@ def drift_of(problem: PathProblem, start: Start, solved: Solved, moving: Moving,
     order = np.argsort(events.neurons, kind="stable")
     neurons, steps, samples = events.neurons[order], events.steps[order], events.samples[order]
     signs = np.where(events.on[order], 1.0, -1.0)
-    responses = Responses(problem, solved.outputs.e)
+    responses = Responses(problem, solved.e)
     rows = pattern(start.rows[leaders.neurons], n) * solved.E[leaders.steps]
     for row, neuron, step in zip(rows, leaders.neurons, leaders.steps, strict=True):
         own = slice(*np.searchsorted(neurons, (neuron, neuron + 1)))

@@ -43,7 +43,7 @@ class Moving:
                 problem.a[first:last, None], dtype=np.float64
             )
             sums += speeds.dense(first, last, problem.n).T @ weighted
-        return -(problem.K * sums).sum(axis=0) / problem.m
+        return -(problem.K * sums).sum(axis=0) / problem.width
 
     @classmethod
     def still(cls, n: int) -> "Moving":
@@ -51,14 +51,20 @@ class Moving:
         return cls(np.zeros(n), np.empty(0, np.int64), np.empty(0))
 
 
+def velocity_after(problem: PathProblem, e: np.ndarray, velocity: np.ndarray) -> np.ndarray:
+    """The velocity of active entries at the end of a window, whose last step is that of the last derivatives."""
+    responses, steps = Responses(problem, e), len(e) - 1
+    return responses.coast(steps)[1] * velocity + responses.velocity(steps)[0]
+
+
 class Ended:
     """The velocities at the end of a window, to be seen from the pattern that the next one starts with."""
 
     def __init__(self, problem: PathProblem, start: Start, solved: Solved, moving: Moving) -> None:
-        responses, n = Responses(problem, solved.outputs.e), problem.n
+        responses, n = Responses(problem, solved.e), problem.n
         tails = responses.velocity(solved.steps)
         _, damping = responses.coast(solved.steps)
-        self._rows, self._velocity = start.rows, damping * moving.velocity + tails[0]
+        self._rows, self._velocity = start.rows, velocity_after(problem, solved.e, moving.velocity)
         self._speeds = changed_entries(solved.swept.events, tails, n)
         self._speeds += Sparse(moving.keys, damping * moving.speeds)
 

@@ -14,7 +14,7 @@ from fastntk.engines.path.start import Start
 from fastntk.engines.path.sweeps import Swept
 from fastntk.kernels.cpu.path_recursion import path_step
 
-_RANGES = 16
+RANGES = 16
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Recursion:
         self._problem, self._start, self._velocity, self._ceiling = problem, start, velocity, ceiling
         self._K = problem.inner(problem.counting)
         self._C = np.empty_like(self._K)
-        self._shares = aligned_zeros((min(_RANGES, problem.n), self._K.shape[1]), problem.counting)
+        self._shares = aligned_zeros((min(RANGES, problem.n), self._K.shape[1]), problem.counting)
         squares = np.square(problem.a, dtype=np.float64)
         self._weights = (squares[:1] if problem.scale else squares).astype(problem.counting)
 
@@ -60,7 +60,7 @@ class Recursion:
                 return Outputs(u[: s + 1], loss[: s + 1], e[: s + 1], True)
             if s == steps:
                 break
-            factors[:] = (-problem.lr / problem.m) * e[s]
+            factors[:] = (-problem.lr / problem.width) * e[s]
             first, neurons, on = quiet
             if swept is not None:
                 first, neurons, on = swept.events.first[s], swept.events.neurons, swept.events.on

@@ -33,6 +33,8 @@ class PathProblem:
     a : ndarray, shape (m,)
     weights : callable
         ``weights(first, last)`` gives these rows of W at the start, of the precision of ``a``.
+    whole : int
+        Neurons of the network of which these are a part; 0 if they are all.
     """
 
     X: np.ndarray
@@ -43,6 +45,7 @@ class PathProblem:
     steps: int
     a: np.ndarray
     weights: Rows
+    whole: int = 0
 
     @property
     def n(self) -> int:
@@ -53,6 +56,11 @@ class PathProblem:
     def m(self) -> int:
         """Neurons."""
         return self.a.size
+
+    @property
+    def width(self) -> int:
+        """Neurons of the whole network."""
+        return self.whole or self.m
 
     @property
     def dtype(self) -> np.dtype:
@@ -74,7 +82,7 @@ class PathProblem:
     @cached_property
     def unit(self) -> np.ndarray:
         """``a_r / sqrt(m)``."""
-        return (self.a / np.sqrt(self.m)).astype(self.dtype)
+        return (self.a / np.sqrt(self.width)).astype(self.dtype)
 
     @cached_property
     def K(self) -> np.ndarray:
@@ -124,8 +132,13 @@ class PathProblem:
 
     def part(self, count: int) -> "PathProblem":
         """The network of the first neurons alone, on the same samples."""
-        some = replace(self, a=self.a[:count])
-        some.__dict__.update(K=self.K, points=self.points, sizes=self.sizes)
+        return self.sharing(self.a[:count], self.weights)
+
+    def sharing(self, a: np.ndarray, weights: Rows, whole: int = 0) -> "PathProblem":
+        """Other neurons on the same samples."""
+        some = replace(self, a=a, weights=weights, whole=whole)
+        shared = ("K", "points", "sizes", "tiles", "stretch")
+        some.__dict__.update({name: getattr(self, name) for name in shared})
         return some
 
     def course(self, e: np.ndarray, velocity: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """A solved path seen as an engine: each step is looked up, so that loops and metrics need not know how it was made."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +11,7 @@ from fastntk.base.packing import PackedMasks, byte_rows
 from fastntk.engines.interface import PLAIN, Engine, Motion
 from fastntk.engines.path.counts import CountChange, counts_of
 from fastntk.engines.path.problem import PathProblem
-from fastntk.engines.path.solution import Path, WeightChange
+from fastntk.engines.path.solution import Path, WeightChange, Window
 from fastntk.engines.tangent import TangentKernel
 from fastntk.kernels.cpu.path_events import change_patterns
 from fastntk.model.network import TwoLayerReLU
@@ -124,28 +124,42 @@ class PathEngine(Engine):
 
     def network(self) -> StreamedNetwork:
         """The network at the end, which keeps of the path what makes its weights again."""
-        problem, window = self.path.problem, self.path.windows[-1]
-        made = WeightChange(problem, window.start, window.solved, window.moving, window.base, window.steps)
-        end = window.base.moved(made.changed, window.start.rows, window.solved.E[-1])
-        X = problem.X.astype(problem.dtype)
-        changed = end.changed
-        return Moved(self.net, X, end.rows, end.active, changed.keys, changed.values).network()
+        if self.path.again is None:
+            return moved_rows(self.net, self.path.problem, self.path.windows[-1]).network()
+        rows = Repeated(self.net, self.path.problem, self.path.again)
+        return StreamedNetwork(rows, self.net.a, self.net.d)
 
     def facts(self) -> dict[str, Any]:
         """How the path was found, for the record of a run: one entry for each window."""
-        windows = self.path.windows
+        found = [log.found for log in self.path.logs]
         return {
-            "steps": [window.steps for window in windows],
-            "rounds": [window.solved.rounds for window in windows],
-            "rank": [window.solved.swept.rank for window in windows],
-            "candidates": [window.solved.candidates for window in windows],
-            "events": [window.solved.swept.events.total for window in windows],
-            "last_change": [window.solved.change for window in windows],
-            "rounding": [window.solved.swept.doubt for window in windows],
-            "within_rounding": [window.solved.swept.within for window in windows],
+            **{name: [one[name] for one in found] for name in found[0]},
             "certificate": "from z as computed at the start of each window: every sign is that of the exact z but for "
             "within_rounding signs of candidates closer to zero than rounding; no other entry can have changed",
         }
+
+
+class Repeated:
+    """The rows of a network whose path was followed elsewhere: the first that is asked for has it followed here."""
+
+    def __init__(self, net: TwoLayerReLU, problem: PathProblem, windows: Callable[[], list[Window]]) -> None:
+        self._net, self._problem, self._windows = net, problem, windows
+
+    @cached_property
+    def _rows(self) -> Moved:
+        return moved_rows(self._net, self._problem, self._windows()[-1])
+
+    def __call__(self, first: int, last: int) -> np.ndarray:
+        """These rows."""
+        return self._rows(first, last)
+
+
+def moved_rows(net: TwoLayerReLU, problem: PathProblem, window: Window) -> Moved:
+    """The rows at the end of a window."""
+    made = WeightChange(problem, window.start, window.solved, window.moving, window.base, window.steps)
+    end = window.base.moved(made.changed, window.start.rows, window.solved.E[-1])
+    X = problem.X.astype(problem.dtype)
+    return Moved(net, X, end.rows, end.active, end.changed.keys, end.changed.values)
 
 
 def packed_rows(rows: np.ndarray, problem: PathProblem) -> PackedMasks:

@@ -1,13 +1,16 @@
 """A solved path: what is known of every step, and what can be worked out for any."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from fastntk.engines.path.base import Base
 from fastntk.engines.path.coefficients import Responses, Sparse, changed_entries, pattern
 from fastntk.engines.path.momentum import Moving
+from fastntk.engines.path.outputs import Outputs
 from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.solved import Solved
 from fastntk.engines.path.start import Start
@@ -18,20 +21,34 @@ _BLOCK = 1024  # neurons whose weights are made by one product
 
 @dataclass(frozen=True)
 class Window:
-    """Some steps of a path from step ``begin``: rows, sums, events and outputs are those of a window."""
+    """What some or all neurons do in steps from ``begin`` on: rows, sums, events and outputs are those of a window."""
 
     begin: int
     start: Start
     solved: Solved
     moving: Moving
     base: Base
-    net: np.ndarray
-    drift: np.ndarray
 
     @property
     def steps(self) -> int:
         """How many."""
         return self.solved.steps
+
+
+@dataclass(frozen=True)
+class WindowLog:
+    """Numbers of a window: outputs, entries that differ from the run's start, drift; and how they were found."""
+
+    begin: int
+    outputs: Outputs
+    net: np.ndarray
+    drift: np.ndarray
+    found: dict[str, Any]
+
+    @property
+    def steps(self) -> int:
+        """How many."""
+        return len(self.net) - 1
 
 
 @dataclass
@@ -40,25 +57,38 @@ class Path:
 
     Attributes
     ----------
+    problem : PathProblem
+    logs : list of WindowLog
     loss : ndarray, shape (steps + 1,)
     flips : ndarray of int64, shape (steps + 1,)
         Entries of the pattern that differ from the start.
     drift : ndarray, shape (steps + 1,)
         ``max_r |w_r - w_r(0)|_2``.
+    windows : list of Window
+        Of all neurons; made, perhaps fetched, when they are asked for.
+    again : callable or None
+        Makes the windows again in this process, where they are elsewhere.
     """
 
     problem: PathProblem
-    windows: list[Window] = field(default_factory=list)
+    make_windows: Callable[[], list[Window]]
+    again: Callable[[], list[Window]] | None = None
+    logs: list[WindowLog] = field(default_factory=list)
 
     @property
     def steps(self) -> int:
         """Steps that were taken: fewer than asked for if the loss explodes."""
-        return self.windows[-1].begin + self.windows[-1].steps
+        return self.logs[-1].begin + self.logs[-1].steps
 
     @property
     def exploded(self) -> bool:
         """Whether the loss is beyond bounds at the last step."""
-        return self.windows[-1].solved.outputs.exploded
+        return self.logs[-1].outputs.exploded
+
+    @cached_property
+    def windows(self) -> list[Window]:
+        """Patterns and their changes."""
+        return self.make_windows()
 
     def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(parts[:1] + [part[1:] for part in parts[1:]])
@@ -66,22 +96,22 @@ class Path:
     @property
     def loss(self) -> np.ndarray:
         """The losses."""
-        return self._joined([window.solved.outputs.loss for window in self.windows])
+        return self._joined([log.outputs.loss for log in self.logs])
 
     @property
     def u(self) -> np.ndarray:
         """The outputs, (steps + 1, n)."""
-        return self._joined([window.solved.outputs.u for window in self.windows])
+        return self._joined([log.outputs.u for log in self.logs])
 
     @property
     def flips(self) -> np.ndarray:
         """Entries that differ from the start."""
-        return self._joined([window.net for window in self.windows])
+        return self._joined([log.net for log in self.logs])
 
     @property
     def drift(self) -> np.ndarray:
         """Of the neuron that has moved most."""
-        return self._joined([window.drift for window in self.windows])
+        return self._joined([log.drift for log in self.logs])
 
     def window_of(self, step: int) -> Window:
         """The window that a step lies in."""
@@ -125,7 +155,7 @@ class WeightChange:
         self, problem: PathProblem, start: Start, solved: Solved, moving: Moving, base: Base, step: int
     ) -> None:
         self._n, self._base, self._rows, self._active = problem.n, base, start.rows, solved.E[step]
-        responses = Responses(problem, solved.outputs.e)
+        responses = Responses(problem, solved.e)
         self.changed = changed_entries(solved.swept.events, responses.position(step), problem.n)
         if moving.keys.size:
             self.changed += Sparse(moving.keys, responses.coast(step)[0] * moving.speeds)

@@ -1,24 +1,17 @@
-"""What the rounds of a window end with."""
+"""What some neurons do in a window whose residuals have settled."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from fastntk.engines.path.outputs import Outputs
 from fastntk.engines.path.sweeps import Swept
 
 
 @dataclass(frozen=True)
 class Solved:
-    """A window whose residuals have settled.
+    """``e`` and ``E`` are the derivatives at steps 0 ... ``steps`` and the coefficients that the sweep followed."""
 
-    ``outputs`` and ``E`` hold steps 0 ... ``steps``; ``change`` is the last change of the residuals in these.
-    """
-
-    outputs: Outputs
+    e: np.ndarray
     E: np.ndarray
     swept: Swept
     steps: int
-    rounds: int
-    candidates: int
-    change: float

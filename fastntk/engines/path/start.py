@@ -116,5 +116,9 @@ def begin(problem: PathProblem, weights: Rows, reach: np.ndarray, forced: np.nda
         sums *= problem.scale
     starts = np.concatenate(([0], np.cumsum(kept)))
     return Start(
-        u[:n] / np.sqrt(m), rows, sums, Kept(starts, np.concatenate(samples), np.concatenate(values)), reach
+        u[:n] / np.sqrt(problem.width),
+        rows,
+        sums,
+        Kept(starts, np.concatenate(samples), np.concatenate(values)),
+        reach,
     )

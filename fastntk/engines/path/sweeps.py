@@ -147,7 +147,8 @@ class Sweeper:
             self._room = most + most // 16
         return Swept(
             in_time(found.neuron, found.step, found.sample, events, steps, problem.n),
-            found.S.sum(axis=0).T / np.sqrt(m), found.need, int(found.within.sum()), float(found.doubt.max()), rank,
+            found.S.sum(axis=0).T / np.sqrt(problem.width), found.need, int(found.within.sum()),
+            float(found.doubt.max()), rank,
             _leaders(problem, found, records, drift) if drifts else Leaders.none(),
         )  # fmt: skip
 

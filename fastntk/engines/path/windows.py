@@ -2,18 +2,19 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from fastntk.engines.path.base import Base
-from fastntk.engines.path.coefficients import Sparse
-from fastntk.engines.path.drift import drift_of
-from fastntk.engines.path.momentum import Ended, Moving
+from fastntk.compilation.threads import one_blas_thread
+from fastntk.engines.path.momentum import velocity_after
 from fastntk.engines.path.outputs import Outputs, Recursion
-from fastntk.engines.path.problem import PathProblem, Rows
-from fastntk.engines.path.rounds import Uncovered, settle
-from fastntk.engines.path.solution import Path, WeightChange, Window, moved, net_of
+from fastntk.engines.path.problem import PathProblem
+from fastntk.engines.path.rounds import Settled, Uncovered, settle
+from fastntk.engines.path.solution import Path, Window, WindowLog
+from fastntk.engines.path.spread import Spread
 from fastntk.engines.path.start import Start, begin
+from fastntk.engines.path.teams import Here, Team
 from fastntk.losses import explosion
 
 _SAMPLE = 512  # neurons that tell how far those of the whole network will move
@@ -32,24 +33,27 @@ def reach_for(problem: PathProblem, E: np.ndarray) -> np.ndarray:
 
 
 def linear_path(
-    problem: PathProblem, start: Start, moving: Moving, steps: int, ceiling: float
+    problem: PathProblem, start: Start, push: np.ndarray, velocity: np.ndarray, steps: int, ceiling: float
 ) -> tuple[Recursion, Outputs, np.ndarray]:
     """The recursion of a window, and its outputs and coefficients if no pattern changed."""
-    recursion = Recursion(problem, start, moving.of_outputs(problem, start), ceiling)
+    recursion = Recursion(problem, start, push, ceiling)
     outputs = recursion(steps, None)
-    return recursion, outputs, problem.course(outputs.e[:-1], moving.velocity)
+    return recursion, outputs, problem.course(outputs.e[:-1], velocity)
 
 
 def first_reach(problem: PathProblem) -> np.ndarray:
     """A guess of the reach from the network of the first neurons, whose outputs are as large."""
     sample = problem.part(min(problem.m, _SAMPLE))
     start = begin(sample, problem.weights, np.zeros(problem.n))
-    _, _, E = linear_path(sample, start, Moving.still(problem.n), problem.steps, np.inf)
+    still = np.zeros(problem.n)
+    _, _, E = linear_path(sample, start, still, still, problem.steps, np.inf)
     return reach_for(problem, E)
 
 
-def solve(problem: PathProblem, report: Callable[[int], object] = lambda _: None) -> Path:
-    """All steps, or those up to an explosion of the loss.
+def solve(
+    problem: PathProblem, report: Callable[[int], object] = lambda _: None, team: Team | None = None
+) -> Path:
+    """All steps, or those up to an explosion of the loss; `team` follows the neurons, by default in this process.
 
     Examples
     --------
@@ -64,37 +68,53 @@ def solve(problem: PathProblem, report: Callable[[int], object] = lambda _: None
     >>> solve(problem).loss
     array([2.   , 0.5  , 0.125])
     """
-    path = Path(problem)
-    weights: Rows = problem.weights
-    before: Ended | None = None
+    team = Here(problem) if team is None else team
+    path = Path(problem, functools.partial(team.windows, problem))
+    if isinstance(team, Spread):
+        path.again = functools.partial(repeated, problem, team.history)
+    velocity = np.zeros(problem.n)
     horizon, ceiling, size = problem.steps, np.inf, 0.0
     reach = first_reach(problem)
-    base = Base(np.empty((0, 0), np.uint8), np.zeros(problem.n), Sparse.none())
     while True:
-        done = path.steps if path.windows else 0
-        start = begin(problem, weights, reach, None if before is None else before.keys)
-        if not path.windows:
+        done = path.steps if path.logs else 0
+        start, push = team.begin(problem, reach)
+        if not path.logs:
             loss, e = problem.objective.evaluate(start.u, problem.labels)
             ceiling, size = explosion(problem.objective, loss, problem.labels), float(np.abs(e).max())
-            base = Base(start.rows, np.zeros(problem.n), Sparse.none())
-        moving = Moving.still(problem.n) if before is None else before.against(start.rows)
         steps = min(horizon, problem.steps - done)
-        recursion, linear, E = linear_path(problem, start, moving, steps, ceiling)
+        recursion, linear, E = linear_path(problem, start, push, velocity, steps, ceiling)
         try:
-            solved = settle(problem, start, moving, base, linear, recursion, size)
+            settled = settle(problem, linear, recursion, size, team.follow)
         except Uncovered:
             wider = np.maximum(2.0 * reach, reach_for(problem, E))
             if not (np.isfinite(wider).all() and (wider > reach).any()):
                 raise Unreachable from None
             reach = wider
             continue
-        net, drift = net_of(start.rows, solved, base), drift_of(problem, start, solved, moving, base)
-        path.windows.append(Window(done, start, solved, moving, base, net, drift))
+        path.logs.append(_closed(team, done, settled))
         report(path.steps)
         if path.exploded or path.steps == problem.steps:
             return path
-        horizon = 2 * solved.steps
-        made = WeightChange(problem, start, solved, moving, base, solved.steps)
-        before = Ended(problem, start, solved, moving) if problem.optimizer.momentum else None
-        base = base.moved(made.changed, start.rows, solved.E[-1])
-        weights = functools.partial(moved, problem, made)
+        horizon = 2 * settled.steps
+        if problem.optimizer.momentum:
+            velocity = velocity_after(problem, settled.outputs.e, velocity)
+
+
+def repeated(problem: PathProblem, history: list[tuple[str, tuple[Any, ...]]]) -> list[Window]:
+    """The windows of a path whose parts were followed elsewhere, by the same steps here."""
+    team = Here(problem)
+    with one_blas_thread():
+        for name, arguments in history:
+            team.do(name, *arguments)
+    return team.windows(problem)
+
+
+def _closed(team: Team, done: int, settled: Settled) -> WindowLog:
+    """The end of a window."""
+    share, last = team.do("close", settled.steps, settled.outputs.e), settled.last
+    found = {
+        "steps": settled.steps, "rounds": settled.rounds, "rank": last.swept.rank, "candidates": last.candidates,
+        "events": int(share.added["events"]), "last_change": settled.change, "rounding": last.swept.doubt,
+        "within_rounding": last.swept.within,
+    }  # fmt: skip
+    return WindowLog(done, settled.outputs, share.added["net"], share.most["drift"], found)
