@@ -153,7 +153,10 @@ def furthest(
         values, vectors = (np.concatenate((found[:p], found[-p:])) for found in (values, vectors))
         active = slice(None) if rounds == 0 else slice(None, None, 2 * p - 1)  # all of them, or both ends
         residuals = space.residuals(values[active], vectors[active])
-        sizes, lengths = np.abs(values[:: 2 * p - 1]), np.linalg.norm(residuals[:: len(residuals) - 1], axis=1)
+        sizes, lengths = (
+            np.abs(values[:: 2 * p - 1]),
+            np.linalg.norm(residuals[:: len(residuals) - 1], axis=1),
+        )
         largest = float(sizes.max())
         wanted = (lengths > tolerance(largest)) & (sizes + lengths >= largest)
         if not wanted.any() or rounds == limit:
