@@ -18,7 +18,7 @@ def signatures():
     return {
         f"{found.py_func.__module__}.{found.py_func.__name__}": len(found.signatures)
         for found in gc.get_objects()
-        if isinstance(found, Dispatcher)
+        if issubclass(type(found), Dispatcher)  # isinstance asks weak references that may be dead
         and found.py_func.__module__.startswith("fastntk")
         and found.signatures
     }

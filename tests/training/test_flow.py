@@ -203,10 +203,8 @@ def test_a_tolerance_that_cannot_be_reached(name, monkeypatch):
 @pytest.mark.parametrize("name", ENGINES)
 def test_a_loss_that_overflows(name):
     net = TwoLayerReLU.init(2, 3, seed=0, dtype="float64")
-    with pytest.raises(fastntk.ToleranceError, match="the loss is inf at time 0") as caught:
+    with pytest.raises(ValueError, match="the loss of the initial network .* largest entries are 1 and 1e"):
         fastntk.train(np.eye(2), [1e200, 1.0], net=net, dynamics="flow", t_final=1.0, engine=name)
-    assert np.array_equal(caught.value.run.net.W, net.W)
-    assert caught.value.run.times.tolist() == [0.0]
 
 
 @pytest.mark.parametrize("name", ENGINES)
