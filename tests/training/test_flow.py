@@ -203,7 +203,7 @@ def test_a_tolerance_that_cannot_be_reached(name, monkeypatch):
 @pytest.mark.parametrize("name", ENGINES)
 def test_a_loss_that_overflows(name):
     net = TwoLayerReLU.init(2, 3, seed=0, dtype="float64")
-    with pytest.raises(ValueError, match="the loss of the initial network .* largest entries are 1 and 1e"):
+    with pytest.raises(ValueError, match=r"the loss of the initial network .* largest entries are 1 and 1e"):
         fastntk.train(np.eye(2), [1e200, 1.0], net=net, dynamics="flow", t_final=1.0, engine=name)
 
 
