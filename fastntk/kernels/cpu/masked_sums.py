@@ -13,8 +13,8 @@ Bound: loads from the first-level cache, two a cycle at most; the sums come from
 Machine: any. WIDE tables (nine of 6 bits, two of 5: 40 KB) where the first-level cache holds 48 KB, NARROW ones
     (twelve of 5 bits, one of 4: 25 KB) elsewhere; see `scratch.table_scratch`.
 Accumulation: working precision, two chains a word, word by word; at most ``15 + n / 8`` roundings of a sum.
-Rejected: byte tables from the second-level cache, six (96 KB, sums once per 48 samples) at a time (1.6x slower on
-    Zen 5) or eight (1.2x); sixteen tables of 4 bits (1.2x); row-major sums (3x at strides of 4096 bytes).
+Rejected: byte tables from the second-level cache, six (96 KB, sums once per 48 samples) at a time (1.3 to 1.55x
+    slower on a Zen 5) or eight (1.2x); sixteen tables of 4 bits (1.2x); row-major sums (3x at strides of 4096 bytes).
 """
 
 import numba
