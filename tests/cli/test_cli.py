@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -12,35 +11,12 @@ import time
 import numba
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import fastntk
-from fastntk.cli import experiment, main
+from fastntk.cli import experiment
 from fastntk.cli.errors import Interrupted
 from fastntk.cli.options import compilation_shown
-
-
-@pytest.fixture
-def data(tmp_path):
-    path = tmp_path / "data.csv"
-    fastntk.datasets.save_csv(path, *fastntk.datasets.sphere(12, 6, seed=3))
-    return path
-
-
-def run(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="fastntk")
-
-
-def complaints(stderr):
-    """What is on stderr beside the line on the data that were read."""
-    return re.sub(r"^\S+\.(csv|npy): n = \d+, d = \d+, .*\n", "", stderr, count=1)
-
-
-def ok(*arguments):
-    result = run(*arguments)
-    assert result.exit_code == 0, result.output
-    assert complaints(result.stderr) == ""  # progress bars are silent when stderr is no terminal
-    return result.stdout
+from tests.cli.calls import complaints, ok, run
 
 
 def fails(*arguments, status=2):

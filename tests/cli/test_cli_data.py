@@ -4,17 +4,12 @@ import re
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import fastntk
-from fastntk.cli import main
+from tests.cli.calls import run
 
 TRAIN = ("train", "--width", 8, "--steps", 2)
 ROWS = np.array([[1.5, 2.0, 1.0], [-4.0, 0.25, -1.0], [7.0, 8.0, 1.0]])
-
-
-def run(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="fastntk")
 
 
 def says(*arguments):

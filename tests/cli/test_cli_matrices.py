@@ -11,10 +11,10 @@ import h5py
 import numpy as np
 import pytest
 import zarr
-from click.testing import CliRunner
 
 import fastntk
-from fastntk.cli import main, matrix_output
+from fastntk.cli import matrix_output
+from tests.cli.calls import complaints, ok, run
 
 
 @pytest.fixture
@@ -22,22 +22,6 @@ def points(tmp_path):
     X, _ = fastntk.datasets.sphere(12, 6, seed=3)
     np.save(tmp_path / "X.npy", X)
     return X
-
-
-def run(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="fastntk")
-
-
-def complaints(stderr):
-    """What is on stderr beside the line on the data that were read."""
-    return re.sub(r"^\S+\.(csv|npy): n = \d+, d = \d+, .*\n", "", stderr, count=1)
-
-
-def ok(*arguments):
-    result = run(*arguments)
-    assert result.exit_code == 0, result.output
-    assert complaints(result.stderr) == ""
-    return result.stdout
 
 
 def fails(*arguments, status=2):

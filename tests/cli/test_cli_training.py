@@ -4,10 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import fastntk
-from fastntk.cli import main
+from tests.cli.calls import run
 
 OPTIONS = (
     "--loss",
@@ -22,17 +21,6 @@ OPTIONS = (
     "4",
 )
 SETTINGS = {"loss": "huber", "optimizer": "nesterov", "layers": "both", "batch_size": 5, "steps": 4}
-
-
-@pytest.fixture
-def data(tmp_path):
-    path = tmp_path / "data.csv"
-    fastntk.datasets.save_csv(path, *fastntk.datasets.sphere(12, 6, seed=3))
-    return path
-
-
-def run(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="fastntk")
 
 
 def test_train_passes_them_on(data, tmp_path):
