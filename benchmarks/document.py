@@ -12,7 +12,7 @@ START, END = "<!-- benchmarks:start -->", "<!-- benchmarks:end -->"
 
 STATES = (
     "All sides are measured alone (a) and interleaved (i), call by call right after one another, where the threads of "
-    "a BLAS that still spin slow what follows; each figure is from the state that is less favourable to fastntk."
+    "a BLAS that still spin slow what follows; first comes the state less favourable to fastntk, then the other."
 )
 
 
