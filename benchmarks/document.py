@@ -114,8 +114,8 @@ def short(report: Mapping[str, Any]) -> str:
     environment = report["environment"]
     note = (
         "Times faster than plain NumPy (`fastntk.reference`), the fastest NumPy (all it can in one BLAS call), torch, "
-        "the one BLAS product that the work cannot do without, taken alone (there 1 is perfect), and the plain step of "
-        "gradient descent that the row extends (there 1 is free): "
+        "the one BLAS product that the work cannot do without, taken alone (there 1 is perfect), the plain step of "
+        "gradient descent that the row extends (there 1 is free), and the dual engine, which walks step by step: "
         f"median (smallest–largest) over rounds, {report['threads']} threads on each side. {STATES} Machine: "
         f"{processor.name(report)}; {processor.cache_sizes(report)}; BLAS: {processor.blas(report)}; "
         f"{environment['created'][:10]}. CUDA: {cuda(report)}.{scaled} "

@@ -4,16 +4,17 @@ import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from benchmarks.case import BLAS, NUMPY, OURS, PLAIN, PRODUCT, TORCH
+from benchmarks.case import BLAS, DUAL, NUMPY, OURS, PLAIN, PRODUCT, TORCH
 from benchmarks.cases import CASES
 
-BASELINES = (NUMPY, BLAS, TORCH, PRODUCT, PLAIN)
+BASELINES = (NUMPY, BLAS, TORCH, PRODUCT, PLAIN, DUAL)
 HEADINGS = {
     NUMPY: "reference",
     BLAS: "strong NumPy",
     TORCH: "torch",
     PRODUCT: "product alone",
     PLAIN: "plain step",
+    DUAL: "dual engine",
 }
 
 
