@@ -30,7 +30,7 @@ def _work(metrics: Any, size: Size) -> Work:
     sides = {OURS: side("path"), DUAL: side("dual")}
 
     def check() -> None:
-        """Compare all series; float32 decides a few signs within rounding of zero in another way, which the norm shows."""
+        """Compare all series; float32 decides a few signs near zero in another way, which the norm shows."""
         for each in sides.values():
             each.call()
         found, expected = last["path"], last["dual"]
