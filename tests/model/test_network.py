@@ -181,7 +181,7 @@ def test_rows_of_weights(form):
     for first, last in ((-1, 3), (5, 4), (60, 71)):
         with pytest.raises(ValueError, match="first"):
             asked.weights(first, last)
-    with pytest.raises(TypeError, match="last must be an integer, got 2.5"):
+    with pytest.raises(TypeError, match=r"last must be an integer, got 2\.5"):
         asked.weights(0, 2.5)
 
 
