@@ -40,7 +40,7 @@ ENGINES: dict[str, type[Engine]] = {"dual": DualEngine, "primal": PrimalEngine}
 TABLES_PER_BLAS = 4.0  # one core of a Zen 4, float32: 204 against 50 billion multiply-adds a second
 
 PATH_PASSES = 8.0  # these six on two cores of a Zen 5, float32, n = 200 ... 1000, d = 100 ... 1000
-PATH_STEP = 34.0
+PATH_STEP = 40.0
 PATH_CALL, PATH_CALLS = 1e10, 1e8
 PATH_MOMENTUM = 5.0
 PATH_MARGIN = 1.3
