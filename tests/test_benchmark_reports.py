@@ -5,6 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from benchmarks import choice as choices
 from benchmarks import compare, document, history, processor, report, rows, tables
 from benchmarks.case import BLAS, OURS, Case, Measure, Side, Size, Work
 from benchmarks.limits import Limit
@@ -127,3 +128,14 @@ def test_commits_take_turns():
     old, new = Stand(2.0), Stand(3.0)
     assert compare.rounds(old, new, "a case", SIZE, 3) == [1.5] * 3
     assert old.asked == new.asked == ["prepare", "measure", "measure", "measure"]
+
+
+def test_constants_of_the_choice_are_those_that_made_the_times():
+    model, rows = choices.choice, []
+    for shape in choices.SHAPES:
+        cost = model.path_cost(shape.n, shape.d, shape.m, shape.steps, shape.optimizer != "gd")
+        dual_over_primal = shape.n / (shape.d * (1.0 + model.TABLES_PER_BLAS))
+        times = {"dual": 1.0 * shape.steps, "primal": shape.steps / dual_over_primal, "path": cost}
+        rows.append((shape, times if shape.metrics == choices.FLAT else {**times, "path": 1e9}))
+    for name, value in choices.fitted(rows).items():
+        assert value == pytest.approx(getattr(model, name), rel=1e-6), name

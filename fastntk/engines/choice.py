@@ -13,7 +13,8 @@ them where rows are many for their dimension.  In steps of the dual engine, a ru
 
     PATH_PASSES + PATH_STEP steps ((1 + n / d) / 2)^(3/4) / sqrt(m) + (PATH_CALL + PATH_CALLS steps) / (n^2 m),
 
-the last part for calls and small matrices.  It is taken where that is less by the factor `PATH_MARGIN` (rounds differ
+the last part for calls and small matrices.  Momentum multiplies all of it by `PATH_MOMENTUM`: more patterns change, and
+more rounds are needed.  The path engine is taken where that is less by the factor `PATH_MARGIN` (rounds differ
 from run to run) and the step size at most `PATH_SPEED` of the largest stable one (beyond, patterns change so often that
 it needs windows of few steps), or where nothing else fits in memory; never where it does not fit itself.
 """
@@ -38,9 +39,10 @@ ENGINES: dict[str, type[Engine]] = {"dual": DualEngine, "primal": PrimalEngine}
 
 TABLES_PER_BLAS = 4.0  # one core of a Zen 4, float32: 204 against 50 billion multiply-adds a second
 
-PATH_PASSES = 8.0  # these five on two cores of a Zen 5, float32, n = 200 ... 1000, d = 100 ... 1000
-PATH_STEP = 34.0
+PATH_PASSES = 8.0  # these six on two cores of a Zen 5, float32, n = 200 ... 1000, d = 100 ... 1000
+PATH_STEP = 40.0
 PATH_CALL, PATH_CALLS = 1e10, 1e8
+PATH_MOMENTUM = 5.0
 PATH_MARGIN = 1.3
 PATH_SPEED = 0.5
 
@@ -121,7 +123,7 @@ def choose(
     relation = "<=" if ratio <= 1.0 else ">"
     reason = f"n = {n} {relation} {1 + TABLES_PER_BLAS:g} d = {(1 + TABLES_PER_BLAS) * d:g}"
     if name == "auto" and course is not None and PathEngine.bytes_needed(n, d, width, itemsize) <= available:
-        path, stepwise = path_cost(n, d, width, course.steps), course.steps / max(ratio, 1.0)
+        path, stepwise = path_cost(n, d, width, course.steps, motion.momentum), course.steps / max(ratio, 1.0)
         text = f"{course.steps} steps at once cost as much as {path:.0f} of the dual engine"
         if course.speed <= PATH_SPEED and PATH_MARGIN * path < stepwise:
             return Choice("path", f"{text}, and {faster} as {stepwise:.0f}")
@@ -137,10 +139,11 @@ def choose(
     return Choice(faster, f"{place}{reason}: {faster} does less work a step")
 
 
-def path_cost(n: int, d: int, width: int, steps: int) -> float:
+def path_cost(n: int, d: int, width: int, steps: int, momentum: bool = False) -> float:
     """Of a run of the path engine, in steps of the dual engine."""
     near = ((1.0 + n / d) / 2.0) ** 0.75 / width**0.5
-    return PATH_PASSES + PATH_STEP * steps * near + (PATH_CALL + PATH_CALLS * steps) / (n * n * width)
+    plain = PATH_PASSES + PATH_STEP * steps * near + (PATH_CALL + PATH_CALLS * steps) / (n * n * width)
+    return PATH_MOMENTUM * plain if momentum else plain
 
 
 def gpu_engines() -> tuple[type[Engine], type[Engine]]:

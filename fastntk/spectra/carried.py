@@ -36,7 +36,7 @@ class CarriedBound:
         if self._matrix is None or self._apart is None:
             return -np.inf
         apart = self._apart
-        self._change = apart.least - apart.rest
+        self._change = apart.lowest
         if self._carried() < enough:
             self._change = apart.least - min(apart.rest, off_diagonal(H, self._matrix, apart.rest))
         return self._carried()

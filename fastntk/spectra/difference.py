@@ -26,6 +26,11 @@ class Difference:
     rest: float
     """Not below ``|O|_F``, O being what is off the diagonal."""
 
+    @property
+    def lowest(self) -> float:
+        """Not above ``lambda_min(H - A)``."""
+        return self.least - self.rest
+
 
 def difference(H: np.ndarray, A: np.ndarray, out: np.ndarray | None = None) -> Difference:
     """Norms of two matrices and bounds of the spectrum of ``H - A``, written to `out`, float32, if given."""

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk import PackedMasks, reference
+from fastntk import PackedMasks, optimizers, reference
 from fastntk.base import memory
 from fastntk.compilation.threads import kernel_threads
-from fastntk.engines import ENGINES, choice, choose
+from fastntk.engines import ENGINES, Motion, choice, choose
 from fastntk.model.network import TwoLayerReLU
 
 SIZES = (1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129)
@@ -124,6 +124,14 @@ def test_choice_follows_the_cost_model():
         ValueError, match="engine must be one of 'auto', 'dual', 'primal', 'path', 'cuda', got 'fast'"
     ):
         choose(1, 1, 1, engine="fast")
+
+
+def test_momentum_makes_the_path_engine_dearer():
+    course, momentum = choice.Course(steps=100), Motion(optimizer=optimizers.HeavyBall())
+    assert choose(1000, 1000, 8000, course=course).name == "path"
+    assert choose(1000, 1000, 8000, course=course, motion=momentum).name == "dual"
+    ratio = choice.path_cost(9, 9, 99, 9, momentum=True) / choice.path_cost(9, 9, 99, 9)
+    assert ratio == pytest.approx(choice.PATH_MOMENTUM)
 
 
 def test_choice_yields_to_memory(monkeypatch):

@@ -102,3 +102,14 @@ def test_a_mean_that_proves_too_little_leaves_the_bound_right(drop: float) -> No
         found = tracker.update(np.diag(now))
         assert found.lower_bound <= now.min() <= found.upper_bound
         assert found - found.lower_bound <= 0.2 * abs(found) + 1e-12
+
+
+@pytest.mark.parametrize("size", [0.02, 0.15])
+def test_a_change_that_lowers_the_eigenvalue_by_its_norm(size: float) -> None:
+    A = above(256)
+    v = np.linalg.eigh(A)[1][:, 0]
+    tracker = SmallestEigenvalue()
+    tracker.update(A)
+    found = tracker.update(A - size * np.outer(v, v))
+    assert found.lower_bound <= 1.0 - size + 1e-9
+    assert found - found.lower_bound <= 0.2 * found

@@ -317,7 +317,7 @@ def test_automatic_choice_of_what_fits(monkeypatch):
 
 @pytest.mark.parametrize("dynamics", [{}, {"batch_size": 5}, {"layers": "both"}])
 def test_automatic_choice_in_a_run(dynamics, monkeypatch):
-    monkeypatch.setattr(choice, "path_cost", lambda n, d, m, steps: 0.0)
+    monkeypatch.setattr(choice, "path_cost", lambda *shape: 0.0)
     X, y = samples(20, 10)
     run = fastntk.train(X, y, width=100, steps=5, **dynamics)
     assert run.provenance["engine"]["name"] == ("dual" if dynamics else "path")
