@@ -6,12 +6,20 @@ import warnings
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pickle import PickleBuffer
 from typing import Any, NamedTuple
 
 from fastntk.base.errors import ClusterError
-from fastntk.base.version import package_version
-from fastntk.distributed.errands import describe, keep, other_version, perform, same
+from fastntk.distributed.errands import (
+    describe,
+    keep,
+    perform,
+    processor,
+    require_same,
+    same,
+    sent,
+    versions,
+)
+from fastntk.distributed.parcels import Parcel
 
 __all__ = ["Task", "Workers"]
 
@@ -55,19 +63,16 @@ class Workers:
     client : distributed.Client
     found : dict
         Facts about each worker by its address, as they were at the start.
-    moved : int
-        Bytes of arguments and results that have gone to and come from workers.
     """
 
     client: Any
     found: dict[str, dict[str, Any]]
-    moved: int = 0
-    _sizes: dict[str, int] = field(default_factory=dict)
-    _held: set[tuple[str, str]] = field(default_factory=set)
+    _given: int = 0
+    _before: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, client: Any) -> Workers:
-        """The workers of a running cluster, all of this version of fastntk.
+        """The workers of a running cluster, all with the versions of this process; a warning if processors differ.
 
         Raises
         ------
@@ -95,29 +100,46 @@ class Workers:
                 "client: the cluster has no worker yet: client.wait_for_workers(1) waits for one"
             )
         for address, facts in found.items():
-            if facts["fastntk"] != package_version():
-                raise ClusterError(other_version(address, facts["fastntk"], package_version()))
-        return cls(client, found)
+            require_same(address, facts, versions())
+        with _named(distributed):
+            before = client.run(sent)
+        others = {facts["processor"]: facts["host"] for facts in found.values()}
+        if set(others) != {processor()}:
+            told = "; ".join(f"{kind} on {host}" for kind, host in others.items())
+            warnings.warn(
+                f"client: kernels are for {processor()} in this process, and on workers for {told}: the last digits "
+                "may depend on who computes them",
+                stacklevel=3,
+            )
+        return cls(client, found, 0, before)
 
     def shared(self, value: Any) -> Any:
         """A value that many tasks use: it travels to a worker once, and again where one that held it is gone."""
+        parcel = Parcel.of(value)
+        self._given += parcel.nbytes
         with _named(_library()), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sending large graph")  # it is meant to travel
-            future = self.client.submit(same, value, pure=False)
-        self._sizes[future.key] = _size(value)
-        return future
+            return self.client.submit(same, parcel, pure=False)
 
     def keep(self, function: Callable[..., Any], *arguments: Any, at: str | None = None) -> Any:
         """A result that stays where it is found, at a worker if one is named: an argument of tasks that then go there.
 
         Where it is lost with its worker, Dask makes it again by the same calls.
         """
-        for argument in arguments:
-            key = getattr(argument, "key", None)
-            self.moved += self._sizes.get(key, 0) if key is not None else _size(argument)
+        place = {} if at is None else {"workers": [at], "allow_other_workers": True}
         with _named(_library()):
-            place = {} if at is None else {"workers": [at], "allow_other_workers": True}
-            return self.client.submit(keep, package_version(), function, *arguments, pure=False, **place)
+            return self.client.submit(keep, versions(), function, *self._packed(arguments), pure=False, **place)
+
+    def fetch(self, kept: Any) -> Any:
+        """What was kept."""
+        with _named(_library()):
+            return kept.result()
+
+    def ready(self, kept: Iterable[Any]) -> Iterator[Any]:
+        """What was kept as it is there, or lost; it stays where it is."""
+        distributed = _library()
+        with _named(distributed):
+            yield from distributed.as_completed(kept, loop=self.client.loop)
 
     def each(self, tasks: Iterable[Task]) -> Generator[Done, None, None]:
         """Results in the order in which they are ready; close it to cancel what is left.
@@ -135,8 +157,7 @@ class Workers:
                 while pending:
                     future = next(ready)
                     task = pending.pop(future)
-                    address, result = future.result()
-                    self._count(address, task, result)
+                    address, result = future.result().value
                     future.release()
                     self._fill(waiting, pending, ready)
                     yield Done(task.key, result, address)
@@ -153,7 +174,7 @@ class Workers:
             if task is None:
                 return
             future = self.client.submit(
-                perform, package_version(), task.whole, task.function, *task.arguments, pure=False
+                perform, versions(), task.whole, task.function, *self._packed(task.arguments), pure=False
             )
             pending[future] = task
             ready.add(future)
@@ -164,24 +185,27 @@ class Workers:
         if futures and self.client.status == "running":
             self.client.cancel(futures, force=True)
 
-    def _count(self, address: str, task: Task, result: Any) -> None:
-        """Add what travelled for a task."""
-        self.moved += _size(result)
-        for argument in task.arguments:
-            key = getattr(argument, "key", None)
-            if key not in self._sizes:
-                self.moved += _size(argument)
-            elif (address, key) not in self._held:
-                self._held.add((address, key))
-                self.moved += self._sizes[key]
+    def _packed(self, arguments: tuple[Any, ...]) -> list[Any]:
+        """What goes along with a task; what is on workers already stays there."""
+        kept = _library().Future
+        packed = [one if isinstance(one, kept) else Parcel.of(one) for one in arguments]
+        self._given += sum(one.nbytes for one in packed if isinstance(one, Parcel))
+        return packed
 
     def facts(self, address: str) -> dict[str, Any]:
         """What is known of one worker, JSON-able; little of one that joined later."""
         return {"worker": address, **self.found.get(address, {})}
 
     def record(self) -> dict[str, Any]:
-        """Who worked and what travelled, JSON-able."""
-        return {"workers": [self.facts(address) for address in self.found], "bytes_moved": self.moved}
+        """Who worked and the bytes that travelled between this process and workers and among these, JSON-able.
+
+        What a worker that is gone had sent is not known; what others have it do meanwhile counts.
+        """
+        moved = self._given
+        with _named(_library()):
+            for address, count in self.client.run(sent, on_error="return").items():
+                moved += count - self._before.get(address, 0) if isinstance(count, int) else 0
+        return {"workers": [self.facts(address) for address in self.found], "bytes_moved": moved}
 
 
 def _library() -> Any:
@@ -209,11 +233,3 @@ def _named(distributed: Any) -> Iterator[None]:
     except (distributed.comm.CommClosedError, TimeoutError) as error:
         raise ClusterError(gone) from error
 
-
-def _size(value: Any) -> int:
-    """Bytes of a value as it travels; arrays are not copied for that."""
-    from distributed.protocol import pickle
-
-    buffers: list[PickleBuffer] = []
-    stream = pickle.dumps(value, buffer_callback=buffers.append)
-    return len(stream) + sum(buffer.raw().nbytes for buffer in buffers)

@@ -92,6 +92,48 @@ def test_a_network_of_one_part_is_left_to_this_process(client, monkeypatch):
     same(found, fastntk.train(X, Y, **RUN))
 
 
+def socket_bytes(client):
+    """What workers get from others and send to anybody; a function that tells it and ends the counting."""
+
+    def begin(ports):
+        from tornado.iostream import IOStream
+
+        IOStream.counted, IOStream.before = [], (IOStream.read_from_fd, IOStream.write_to_fd)
+        read, write = IOStream.before
+
+        def reading(self, buffer):
+            got = read(self, buffer)
+            if got and self.socket is not None and self.socket.getpeername()[1] not in ports:
+                IOStream.counted.append(got)
+            return got
+
+        def writing(self, data):
+            gone = write(self, data)
+            IOStream.counted.append(gone)
+            return gone
+
+        IOStream.read_from_fd, IOStream.write_to_fd = reading, writing
+
+    def end():
+        from tornado.iostream import IOStream
+
+        IOStream.read_from_fd, IOStream.write_to_fd = IOStream.before
+        return sum(IOStream.counted)
+
+    client.run(begin, [int(address.rpartition(":")[2]) for address in client.nthreads()])
+    return lambda: sum(client.run(end).values())
+
+
+def test_bytes_of_a_run(client, monkeypatch):
+    """A hundred steps for a thousand samples in a thousand dimensions, with the bytes that the sockets saw."""
+    monkeypatch.setattr(teams, "SIZE", 1024)
+    many, labels = fastntk.datasets.sphere(1000, 1000, seed=0)
+    count = socket_bytes(client)
+    run = fastntk.train(many, labels, width=2048, steps=100, lr=0.01, engine="path", client=client)
+    seen, told = count(), run.provenance["cluster"]["bytes_moved"]
+    assert 0.98 * seen < told < seen < 20e6
+
+
 def test_bytes_do_not_grow_with_the_width(client):
     moved = [
         fastntk.train(X, Y, **RUN | {"width": width}, client=client).provenance["cluster"]["bytes_moved"]

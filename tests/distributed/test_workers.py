@@ -32,7 +32,7 @@ def test_what_is_shared_counts_once_a_worker(client):
     workers, value = Workers.of(client), np.zeros(10**5)
     given = workers.shared(value)
     assert [done.result for done in workers.each(Task(i, len, (given,)) for i in range(10))] == [10**5] * 10
-    assert value.nbytes <= workers.moved <= 2.1 * value.nbytes
+    assert value.nbytes <= workers.record()["bytes_moved"] <= 2.1 * value.nbytes
 
 
 def test_record_names_workers_hosts_and_versions(client):

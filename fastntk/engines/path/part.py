@@ -45,6 +45,7 @@ class Part:
     _base: Base | None = None
     _begun: tuple[Start, Moving] | None = None
     _follower: Follower | None = None
+    _e: np.ndarray | None = None
     swept: Swept | None = None
 
     @property
@@ -73,13 +74,17 @@ class Part:
         moving = Moving.still(problem.n) if before is None else before.against(start.rows)
         share = Share({"u": start.u, "sums": start.sums, "push": moving.of_outputs(problem, start)}, {})
         if problem.whole:
-            share = share.packed(scale)
+            share = share.packed(scale, problem.width)
         return self._now(share=share, _base=base, _begun=(start, moving), _follower=None, swept=None)
 
     def sweep(self, e: np.ndarray, drifts: bool, coarse: float) -> Part:
-        """A round: what these neurons do along the path with these derivatives; the first one is the first guess."""
+        """A round: what these neurons do along the path with these derivatives; the first one is the first guess.
+
+        Derivatives and shares of a part come and go in the precision of the network: they travel.
+        """
         assert self._begun is not None
         assert self._base is not None
+        e = e.astype(np.float64)
         E = self.problem.course(e, self._begun[1].velocity)
         if self._follower is None:
             follower = Follower(self.problem, *self._begun, self._base, E)
@@ -90,23 +95,26 @@ class Part:
         swept, proven = follower.sweep(e, E, drifts, coarse)
         share = Share(
             {
-                "S": swept.S + self._drag(e, swept) if self.problem.whole else swept.S,
+                "S": (swept.S + self._drag(e, swept)).astype(self.problem.dtype) if self.problem.whole else swept.S,
                 "uncovered": 0, "unproven": int(not proven),
                 "candidates": follower.candidates, "within": swept.within, "events": swept.events.total,
             },
             {"doubt": swept.doubt, "rank": swept.rank},
         )  # fmt: skip
-        return self._now(share=share, _follower=follower, swept=swept)
+        return self._now(share=share, _follower=follower, _e=e, swept=swept)
 
-    def close(self, steps: int, e: np.ndarray) -> Part:
-        """Keep so many steps of the window, of which `e` are the derivatives, and get ready for the next one."""
+    def close(self, steps: int) -> Part:
+        """Keep so many steps of the window along the path of the last round, and get ready for the next one."""
         problem, follower, swept, base = self.problem, self._follower, self.swept, self._base
         assert self._begun is not None
+        assert self._e is not None
         assert follower is not None
         assert swept is not None
         assert base is not None
         start, moving = self._begun
-        solved = Solved(e[: steps + 1], follower.E[: steps + 1], swept.until(steps), steps)
+        e = np.zeros((steps + 1, problem.n))
+        e[:steps] = self._e[:steps]  # those at the end move nothing any more
+        solved = Solved(e, follower.E[: steps + 1], swept.until(steps), steps)
         net, drift = net_of(start.rows, solved, base), drift_of(problem, start, solved, moving, base)
         done = self.windows[-1].begin + self.windows[-1].steps if self.windows else 0
         window = Window(done, start, solved, moving, base)
@@ -117,7 +125,7 @@ class Part:
             _weights=functools.partial(moved, problem, made),
             _before=Ended(problem, start, solved, moving) if problem.optimizer.momentum else None,
             _base=base.moved(made.changed, start.rows, solved.E[-1]),
-            _begun=None, _follower=None, swept=None,
+            _begun=None, _follower=None, _e=None, swept=None,
         )  # fmt: skip
 
     def _drag(self, e: np.ndarray, swept: Swept) -> np.ndarray:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 __all__ = ["Share", "groups_of", "summed"]
+
+Term = TypeVar("Term")
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,17 @@ class Share:
             {name: np.maximum(value, other.most[name]) for name, value in self.most.items() if name in other.most},
         )  # fmt: skip
 
-    def packed(self, scale: float) -> Share:
-        """The same with counts as half a matrix of 32 bits, where the sums are counts times a number."""
+    def __sizeof__(self) -> int:
+        """Bytes that travel."""
+        return sum(np.asarray(value).nbytes for value in (*self.added.values(), *self.most.values()))
+
+    def packed(self, scale: float, width: int) -> Share:
+        """The same with counts as half a matrix of integers, where the sums are counts times a number."""
         sums = self.added["sums"]
         if not scale:
             return self
-        half = np.rint(sums[np.tril_indices(len(sums))] / scale).astype(np.uint32)
+        kind = np.uint32 if width < 2**32 else np.uint64  # of the sum over the whole network
+        half = np.rint(sums[np.tril_indices(len(sums))] / scale).astype(kind)
         return Share({**self.added, "sums": half}, self.most)
 
 
@@ -45,7 +53,7 @@ def unpacked(sums: np.ndarray, n: int, scale: float) -> np.ndarray:
     return whole
 
 
-def summed(shares: Sequence[Share]) -> Share:
+def summed(terms: Sequence[Term], add: Callable[[Term, Term], Term] = operator.add) -> Term:
     """The sum by a tree over places: pairs at places 2 k, pairs of pairs at places 4 k, and so on.
 
     Examples
@@ -55,10 +63,10 @@ def summed(shares: Sequence[Share]) -> Share:
     >>> summed(parts) == summed(groups)
     True
     """
-    if len(shares) == 1:
-        return shares[0]
-    half = 2 ** ((len(shares) - 1).bit_length() - 1)
-    return summed(shares[:half]) + summed(shares[half:])
+    if len(terms) == 1:
+        return terms[0]
+    half = 2 ** ((len(terms) - 1).bit_length() - 1)
+    return add(summed(terms[:half], add), summed(terms[half:], add))
 
 
 def groups_of(parts: int, workers: int) -> list[range]:

@@ -111,7 +111,7 @@ def repeated(problem: PathProblem, history: list[tuple[str, tuple[Any, ...]]]) -
 
 def _closed(team: Team, done: int, settled: Settled) -> WindowLog:
     """The end of a window."""
-    share, last = team.do("close", settled.steps, settled.outputs.e), settled.last
+    share, last = team.do("close", settled.steps), settled.last
     found = {
         "steps": settled.steps, "rounds": settled.rounds, "rank": last.swept.rank, "candidates": last.candidates,
         "events": int(share.added["events"]), "last_change": settled.change, "rounding": last.swept.doubt,
