@@ -85,8 +85,8 @@ def require_same(address: str, there: Mapping[str, str], here: Mapping[str, str]
     for name, version in here.items():
         if there.get(name) != version:
             raise ClusterError(
-                f"client: the worker {address} has {name} {there.get(name)} and this process {version}, whose numbers may "
-                "differ: install one version everywhere"
+                f"client: the worker {address} has {name} {there.get(name)} and this process {version}, whose numbers "
+                "may differ: install one version everywhere"
             )
 
 

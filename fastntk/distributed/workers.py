@@ -128,7 +128,9 @@ class Workers:
         """
         place = {} if at is None else {"workers": [at], "allow_other_workers": True}
         with _named(_library()):
-            return self.client.submit(keep, versions(), function, *self._packed(arguments), pure=False, **place)
+            return self.client.submit(
+                keep, versions(), function, *self._packed(arguments), pure=False, **place
+            )
 
     def fetch(self, kept: Any) -> Any:
         """What was kept."""
@@ -232,4 +234,3 @@ def _named(distributed: Any) -> Iterator[None]:
         raise ClusterError(gone) from error
     except (distributed.comm.CommClosedError, TimeoutError) as error:
         raise ClusterError(gone) from error
-

@@ -59,7 +59,8 @@ def choice_for(samples: Samples, settings: Settings, width: int, dtype: np.dtype
     course = None
     if settings.engine == "auto" and settings.full_descent:
         course = Course(settings.steps, _speed(samples, settings))
-    return choose(*samples.X.shape, width, dtype, settings.engine, settings.motion, course)
+    n, d = samples.X.shape
+    return choose(n, d, width, dtype, settings.engine, settings.motion, course)
 
 
 def on_samples(

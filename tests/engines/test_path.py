@@ -7,7 +7,7 @@ import pytest
 import fastntk
 from fastntk import losses, optimizers
 from fastntk.compilation.threads import kernel_threads
-from fastntk.engines.path import PathProblem, rounds, solve, windows
+from fastntk.engines.path import PathProblem, rounds, solve, start
 from fastntk.losses import explosion
 from fastntk.model.draws import Draws
 from fastntk.reference import loss_and_derivative, train
@@ -129,7 +129,7 @@ def test_short_windows(optimizer, monkeypatch):
 
 def test_entries_that_were_not_kept_are_found(monkeypatch):
     """A first guess that is far too small is noticed, and the pass repeated."""
-    monkeypatch.setattr(windows, "_DEVIATIONS", 1e-3)
+    monkeypatch.setattr(start, "_DEVIATIONS", 1e-3)
     X, y = samples(30, 12)
     compare(X, y, *network(12, 500), 20, 0.2)
 

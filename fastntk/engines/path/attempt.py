@@ -4,10 +4,11 @@ import numpy as np
 
 from fastntk.distributed import Workers
 from fastntk.engines.path.problem import PathProblem
+from fastntk.engines.path.rounds import Unreachable
 from fastntk.engines.path.solution import Path
 from fastntk.engines.path.spread import Spread
 from fastntk.engines.path.teams import cuts
-from fastntk.engines.path.windows import Unreachable, solve
+from fastntk.engines.path.windows import solve
 from fastntk.losses import Loss
 from fastntk.model.network import TwoLayerReLU
 from fastntk.optimizers import Optimizer

@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from fastntk.base.packing import PackedMasks, byte_rows
 from fastntk.engines.interface import PLAIN, Engine, Motion
+from fastntk.engines.path.base import Base
 from fastntk.engines.path.counts import CountChange, counts_of
 from fastntk.engines.path.problem import PathProblem
-from fastntk.engines.path.solution import Path, WeightChange, Window
+from fastntk.engines.path.solution import Path
 from fastntk.engines.tangent import TangentKernel
 from fastntk.kernels.cpu.path_events import change_patterns
 from fastntk.model.network import TwoLayerReLU
@@ -32,7 +33,7 @@ class PathKernel(TangentKernel):
     def initial(self, engine: Engine) -> npt.NDArray[np.float64]:
         """H at the start."""
         assert isinstance(engine, PathEngine)
-        H = engine.path.problem.K * engine.path.windows[0].start.sums
+        H = engine.path.problem.K * engine.path.logs[0].sums
         H /= engine.m
         return H
 
@@ -125,7 +126,7 @@ class PathEngine(Engine):
     def network(self) -> StreamedNetwork:
         """The network at the end, which keeps of the path what makes its weights again."""
         if self.path.again is None:
-            return moved_rows(self.net, self.path.problem, self.path.windows[-1]).network()
+            return moved_rows(self.net, self.path.problem, self.path.end()).network()
         rows = Repeated(self.net, self.path.problem, self.path.again)
         return StreamedNetwork(rows, self.net.a, self.net.d)
 
@@ -142,22 +143,20 @@ class PathEngine(Engine):
 class Repeated:
     """The rows of a network whose path was followed elsewhere: the first that is asked for has it followed here."""
 
-    def __init__(self, net: TwoLayerReLU, problem: PathProblem, windows: Callable[[], list[Window]]) -> None:
-        self._net, self._problem, self._windows = net, problem, windows
+    def __init__(self, net: TwoLayerReLU, problem: PathProblem, end: Callable[[], Base]) -> None:
+        self._net, self._problem, self._end = net, problem, end
 
     @cached_property
     def _rows(self) -> Moved:
-        return moved_rows(self._net, self._problem, self._windows()[-1])
+        return moved_rows(self._net, self._problem, self._end())
 
     def __call__(self, first: int, last: int) -> np.ndarray:
         """These rows."""
         return self._rows(first, last)
 
 
-def moved_rows(net: TwoLayerReLU, problem: PathProblem, window: Window) -> Moved:
-    """The rows at the end of a window."""
-    made = WeightChange(problem, window.start, window.solved, window.moving, window.base, window.steps)
-    end = window.base.moved(made.changed, window.start.rows, window.solved.E[-1])
+def moved_rows(net: TwoLayerReLU, problem: PathProblem, end: Base) -> Moved:
+    """The rows at the end of a path."""
     X = problem.X.astype(problem.dtype)
     return Moved(net, X, end.rows, end.active, end.changed.keys, end.changed.values)
 

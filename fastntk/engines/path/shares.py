@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -53,8 +53,8 @@ def unpacked(sums: np.ndarray, n: int, scale: float) -> np.ndarray:
     return whole
 
 
-def summed(terms: Sequence[Term], add: Callable[[Term, Term], Term] = operator.add) -> Term:
-    """The sum by a tree over places: pairs at places 2 k, pairs of pairs at places 4 k, and so on.
+def summed(terms: Iterable[Term], add: Callable[[Term, Term], Term] = operator.add) -> Term:
+    """The sum by a tree over places: pairs at places 2 k, pairs of pairs at places 4 k; few are held at once.
 
     Examples
     --------
@@ -63,10 +63,16 @@ def summed(terms: Sequence[Term], add: Callable[[Term, Term], Term] = operator.a
     >>> summed(parts) == summed(groups)
     True
     """
-    if len(terms) == 1:
-        return terms[0]
-    half = 2 ** ((len(terms) - 1).bit_length() - 1)
-    return add(summed(terms[:half], add), summed(terms[half:], add))
+    waiting: list[tuple[int, Term]] = []  # sums of powers of two of terms, the larger ones first
+    for term in terms:
+        size, one = 1, term
+        while waiting and waiting[-1][0] == size:
+            size, one = 2 * size, add(waiting.pop()[1], one)
+        waiting.append((size, one))
+    total = waiting.pop()[1]
+    while waiting:
+        total = add(waiting.pop()[1], total)
+    return total
 
 
 def groups_of(parts: int, workers: int) -> list[range]:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastntk.distributed import Task, Workers
+from fastntk.engines.path.base import Base
 from fastntk.engines.path.part import Part
 from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.shares import Share, groups_of, summed
@@ -127,6 +128,11 @@ def windows_of(group: Group) -> list[tuple[Window, ...]]:
     return [part.windows for part in group.parts]
 
 
+def ends_of(group: Group) -> list[Base]:
+    """How far the weights of the parts have come."""
+    return [part.base for part in group.parts if part.base is not None]
+
+
 class Placed(NamedTuple):
     """A share on a worker."""
 
@@ -151,14 +157,18 @@ class Spread(Team):
         samples, parts, places = workers.shared(Samples.of(problem)), cuts(problem.m), list(workers.found)
         ranges = groups_of(len(parts), len(places))
         self._groups, self._places = [], []
+        self._windows: list[tuple[Window, ...]] | None = None  # that were fetched
         for number, group in enumerate(ranges):
             sources = [part_source(net, *parts[part]) for part in group]
-            self._places.append(places[number * len(places) // len(ranges)])  # neighbours are summed: side by side
+            self._places.append(
+                places[number * len(places) // len(ranges)]
+            )  # neighbours are summed: side by side
             self._groups.append(workers.keep(make_group, samples, problem.m, sources, at=self._places[-1]))
 
     def do(self, name: str, *arguments: Any) -> Share:
         """Call this method of every part where it is."""
         self.history.append((name, arguments))
+        self._windows = None
         sent = [self._workers.shared(one) if isinstance(one, np.ndarray) else one for one in arguments]
         keep = self._workers.keep
         self._groups = [keep(follow_group, group, name, *sent) for group in self._groups]
@@ -178,6 +188,19 @@ class Spread(Team):
 
     def part_windows(self) -> Sequence[Sequence[Window]]:
         """Fetched from the workers."""
-        tasks = (Task(number, windows_of, (group,), False) for number, group in enumerate(self._groups))
+        if self._windows is None:
+            self._windows = [windows for group in self._of_groups(windows_of) for windows in group]
+        return self._windows
+
+    def rows_of(self, number: int) -> np.ndarray:
+        """Fetched from the workers."""
+        return np.concatenate([windows[number].start.rows for windows in self.part_windows()])
+
+    def ends(self) -> Sequence[Base]:
+        """Fetched from the workers."""
+        return [base for group in self._of_groups(ends_of) for base in group]
+
+    def _of_groups(self, function: Any) -> list[Any]:
+        tasks = (Task(number, function, (group,), False) for number, group in enumerate(self._groups))
         found = {done.key: done.result for done in self._workers.each(tasks)}
-        return [windows for number in range(len(found)) for windows in found[number]]
+        return [found[number] for number in range(len(found))]
