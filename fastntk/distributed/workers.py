@@ -91,10 +91,7 @@ class Workers:
         if client.status != "running":
             raise ClusterError(f"client must be connected to a scheduler, got one that is {client.status}")
         with _named(distributed):
-            try:
-                found = client.run(describe)
-            except ModuleNotFoundError as error:
-                raise ClusterError(f"client: a worker lacks {error.name}: install fastntk there") from None
+            found = _answers(client, describe)
         if not found:
             raise ClusterError(
                 "client: the cluster has no worker yet: client.wait_for_workers(1) waits for one"
@@ -102,7 +99,7 @@ class Workers:
         for address, facts in found.items():
             require_same(address, facts, versions())
         with _named(distributed):
-            before = client.run(sent)
+            before = _answers(client, sent)
         others = {facts["processor"]: facts["host"] for facts in found.values()}
         if set(others) != {processor()}:
             told = "; ".join(f"{kind} on {host}" for kind, host in others.items())
@@ -205,9 +202,20 @@ class Workers:
         """
         moved = self._given
         with _named(_library()):
-            for address, count in self.client.run(sent, on_error="return").items():
-                moved += count - self._before.get(address, 0) if isinstance(count, int) else 0
+            for address, count in _answers(self.client, sent).items():
+                moved += count - self._before.get(address, 0)
         return {"workers": [self.facts(address) for address in self.found], "bytes_moved": moved}
+
+
+def _answers(client: Any, function: Callable[[Any], Any]) -> dict[str, Any]:
+    """What the workers answer, by their addresses; one that is dying answers nothing."""
+    found = client.run(function, on_error="return")
+    for error in found.values():
+        if isinstance(error, ModuleNotFoundError):
+            raise ClusterError(f"client: a worker lacks {error.name}: install fastntk there") from None
+        if isinstance(error, Exception) and not isinstance(error, OSError):
+            raise error
+    return {address: answer for address, answer in found.items() if not isinstance(answer, OSError)}
 
 
 def _library() -> Any:

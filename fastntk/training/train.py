@@ -126,7 +126,7 @@ def train(
     threads : int, optional
         Number of threads; the results do not depend on it.
     progress : bool or callable
-        True shows a progress bar on a terminal; a callable is called with (step, steps).
+        True shows a progress bar on a terminal, with workers one for each round; a callable gets (step, steps).
     client : distributed.Client, optional
         Workers of a Dask cluster follow the neurons of one run, which the path engine then makes: the same numbers to
         the bit as in this process, whatever the number of workers.  Seeds and ranges of neurons travel, not weights; up
@@ -190,7 +190,7 @@ def run(problem: Problem, threads: int | None, progress: Progress, workers: Work
         return run_deep(problem, threads, progress)
     began = time.perf_counter()
     with CompileClock.running() as clock:
-        problem, path = _solved(problem, threads, workers)
+        problem, path = _solved(problem, threads, workers, progress is True)
         samples, settings, start = problem.samples, problem.settings, problem.start
         assert isinstance(start, TwoLayerReLU)
         X, y, kind = samples.X, samples.y, engine_of(problem.choice)
@@ -220,7 +220,9 @@ def run(problem: Problem, threads: int | None, progress: Progress, workers: Work
     return Outcome(end, net, engine, recorder.arrays(), recorder.limit, largest, used, seconds, clock.seconds)
 
 
-def _solved(problem: Problem, threads: int | None, workers: Workers | None) -> tuple[Problem, Path | None]:
+def _solved(
+    problem: Problem, threads: int | None, workers: Workers | None, bar: bool
+) -> tuple[Problem, Path | None]:
     """All steps at once if the path engine is chosen; where that is slow the problem is one for another engine."""
     if problem.choice.name != PathEngine.name:
         return problem, None
@@ -241,6 +243,7 @@ def _solved(problem: Problem, threads: int | None, workers: Workers | None) -> t
                 settings.steps,
                 least,
                 workers,
+                bar,
             )
         except Slow as slow:
             return stepwise(problem, f"the path engine gave up: {slow}"), None

@@ -30,8 +30,11 @@ def attempt(
     steps: int,
     least: float,
     workers: Workers | None = None,
+    bar: bool = False,
 ) -> Path:
     """The path of full-batch descent of the first layer from a network; workers follow its parts if there are several.
+
+    A bar shows what they have done.
 
     Raises
     ------
@@ -53,7 +56,9 @@ def attempt(
             raise Slow(f"it needed {windows} windows for the first {done} steps")
 
     with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss
-        team = Spread(problem, net, workers) if workers is not None and len(cuts(net.width)) > 1 else None
+        team = (
+            Spread(problem, net, workers, bar) if workers is not None and len(cuts(net.width)) > 1 else None
+        )
         try:
             return solve(problem, judge, team)
         except Unreachable:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastntk.base.progress import reporter
 from fastntk.distributed import Task, Workers
 from fastntk.engines.path.base import Base
 from fastntk.engines.path.part import Part
@@ -27,8 +28,6 @@ from fastntk.model.network import TwoLayerReLU
 from fastntk.model.streamed import Drawn, StreamedNetwork
 
 __all__ = ["Spread"]
-
-Arrived = Callable[[int, int], object]
 
 
 @dataclass(frozen=True)
@@ -149,14 +148,12 @@ class Spread(Team):
         Names and arguments of the steps so far, from which any process can make the parts again.
     """
 
-    def __init__(
-        self, problem: PathProblem, net: TwoLayerReLU, workers: Workers, arrived: Arrived = lambda done, total: None
-    ) -> None:  # fmt: skip
+    def __init__(self, problem: PathProblem, net: TwoLayerReLU, workers: Workers, bar: bool = False) -> None:
         self.history: list[tuple[str, tuple[Any, ...]]] = []
-        self._workers, self._arrived = workers, arrived
+        self._workers, self._bar, self._width = workers, bar, problem.m
         samples, parts, places = workers.shared(Samples.of(problem)), cuts(problem.m), list(workers.found)
         ranges = groups_of(len(parts), len(places))
-        self._groups, self._places = [], []
+        self._groups, self._places, self._sizes = [], [], [len(group) for group in ranges]
         self._windows: list[tuple[Window, ...]] | None = None  # that were fetched
         for number, group in enumerate(ranges):
             sources = [part_source(net, *parts[part]) for part in group]
@@ -177,10 +174,19 @@ class Spread(Team):
             for at, group in zip(self._places, self._groups, strict=True)
         ]
         total = summed(shares, self._add)
-        for done, _ in enumerate(self._workers.ready(self._groups), 1):
-            self._arrived(done, len(self._groups))
+        self._watch(name)
         share: Share = self._workers.fetch(total.kept)
         return share
+
+    def _watch(self, name: str) -> None:
+        """Show the parts that are done with this step."""
+        rounds = sum(step == "sweep" for step, _ in self.history)
+        text = f"width {self._width}, " + {"sweep": f"round {rounds}"}.get(name, name)
+        sizes, done = dict(zip(self._groups, self._sizes, strict=True)), 0
+        with reporter(self._bar, sum(self._sizes), text, unit="parts") as report:
+            for group in self._workers.ready(self._groups):
+                done += sizes[group]
+                report(done)
 
     def _add(self, one: Placed, other: Placed) -> Placed:
         """A sum, where its first term is."""
