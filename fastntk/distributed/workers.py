@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -114,9 +114,7 @@ class Workers:
         """A value that many tasks use: it travels to a worker once, and again where one that held it is gone."""
         parcel = Parcel.of(value)
         self._given += parcel.nbytes
-        with _named(_library()), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sending large graph")  # it is meant to travel
-            return self.client.submit(same, parcel, pure=False)
+        return self._submit(same, parcel)
 
     def keep(self, function: Callable[..., Any], *arguments: Any, at: str | None = None) -> Any:
         """A result that stays where it is found, at a worker if one is named: an argument of tasks that then go there.
@@ -124,10 +122,7 @@ class Workers:
         Where it is lost with its worker, Dask makes it again by the same calls.
         """
         place = {} if at is None else {"workers": [at], "allow_other_workers": True}
-        with _named(_library()):
-            return self.client.submit(
-                keep, versions(), function, *self._packed(arguments), pure=False, **place
-            )
+        return self._submit(keep, versions(), function, *self._packed(arguments), **place)
 
     def fetch(self, kept: Any) -> Any:
         """What was kept."""
@@ -172,8 +167,8 @@ class Workers:
             task = next(waiting, None)
             if task is None:
                 return
-            future = self.client.submit(
-                perform, versions(), task.whole, task.function, *self._packed(task.arguments), pure=False
+            future = self._submit(
+                perform, versions(), task.whole, task.function, *self._packed(task.arguments)
             )
             pending[future] = task
             ready.add(future)
@@ -183,6 +178,12 @@ class Workers:
         """Forget tasks; of a cluster that is gone there is nothing to forget."""
         if futures and self.client.status == "running":
             self.client.cancel(futures, force=True)
+
+    def _submit(self, function: Callable[..., Any], *arguments: Any, **place: Any) -> Any:
+        """Hand a call over."""
+        with _named(_library()), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sending large graph")  # it is meant to travel
+            return self.client.submit(function, *arguments, pure=False, **place)
 
     def _packed(self, arguments: tuple[Any, ...]) -> list[Any]:
         """What goes along with a task; what is on workers already stays there."""
@@ -201,7 +202,7 @@ class Workers:
         What a worker that is gone had sent is not known; what others have it do meanwhile counts.
         """
         moved = self._given
-        with _named(_library()):
+        with contextlib.suppress(ClusterError), _named(_library()):  # what was found outlives the cluster
             for address, count in _answers(self.client, sent).items():
                 moved += count - self._before.get(address, 0)
         return {"workers": [self.facts(address) for address in self.found], "bytes_moved": moved}
@@ -227,7 +228,7 @@ def _library() -> Any:
     return distributed
 
 
-@contextmanager
+@contextlib.contextmanager
 def _named(distributed: Any) -> Iterator[None]:
     """Errors of the cluster itself as one type; those of a task stay what they are."""
     gone = "client: the scheduler is gone; with out= what is finished is kept, and the same call goes on from there"
