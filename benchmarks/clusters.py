@@ -1,7 +1,7 @@
 """One run over the processes of a local cluster, pinned to the cores: ``python -m benchmarks.clusters [--quick]``.
 
-Prints the tables of docs/clusters.md: the overhead of a round, a run over two workers against the same one in this
-process, and runs over 1, 2 and 4 processes beside what the cost model says.  Some minutes.
+Prints the figures of docs/clusters.md: a run over two workers against the same one in this process, the overhead of a
+round, and runs over 1, 2 and 4 processes beside what the cost model says.  Some minutes.
 """
 
 import argparse
@@ -14,19 +14,12 @@ from distributed import Client, LocalCluster
 
 import fastntk
 from benchmarks.processor import forced, warning
-from fastntk.compilation.threads import kernel_threads
 from fastntk.distributed import Workers
 from fastntk.distributed.errands import processor
-from fastntk.engines.path import PathProblem, solve, teams
-from fastntk.engines.path.spread import Spread
-from fastntk.losses import Squared
-from fastntk.model.draws import Draws
-from fastntk.model.streamed import Drawn
-from fastntk.optimizers import GradientDescent
+from fastntk.engines.path import teams
 
 CORES = sorted(os.sched_getaffinity(0))
 STEPS, LR = 100, 0.1
-ROUND = 8000  # neurons of the run whose rounds are timed
 PIECE = 2**27  # bytes that tell the bandwidth
 
 
@@ -55,34 +48,17 @@ def trained(X, y, width, parts, client=None):
     return time.perf_counter() - began, run
 
 
-def steps_of(problem, team):
-    """Seconds of each step of a team along a whole path."""
-    found, do = [], team.do
-
-    def timed(*arguments):
+def round_seconds(client, n, repeats=30):
+    """Seconds of a round in which there is nothing to compute: residuals go to a worker, a share is made and comes."""
+    workers = Workers.of(client)
+    e = np.zeros((STEPS, n), np.float32)
+    part, found = workers.keep(np.zeros, (2, STEPS, n), np.float32), []
+    for _ in range(repeats):
         began = time.perf_counter()
-        share = do(*arguments)
+        part = workers.keep(lambda part, e: part, part, workers.shared(e))
+        workers.fetch(workers.keep(np.positive, part))
         found.append(time.perf_counter() - began)
-        return share
-
-    team.do = timed
-    solve(problem, team=team)
-    return found
-
-
-def overhead(X, y, client, repeats=5):
-    """Milliseconds that a step takes longer on a worker than here, the best of some each; both have one thread."""
-    teams.SIZE = ROUND // 2
-    net = Drawn(Draws(0, 1.0, False), X.shape[1], np.dtype("float32")).network(ROUND)
-    problem = PathProblem(
-        X.astype(np.float32).astype(float), y, Squared(), GradientDescent(), LR, STEPS, net.a, net.weights
-    )
-    here, there = [], []
-    with kernel_threads(1):
-        for _ in range(repeats):
-            here.append(steps_of(problem, teams.Here(problem)))
-            there.append(steps_of(problem, Spread(problem, net, Workers.of(client))))
-    return 1e3 * (np.min(there, axis=0) - np.min(here, axis=0))
+    return float(np.median(found))
 
 
 def bandwidth(client):
@@ -112,10 +88,8 @@ def main(wide, table, parts=4):
     for count in (1, 2, 4):
         with workers(count) as client:
             if count == 1:
-                late, rate = overhead(X, y, client), bandwidth(client)
-                latency = float(np.mean(late)) / 1e3
-                text = ", ".join(f"{ms:.0f}" for ms in late)
-                print(f"m = {ROUND}: milliseconds of overhead of begin, rounds, close: {text}")
+                latency, rate = round_seconds(client, len(X)), bandwidth(client)
+                print(f"a round in which nothing is computed: {1e3 * latency:.0f} ms, whatever m")
                 print(f"a worker to this process: {rate / 1e9:.2f} GB/s\n")
             trained(X, y, table // 8, parts, client)
             seconds[count], run = trained(X, y, table, parts, client)
@@ -123,9 +97,9 @@ def main(wide, table, parts=4):
                 (count, sum(run.provenance["engine"]["rounds"]), run.provenance["cluster"]["bytes_moved"])
             )
     print("| processes | seconds | model | rounds | MB moved |\n|---:|---:|---:|---:|---:|")
-    for count, rounds, moved in rows:
-        alike = min(count, len(CORES), parts)
-        model = seconds[1] / alike + (1 - 1 / alike) * ((rounds + 2) * latency + moved / rate)
+    beside = [(rounds + 2) * latency + moved / rate for _, rounds, moved in rows]
+    for (count, rounds, moved), apart in zip(rows, beside, strict=True):
+        model = (seconds[1] - beside[0]) / min(count, len(CORES), parts) + apart
         print(f"| {count} | {seconds[count]:.1f} | {model:.1f} | {rounds} | {moved / 1e6:.1f} |")
 
 
