@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import shutil
 from collections.abc import Generator, Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
@@ -20,7 +22,7 @@ from fastntk.results import Run, Sweep
 from fastntk.training import train
 from fastntk.training.options import spelled_out
 from fastntk.training.problem import choice_for, on_samples, require_suitable
-from fastntk.training.resume import finished_runs, run_file
+from fastntk.training.resume import finished_runs, parts_folder, run_file
 from fastntk.training.samples import Samples
 from fastntk.training.settings import Settings, SharedOptions
 
@@ -63,7 +65,9 @@ def sweep(
     out : str or path-like, optional
         A folder where each run is saved the moment it ends. Called again with the same data and settings, the
         runs found there are loaded, not repeated; so an interrupted sweep resumes, and a longer list of
-        widths or seeds adds to it.
+        widths or seeds adds to it.  A run of the path engine wider than 131072 neurons resumes at the last block of
+        so many that it has finished: until it is saved it keeps a folder there, of about 0.4 GB for a million
+        neurons and a thousand samples.
     progress : bool or callable
         True draws a bar on a terminal; a callable gets ``(done, total)`` in neuron updates (width times
         steps, or logged times of a flow).
@@ -120,7 +124,7 @@ def sweep(
         done = finished_runs(folder, pairs, shared)
     todo = [pair for pair in pairs if pair not in done]
     with SweepBar(todo, settings.goal, progress) as bar:
-        made = _here(samples, settings, todo, threads, bar, bool(progress))
+        made = _here(samples, settings, todo, threads, bar, bool(progress), folder)
         if workers is not None:
             made = _there(workers, samples, settings, todo, threads, bar, bool(progress))
         with contextlib.closing(made):
@@ -128,6 +132,8 @@ def sweep(
                 run.provenance["sweep"] = shared | {"width": width, "seed": seed}
                 if folder is not None:
                     run.save(folder / run_file(width, seed))
+                    for unfinished in folder.glob(parts_folder(width, seed, samples, settings, "*")):
+                        shutil.rmtree(unfinished)
                 done[width, seed] = run
                 bar.finish(width)
     runs = [done[pair] for pair in pairs]
@@ -135,13 +141,15 @@ def sweep(
 
 
 def _here(
-    samples: Samples, settings: Settings, todo: list[Pair], threads: int | None, bar: SweepBar, progress: bool
-) -> Runs:
-    """One run after the other."""
+    samples: Samples, settings: Settings, todo: list[Pair], threads: int | None, bar: SweepBar, progress: bool,
+    folder: Path | None,
+) -> Runs:  # fmt: skip
+    """One run after the other; what one has come to is in the folder until it is saved there."""
     for width, seed in todo:
         bar.start(width, seed)
         own = replace(settings, width=width, seed=seed)
-        yield (width, seed), _train_one(samples, own, threads, bar.step if progress else False)
+        parts = None if folder is None else folder / parts_folder(width, seed, samples, own)
+        yield (width, seed), _train_one(samples, own, threads, bar.step if progress else False, folder=parts)
 
 
 def _there(
@@ -196,10 +204,11 @@ def _train_one(
     progress: Progress,
     choice: Choice | None = None,
     workers: Workers | None = None,
+    folder: Path | None = None,
 ) -> Run:
     """One run, without what would not fit in memory for all of them."""
     problem = on_samples(samples, None, settings, choice)
-    run = train.record(problem, train.run(problem, threads, progress, workers))
+    run = train.record(problem, train.run(problem, threads, progress, workers, folder))
     run.net = run.X = run.y = None
     return run
 

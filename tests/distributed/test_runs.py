@@ -1,6 +1,5 @@
 """One run over workers: parts of the network are followed where they are, and the whole has the bits of one process."""
 
-import contextlib
 import os
 import signal
 
@@ -9,7 +8,8 @@ import pytest
 
 import fastntk
 from fastntk.distributed import Workers
-from fastntk.engines.path import spread, teams
+from fastntk.engines.path import teams
+from fastntk.engines.path.meter import Meter
 
 X, Y = fastntk.datasets.sphere(40, 30, seed=0)
 RUN = {"width": 1000, "steps": 12, "lr": 0.3, "engine": "path"}
@@ -87,21 +87,16 @@ def test_killed_worker(client, monkeypatch, step):
 
 
 def test_progress_of_rounds(client, monkeypatch):
-    shown = []
-
-    @contextlib.contextmanager
-    def noting(progress, total, label, unit):
-        reached = []
-        shown.append((label, total, unit, reached))
-        yield reached.append
-
-    monkeypatch.setattr(spread, "reporter", noting)
-    run = fastntk.train(X, Y, **RUN, client=client, progress=True)
-    rounds = [f"round {number + 1}" for number in range(run.provenance["engine"]["rounds"][0])]
-    assert [label for label, *_ in shown] == [f"width 1000, {name}" for name in ("begin", *rounds, "close")]
-    for _, total, unit, reached in shown:
-        assert (reached[-1], total, unit) == (6, 6, "parts")
-        assert sorted(set(reached)) == reached
+    """Parts are told as they are done: six of them, one by one or two at a time."""
+    shares, reached = [], []
+    monkeypatch.setattr(Meter, "__call__", lambda self, share: shares.append(share))
+    fastntk.train(X, Y, **RUN, client=client)
+    assert set(shares) <= {part / 6 for part in range(1, 7)}
+    monkeypatch.undo()
+    monkeypatch.setattr(teams, "SIZE", 192)
+    fastntk.train(X, Y, **RUN, client=client, progress=lambda step, steps: reached.append((step, steps)))
+    assert reached == sorted(set(reached))
+    assert reached[-1] == (12, 12)
 
 
 def test_a_network_of_one_part_is_left_to_this_process(client, monkeypatch):

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastntk.base.progress import reporter
 from fastntk.distributed import Task, Workers
 from fastntk.engines.path.base import Base
 from fastntk.engines.path.part import Part
@@ -148,19 +147,18 @@ class Spread(Team):
         Names and arguments of the steps so far, from which any process can make the parts again.
     """
 
-    def __init__(self, problem: PathProblem, net: TwoLayerReLU, workers: Workers, bar: bool = False) -> None:
+    def __init__(self, problem: PathProblem, net: TwoLayerReLU, workers: Workers) -> None:
         self.history: list[tuple[str, tuple[Any, ...]]] = []
-        self._workers, self._bar, self._width = workers, bar, problem.m
+        self._workers = workers
         samples, parts, places = workers.shared(Samples.of(problem)), cuts(problem.m), list(workers.found)
         ranges = groups_of(len(parts), len(places))
         self._groups, self._places, self._sizes = [], [], [len(group) for group in ranges]
         self._windows: list[tuple[Window, ...]] | None = None  # that were fetched
         for number, group in enumerate(ranges):
             sources = [part_source(net, *parts[part]) for part in group]
-            self._places.append(
-                places[number * len(places) // len(ranges)]
-            )  # neighbours are summed: side by side
-            self._groups.append(workers.keep(make_group, samples, problem.m, sources, at=self._places[-1]))
+            at = places[number * len(places) // len(ranges)]  # neighbours, which are summed, side by side
+            self._places.append(at)
+            self._groups.append(workers.keep(make_group, samples, problem.m, sources, at=at))
 
     def do(self, name: str, *arguments: Any) -> Share:
         """Call this method of every part where it is."""
@@ -174,19 +172,16 @@ class Spread(Team):
             for at, group in zip(self._places, self._groups, strict=True)
         ]
         total = summed(shares, self._add)
-        self._watch(name)
+        self._watch()
         share: Share = self._workers.fetch(total.kept)
         return share
 
-    def _watch(self, name: str) -> None:
-        """Show the parts that are done with this step."""
-        rounds = sum(step == "sweep" for step, _ in self.history)
-        text = f"width {self._width}, " + {"sweep": f"round {rounds}"}.get(name, name)
+    def _watch(self) -> None:
+        """Tell what is done of this step."""
         sizes, done = dict(zip(self._groups, self._sizes, strict=True)), 0
-        with reporter(self._bar, sum(self._sizes), text, unit="parts") as report:
-            for group in self._workers.ready(self._groups):
-                done += sizes[group]
-                report(done)
+        for group in self._workers.ready(self._groups):
+            done += sizes[group]
+            self.meter(done / sum(self._sizes))
 
     def _add(self, one: Placed, other: Placed) -> Placed:
         """A sum, where its first term is."""

@@ -29,6 +29,7 @@ from fastntk.kernels.scratch import thread_slots
 _LANES = 16
 _TABLE_BYTES = 2**15  # in the first-level cache
 _EVENTS = 1.2  # of a candidate, times the root of the steps: room to begin with
+_PRODUCTS = 2**22  # of changed samples and candidates of a neuron, which are kept side by side
 _RECORDS = 2**17  # of drifts in a range of neurons, room to begin with, most of which is never touched
 _SHARES = 2**21  # entries of S of all ranges
 _TRUNCATION = {
@@ -206,6 +207,7 @@ class Sweeper:
 
 def _scratch(widest: int, rank: int, padded: int, steps: int, dtype: np.dtype) -> Scratch:
     slots, most = thread_slots(), _LANES * max(1, -(-widest // _LANES))
+    kept = min(most, max(1, _PRODUCTS // most))
 
     def vector(kind: np.dtype | type) -> np.ndarray:
         return aligned_zeros((slots, most), kind)
@@ -213,8 +215,8 @@ def _scratch(widest: int, rank: int, padded: int, steps: int, dtype: np.dtype) -
     return Scratch(
         z=vector(dtype), start=vector(dtype), lin=vector(dtype), moved=vector(dtype), q=vector(dtype),
         now=vector(np.uint16), turned=vector(np.uint16), change=vector(np.int8),
-        D=aligned_zeros((slots, rank, most), dtype),
-        products=aligned_zeros((slots, most, most), dtype), slot=vector(np.int64), index=vector(np.int64),
+        D=aligned_zeros((slots, rank, most), dtype), products=aligned_zeros((slots, kept, most), dtype),
+        slot=vector(np.int64), index=vector(np.int64),
         live=vector(np.int64), p=vector(dtype), most=vector(dtype), near=aligned_zeros((slots, padded), dtype),
         squared=aligned_zeros((slots, steps), np.float64),
     )  # fmt: skip
