@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk.engines.path import journal, part, rounds, teams
+from fastntk.engines.path import kept_parts, part, rounds, teams
 from fastntk.training import train as training
 
 SCRIPT = """
@@ -126,8 +126,8 @@ def test_windows_go_on_too(monkeypatch, tmp_path):
 def test_a_file_makes_nothing_but_parts(tmp_path):
     path = tmp_path / "part"
     path.write_bytes(b"cos\nsystem\n(S'true'\ntR.")
-    with path.open("rb") as file, pytest.raises(journal.pickle.UnpicklingError, match="has no place"):
-        journal._Reader(file, {}).load()
+    with path.open("rb") as file, pytest.raises(kept_parts.pickle.UnpicklingError, match="has no place"):
+        kept_parts._PartReader(file, {}).load()
 
 
 def test_only_the_parts_that_need_it_are_repeated(monkeypatch):

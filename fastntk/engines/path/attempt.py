@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fastntk.distributed import Workers
-from fastntk.engines.path.journal import Journal, Stale
+from fastntk.engines.path.kept_parts import KeptParts, Stale
 from fastntk.engines.path.meter import Meter
 from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.rounds import Unreachable
@@ -68,7 +68,7 @@ def attempt(
         if workers is not None and len(cuts(net.width)) > 1:
             team = Spread(problem, net, workers)
         elif folder is not None and len(cuts(net.width)) > 1:
-            team = Journal(problem, folder)
+            team = KeptParts(problem, folder)
         team.meter = Meter(report)
         try:
             return solve(problem, judge, team)

@@ -20,7 +20,7 @@ from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.shares import Share
 from fastntk.engines.path.teams import Here
 
-__all__ = ["Journal", "Stale"]
+__all__ = ["KeptParts", "Stale"]
 
 _ARRAYS = {("numpy", "ndarray"), ("numpy", "dtype"), ("functools", "partial")}
 _ARRAY_MAKERS = {"_reconstruct", "scalar", "_frombuffer"}
@@ -30,7 +30,7 @@ class Stale(Exception):
     """The files are those of a run whose numbers were others, on another processor perhaps."""
 
 
-class Journal(Here):
+class KeptParts(Here):
     """Parts here, with a folder."""
 
     def __init__(self, problem: PathProblem, folder: Path) -> None:
@@ -69,7 +69,7 @@ class Journal(Here):
         if not path.exists():
             return -1
         with open(path, "rb") as file:
-            return int(_Reader(file, {}).load())
+            return int(_PartReader(file, {}).load())
 
     def _known(self, number: int) -> dict[str, Any]:
         """What is not written with a part, since it is here."""
@@ -80,17 +80,17 @@ class Journal(Here):
     def _write(self, path: Path, number: int, *values: Any) -> None:
         with atomic_write(path) as file:
             for value in values:
-                _Writer(file, self._known(number)).dump(value)
+                _PartWriter(file, self._known(number)).dump(value)
 
     def _read(self, path: Path, number: int) -> list[Any]:
         found = []
         with open(path, "rb") as file:
             while file.peek(1):
-                found.append(_Reader(file, self._known(number)).load())
+                found.append(_PartReader(file, self._known(number)).load())
         return found
 
 
-class _Writer(pickle.Pickler):
+class _PartWriter(pickle.Pickler):
     def __init__(self, file: Any, known: dict[str, Any]) -> None:
         super().__init__(file, protocol=5)
         self._names = {id(value): name for name, value in known.items()}
@@ -100,7 +100,7 @@ class _Writer(pickle.Pickler):
         return self._names.get(id(value))
 
 
-class _Reader(pickle.Unpickler):
+class _PartReader(pickle.Unpickler):
     """Makes arrays and classes of this package only, whatever a file says."""
 
     def __init__(self, file: Any, known: dict[str, Any]) -> None:
