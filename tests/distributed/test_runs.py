@@ -10,6 +10,7 @@ import fastntk
 from fastntk.distributed import Workers
 from fastntk.engines.path import teams
 from fastntk.engines.path.meter import Meter
+from fastntk.engines.path.shares import Share
 
 X, Y = fastntk.datasets.sphere(40, 30, seed=0)
 RUN = {"width": 1000, "steps": 12, "lr": 0.3, "engine": "path"}
@@ -146,6 +147,12 @@ def test_bytes_of_a_run(client, monkeypatch):
     run = fastntk.train(many, labels, width=2048, steps=100, lr=0.01, engine="path", client=client)
     seen, told = count(), run.provenance["cluster"]["bytes_moved"]
     assert 0.98 * seen < told < seen < 20e6
+
+
+def test_counts_of_very_wide_networks_fit():
+    half = Share({"sums": np.full((2, 2), 1.5e9)}, {})
+    for width, kind in ((2**32 - 1, np.uint32), (2**32, np.uint64)):
+        assert half.packed(0.5, width).added["sums"].dtype == kind
 
 
 def test_bytes_do_not_grow_with_the_width(client):

@@ -112,6 +112,18 @@ def test_worker_with_another_library(client, monkeypatch):
             begin()
 
 
+def test_a_worker_that_is_dying_answers_nothing(client, monkeypatch):
+    here, run = Workers.of(client), client.run
+
+    def one_short(function, on_error="raise"):
+        found = run(function)
+        return {**found, next(iter(found)): OSError("reset by peer")}
+
+    monkeypatch.setattr(client, "run", one_short)
+    assert len(Workers.of(client).found) == 1
+    assert here.record()["bytes_moved"] >= 0
+
+
 def test_other_processors_are_named(client, monkeypatch):
     monkeypatch.setattr(workers, "processor", lambda: "a loom")
     with pytest.warns(
