@@ -30,7 +30,7 @@ _LANES = 16
 _TABLE_BYTES = 2**15  # in the first-level cache
 _EVENTS = 1.2  # of a candidate, times the root of the steps: room to begin with
 _PRODUCTS = 2**22  # of changed samples and candidates of a neuron, which are kept side by side
-_RECORDS = 2**17  # of drifts in a range of neurons, room to begin with, most of which is never touched
+_RECORDS = 2**21  # of drifts, room to begin with, most of which is never touched
 _SHARES = 2**21  # entries of S of all ranges
 _TRUNCATION = {
     "float32": 1e-6,
@@ -153,7 +153,7 @@ class Sweeper:
         ranges = int(np.clip(_SHARES // ((steps + 1) * problem.n), 4, 16))
         expected = int(_EVENTS * steps**0.5 * chosen.samples.size) // ranges + 1024
         self._room = max(self._room, expected)
-        self._records = max(self._records, min(steps * m // (8 * ranges) + 1024, _RECORDS))
+        self._records = max(self._records, min(steps * m // 8, _RECORDS) // ranges + 1024)
         while True:
             room, records_room, table = (ranges, self._room), (ranges, self._records), (ranges, steps + 1)
             found = Found(
