@@ -70,13 +70,13 @@ def part_source(net: TwoLayerReLU, first: int, last: int) -> DrawnPart | HeldPar
 
 
 @dataclass(frozen=True)
-class Samples:
+class SharedProblem:
     """A problem without its neurons, its samples in no more bytes than they need."""
 
     bare: PathProblem
 
     @classmethod
-    def of(cls, problem: PathProblem) -> Samples:
+    def of(cls, problem: PathProblem) -> SharedProblem:
         """Those of a problem."""
         X = problem.X.astype(np.float32)
         X = X if np.array_equal(X, problem.X) else problem.X
@@ -104,9 +104,9 @@ def _no_rows(first: int, last: int) -> np.ndarray:
     raise NotImplementedError("the parts have the weights")
 
 
-def make_group(samples: Samples, width: int, sources: list[DrawnPart | HeldPart]) -> Group:
+def make_group(shared: SharedProblem, width: int, sources: list[DrawnPart | HeldPart]) -> Group:
     """The parts at the start of a run."""
-    parts = tuple(Part(samples.problem.sharing(source.a(), source, width)) for source in sources)
+    parts = tuple(Part(shared.problem.sharing(source.a(), source, width)) for source in sources)
     return Group(parts, Share({}, {}))
 
 
@@ -150,7 +150,11 @@ class Spread(Team):
     def __init__(self, problem: PathProblem, net: TwoLayerReLU, workers: Workers) -> None:
         self.history: list[tuple[str, tuple[Any, ...]]] = []
         self._workers = workers
-        samples, parts, places = workers.shared(Samples.of(problem)), cuts(problem.m), list(workers.found)
+        samples, parts, places = (
+            workers.shared(SharedProblem.of(problem)),
+            cuts(problem.m),
+            list(workers.found),
+        )
         ranges = groups_of(len(parts), len(places))
         self._groups, self._places, self._sizes = [], [], [len(group) for group in ranges]
         self._windows: list[tuple[Window, ...]] | None = None  # that were fetched
