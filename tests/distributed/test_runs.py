@@ -93,6 +93,7 @@ def test_progress_of_rounds(client, monkeypatch):
     monkeypatch.setattr(Meter, "__call__", lambda self, share: shares.append(share))
     fastntk.train(X, Y, **RUN, client=client)
     assert set(shares) <= {part / 6 for part in range(1, 7)}
+    assert shares[-1] == 1.0
     monkeypatch.undo()
     monkeypatch.setattr(teams, "SIZE", 192)
     fastntk.train(X, Y, **RUN, client=client, progress=lambda step, steps: reached.append((step, steps)))

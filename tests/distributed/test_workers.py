@@ -35,6 +35,7 @@ def test_what_is_shared_travels_about_once_a_worker(client):
     assert [done.result for done in here.each(Task(i, len, (given,)) for i in range(10))] == [10**5] * 10
     # Dask drops copies that nobody needs at that moment, so that it may travel once more.
     assert value.nbytes <= here.record()["bytes_moved"] <= 4 * value.nbytes
+    assert Workers.of(client).record()["bytes_moved"] == 0
 
 
 def test_what_a_worker_adds_to_a_value_does_not_travel():

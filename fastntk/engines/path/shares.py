@@ -58,7 +58,7 @@ def summed(terms: Iterable[Term], add: Callable[[Term, Term], Term] = operator.a
 
     Examples
     --------
-    >>> parts = [Share({"u": np.float32(x)}, {}) for x in (1.0, 1e-8, -1.0, 1e-8, 3.0)]
+    >>> parts = [Share({"u": np.float32(x)}, {}) for x in (1.0, 1e-8, -1.0, 1e-8, 1e-8)]
     >>> groups = [summed(parts[:2]), summed(parts[2:4]), summed(parts[4:])]
     >>> summed(parts) == summed(groups)
     True
