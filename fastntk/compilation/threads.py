@@ -26,6 +26,12 @@ def _blas_libraries() -> threadpoolctl.ThreadpoolController:
     return threadpoolctl.ThreadpoolController().select(user_api="blas")
 
 
+def blas_kernels() -> list[str]:
+    """For which processors the kernels of these libraries are made that they have chosen."""
+    found = _blas_libraries().info()
+    return sorted({str(library.get("architecture", library["internal_api"])) for library in found})
+
+
 def _setter(library: Any) -> Callable[[int], Any]:
     """Sets the threads of a library from any Python thread: of OpenBLAS, threadpoolctl asks the first one only."""
     return getattr(library, "_real_set_num_threads", library.set_num_threads)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import threading
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import metadata
 from typing import Any
 
 from fastntk.base.errors import ClusterError
 from fastntk.base.version import package_version
+from fastntk.distributed.parcels import Parcel, opened
 
-__all__ = ["describe", "keep", "perform", "same"]
+__all__ = ["describe", "keep", "perform", "processor", "require_same", "same", "sent", "versions"]
+
+_LIBRARIES = ("numpy", "scipy", "numba", "llvmlite")  # another version may round otherwise
 
 
 class _Threads:
@@ -38,48 +44,82 @@ class _Threads:
 _threads = _Threads()
 
 
-def perform(version: str, whole: bool, function: Callable[..., Any], *arguments: Any) -> tuple[str, Any]:
-    """Call a function on all threads of this worker, or on one; returns the worker's address and the result."""
+def perform(here: Mapping[str, str], whole: bool, function: Callable[..., Any], *arguments: Any) -> Parcel:
+    """Call a function on all threads of this worker, or on one; gives the worker's address and the result."""
+    return Parcel.of(_performed(here, whole, function, *arguments))
+
+
+def keep(here: Mapping[str, str], function: Callable[..., Any], *arguments: Any) -> Any:
+    """The same on all threads, with the result alone, which other tasks take as it is."""
+    return _performed(here, True, function, *arguments)[1]
+
+
+def _performed(
+    here: Mapping[str, str], whole: bool, function: Callable[..., Any], *arguments: Any
+) -> tuple[str, Any]:
     import numba
     from distributed import get_worker
 
     from fastntk.compilation.threads import kernel_threads
 
     worker = get_worker()
-    if package_version() != version:
-        raise ClusterError(other_version(worker.address, package_version(), version))
+    require_same(worker.address, versions(), here)
     most = int(worker.state.nthreads)
     count = most if whole else 1
     with _threads.lent(count, most), kernel_threads(min(count, int(numba.config.NUMBA_NUM_THREADS))):
-        return worker.address, function(*arguments)
+        return worker.address, function(*map(opened, arguments))
 
 
-def keep(version: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """The same on all threads, with the result alone, which other tasks take as it is."""
-    return perform(version, True, function, *arguments)[1]
+def versions() -> dict[str, str]:
+    """What must be the same everywhere for the same bits."""
+    return {"fastntk": package_version(), **_library_versions()}
 
 
-def other_version(address: str, there: str, here: str) -> str:
-    """Words for a worker whose numbers may be others."""
-    return (
-        f"client: the worker {address} has fastntk {there} and this process {here}, whose numbers may differ: install "
-        "one version everywhere"
-    )
+@functools.cache
+def _library_versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in _LIBRARIES}
+
+
+def require_same(address: str, there: Mapping[str, str], here: Mapping[str, str]) -> None:
+    """ClusterError if a worker has another version of something."""
+    for name, version in here.items():
+        if there.get(name) != version:
+            raise ClusterError(
+                f"client: the worker {address} has {name} {there.get(name)} and this process {version}, whose numbers "
+                "may differ: install one version everywhere"
+            )
+
+
+@functools.cache
+def processor() -> str:
+    """What decides how products and sums are rounded: what kernels are compiled for, and the kernels of BLAS."""
+    import numba
+    from llvmlite import binding
+
+    from fastntk.compilation.threads import blas_kernels
+
+    name = numba.config.CPU_NAME or binding.get_host_cpu_name()
+    features = numba.config.CPU_FEATURES or binding.get_host_cpu_features().flatten()
+    return f"{name} {zlib.crc32(features.encode()):08x}, BLAS for {' and '.join(blas_kernels())}"
 
 
 def describe(dask_worker: Any) -> dict[str, Any]:
     """Facts about a worker, which Dask gives to an argument of this name."""
-    from importlib import metadata
-
     return {
         "host": platform.node(),
+        "processor": processor(),
         "threads": int(dask_worker.state.nthreads),
-        "fastntk": package_version(),
         "python": platform.python_version(),
-        **{name: metadata.version(name) for name in ("numpy", "numba", "distributed")},
+        "distributed": metadata.version("distributed"),
+        **versions(),
     }
 
 
-def same(value: Any) -> Any:
+def sent(dask_worker: Any) -> int:
+    """Bytes that a worker has given to others and to the scheduler since it began."""
+    return int(dask_worker.transfer_outgoing_bytes_total)
+
+
+def same(value: Parcel) -> Parcel:
     """The argument: a task whose result the scheduler can have made again when a worker that held it is gone."""
     return value

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pickle import PickleBuffer
 from typing import Any, NamedTuple
 
 from fastntk.base.errors import ClusterError
-from fastntk.base.version import package_version
-from fastntk.distributed.errands import describe, keep, other_version, perform, same
+from fastntk.distributed.errands import (
+    describe,
+    keep,
+    perform,
+    processor,
+    require_same,
+    same,
+    sent,
+    versions,
+)
+from fastntk.distributed.parcels import Parcel
 
 __all__ = ["Task", "Workers"]
 
@@ -55,19 +63,16 @@ class Workers:
     client : distributed.Client
     found : dict
         Facts about each worker by its address, as they were at the start.
-    moved : int
-        Bytes of arguments and results that have gone to and come from workers.
     """
 
     client: Any
     found: dict[str, dict[str, Any]]
-    moved: int = 0
-    _sizes: dict[str, int] = field(default_factory=dict)
-    _held: set[tuple[str, str]] = field(default_factory=set)
+    _given: int = 0
+    _before: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, client: Any) -> Workers:
-        """The workers of a running cluster, all of this version of fastntk.
+        """The workers of a running cluster, all with the versions of this process; a warning if processors differ.
 
         Raises
         ------
@@ -86,38 +91,49 @@ class Workers:
         if client.status != "running":
             raise ClusterError(f"client must be connected to a scheduler, got one that is {client.status}")
         with _named(distributed):
-            try:
-                found = client.run(describe)
-            except ModuleNotFoundError as error:
-                raise ClusterError(f"client: a worker lacks {error.name}: install fastntk there") from None
+            found = _answers(client, describe)
         if not found:
             raise ClusterError(
                 "client: the cluster has no worker yet: client.wait_for_workers(1) waits for one"
             )
         for address, facts in found.items():
-            if facts["fastntk"] != package_version():
-                raise ClusterError(other_version(address, facts["fastntk"], package_version()))
-        return cls(client, found)
+            require_same(address, facts, versions())
+        with _named(distributed):
+            before = _answers(client, sent)
+        others = {facts["processor"]: facts["host"] for facts in found.values()}
+        if set(others) != {processor()}:
+            told = "; ".join(f"{kind} on {host}" for kind, host in others.items())
+            warnings.warn(
+                f"client: kernels are for {processor()} in this process, and on workers for {told}: the last digits "
+                "may depend on who computes them",
+                stacklevel=3,
+            )
+        return cls(client, found, 0, before)
 
     def shared(self, value: Any) -> Any:
         """A value that many tasks use: it travels to a worker once, and again where one that held it is gone."""
-        with _named(_library()), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sending large graph")  # it is meant to travel
-            future = self.client.submit(same, value, pure=False)
-        self._sizes[future.key] = _size(value)
-        return future
+        parcel = Parcel.of(value)
+        self._given += parcel.nbytes
+        return self._submit(same, parcel)
 
     def keep(self, function: Callable[..., Any], *arguments: Any, at: str | None = None) -> Any:
         """A result that stays where it is found, at a worker if one is named: an argument of tasks that then go there.
 
         Where it is lost with its worker, Dask makes it again by the same calls.
         """
-        for argument in arguments:
-            key = getattr(argument, "key", None)
-            self.moved += self._sizes.get(key, 0) if key is not None else _size(argument)
+        place = {} if at is None else {"workers": [at], "allow_other_workers": True}
+        return self._submit(keep, versions(), function, *self._packed(arguments), **place)
+
+    def fetch(self, kept: Any) -> Any:
+        """What was kept."""
         with _named(_library()):
-            place = {} if at is None else {"workers": [at], "allow_other_workers": True}
-            return self.client.submit(keep, package_version(), function, *arguments, pure=False, **place)
+            return kept.result()
+
+    def ready(self, kept: Iterable[Any]) -> Iterator[Any]:
+        """What was kept as it is there, or lost; it stays where it is."""
+        distributed = _library()
+        with _named(distributed):
+            yield from distributed.as_completed(kept, loop=self.client.loop)
 
     def each(self, tasks: Iterable[Task]) -> Generator[Done, None, None]:
         """Results in the order in which they are ready; close it to cancel what is left.
@@ -135,8 +151,7 @@ class Workers:
                 while pending:
                     future = next(ready)
                     task = pending.pop(future)
-                    address, result = future.result()
-                    self._count(address, task, result)
+                    address, result = future.result().value
                     future.release()
                     self._fill(waiting, pending, ready)
                     yield Done(task.key, result, address)
@@ -152,8 +167,8 @@ class Workers:
             task = next(waiting, None)
             if task is None:
                 return
-            future = self.client.submit(
-                perform, package_version(), task.whole, task.function, *task.arguments, pure=False
+            future = self._submit(
+                perform, versions(), task.whole, task.function, *self._packed(task.arguments)
             )
             pending[future] = task
             ready.add(future)
@@ -164,24 +179,44 @@ class Workers:
         if futures and self.client.status == "running":
             self.client.cancel(futures, force=True)
 
-    def _count(self, address: str, task: Task, result: Any) -> None:
-        """Add what travelled for a task."""
-        self.moved += _size(result)
-        for argument in task.arguments:
-            key = getattr(argument, "key", None)
-            if key not in self._sizes:
-                self.moved += _size(argument)
-            elif (address, key) not in self._held:
-                self._held.add((address, key))
-                self.moved += self._sizes[key]
+    def _submit(self, function: Callable[..., Any], *arguments: Any, **place: Any) -> Any:
+        """Hand a call over."""
+        with _named(_library()), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sending large graph")  # it is meant to travel
+            return self.client.submit(function, *arguments, pure=False, **place)
+
+    def _packed(self, arguments: tuple[Any, ...]) -> list[Any]:
+        """What goes along with a task; what is on workers already stays there."""
+        kept = _library().Future
+        packed = [one if isinstance(one, kept) else Parcel.of(one) for one in arguments]
+        self._given += sum(one.nbytes for one in packed if isinstance(one, Parcel))
+        return packed
 
     def facts(self, address: str) -> dict[str, Any]:
         """What is known of one worker, JSON-able; little of one that joined later."""
         return {"worker": address, **self.found.get(address, {})}
 
     def record(self) -> dict[str, Any]:
-        """Who worked and what travelled, JSON-able."""
-        return {"workers": [self.facts(address) for address in self.found], "bytes_moved": self.moved}
+        """Who worked and the bytes that travelled between this process and workers and among these, JSON-able.
+
+        What a worker that is gone had sent is not known; what others have it do meanwhile counts.
+        """
+        moved = self._given
+        with contextlib.suppress(ClusterError), _named(_library()):  # what was found outlives the cluster
+            for address, count in _answers(self.client, sent).items():
+                moved += count - self._before.get(address, 0)
+        return {"workers": [self.facts(address) for address in self.found], "bytes_moved": moved}
+
+
+def _answers(client: Any, function: Callable[[Any], Any]) -> dict[str, Any]:
+    """What the workers answer, by their addresses; one that is dying answers nothing."""
+    found = client.run(function, on_error="return")
+    for error in found.values():
+        if isinstance(error, ModuleNotFoundError):
+            raise ClusterError(f"client: a worker lacks {error.name}: install fastntk there") from None
+        if isinstance(error, Exception) and not isinstance(error, OSError):
+            raise error
+    return {address: answer for address, answer in found.items() if not isinstance(answer, OSError)}
 
 
 def _library() -> Any:
@@ -193,7 +228,7 @@ def _library() -> Any:
     return distributed
 
 
-@contextmanager
+@contextlib.contextmanager
 def _named(distributed: Any) -> Iterator[None]:
     """Errors of the cluster itself as one type; those of a task stay what they are."""
     gone = "client: the scheduler is gone; with out= what is finished is kept, and the same call goes on from there"
@@ -208,12 +243,3 @@ def _named(distributed: Any) -> Iterator[None]:
         raise ClusterError(gone) from error
     except (distributed.comm.CommClosedError, TimeoutError) as error:
         raise ClusterError(gone) from error
-
-
-def _size(value: Any) -> int:
-    """Bytes of a value as it travels; arrays are not copied for that."""
-    from distributed.protocol import pickle
-
-    buffers: list[PickleBuffer] = []
-    stream = pickle.dumps(value, buffer_callback=buffers.append)
-    return len(stream) + sum(buffer.raw().nbytes for buffer in buffers)

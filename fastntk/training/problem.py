@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import numpy.typing as npt
 
 from fastntk.base import checks
@@ -16,7 +17,7 @@ from fastntk.model.streamed import Drawn
 from fastntk.training.samples import Samples
 from fastntk.training.settings import Settings
 
-__all__ = ["Problem", "on_samples", "on_workers", "prepare", "require_suitable", "stepwise"]
+__all__ = ["Problem", "choice_for", "on_samples", "on_workers", "prepare", "require_suitable", "stepwise"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +54,19 @@ def prepare(
     return on_samples(Samples.of(X, y), net, settings)
 
 
-def on_samples(samples: Samples, net: TwoLayerReLU | DeepReLU | None, settings: Settings) -> Problem:
-    """The same on samples that are checked, which runs may share."""
+def choice_for(samples: Samples, settings: Settings, width: int, dtype: np.dtype) -> Choice:
+    """The engine of a run of a network with one hidden layer; "auto" looks at the memory of this machine."""
+    course = None
+    if settings.engine == "auto" and settings.full_descent:
+        course = Course(settings.steps, _speed(samples, settings))
+    n, d = samples.X.shape
+    return choose(n, d, width, dtype, settings.engine, settings.motion, course)
+
+
+def on_samples(
+    samples: Samples, net: TwoLayerReLU | DeepReLU | None, settings: Settings, choice: Choice | None = None
+) -> Problem:
+    """The same on samples that are checked, which runs may share, perhaps by an engine that was chosen elsewhere."""
     require_suitable(settings, samples)
     if settings.deep or isinstance(net, DeepReLU):
         return _deep(samples, net, settings)
@@ -63,10 +75,7 @@ def on_samples(samples: Samples, net: TwoLayerReLU | DeepReLU | None, settings: 
     width = given_width(settings.width, net)
     dtype = settings.dtype if net is None else net.a.dtype
     samples.require_range(dtype)
-    course = None
-    if settings.engine == "auto" and settings.full_descent:
-        course = Course(settings.steps, _speed(samples, settings))
-    choice = choose(n, d, width, dtype, settings.engine, settings.motion, course)
+    choice = choice or choice_for(samples, settings, width, dtype)
     if choice.name == PathEngine.name:
         require_memory(
             PathEngine.bytes_needed(n, d, width, dtype.itemsize),

@@ -16,10 +16,12 @@ from fastntk.base.progress import Progress, SweepBar
 from fastntk.base.storage import ensure_folder, remove_leftovers
 from fastntk.device.arrays import engine_for, on_host
 from fastntk.distributed import Task, Workers
+from fastntk.engines import Choice, PathEngine
+from fastntk.engines.path import cuts
 from fastntk.results import Run, Sweep
 from fastntk.training import train
 from fastntk.training.options import spelled_out
-from fastntk.training.problem import on_samples, require_suitable
+from fastntk.training.problem import choice_for, on_samples, require_suitable
 from fastntk.training.resume import finished_runs, parts_folder, run_file
 from fastntk.training.samples import Samples
 from fastntk.training.settings import Settings, SharedOptions
@@ -70,8 +72,9 @@ def sweep(
         True draws a bar on a terminal; a callable gets ``(done, total)`` in neuron updates (width times
         steps, or logged times of a flow).
     client : distributed.Client, optional
-        Workers of a Dask cluster train the runs, the widest first: the same numbers to the bit, whatever the number of
-        workers.  This process alone writes to `out`, so that a sweep may go on here or on another cluster.
+        Workers of a Dask cluster train the runs, the widest first, each run of the path engine beyond 131072 neurons
+        on all of them: the same numbers to the bit, whatever the number of workers.  This process alone writes to
+        `out`, so that a sweep may go on here or on another cluster.
 
     Returns
     -------
@@ -123,12 +126,14 @@ def sweep(
     with SweepBar(todo, settings.goal, progress) as bar:
         made = _here(samples, settings, todo, threads, bar, bool(progress), folder)
         if workers is not None:
-            made = _there(workers, samples, settings, todo, threads)
+            made = _there(workers, samples, settings, todo, threads, bar, bool(progress))
         with contextlib.closing(made):
             for (width, seed), run in made:
                 run.provenance["sweep"] = shared | {"width": width, "seed": seed}
                 if folder is not None:
                     run.save(folder / run_file(width, seed))
+                    for unfinished in folder.glob(parts_folder(width, seed, samples, settings, "*")):
+                        shutil.rmtree(unfinished)
                 done[width, seed] = run
                 bar.finish(width)
     runs = [done[pair] for pair in pairs]
@@ -144,26 +149,40 @@ def _here(
         bar.start(width, seed)
         own = replace(settings, width=width, seed=seed)
         parts = None if folder is None else folder / parts_folder(width, seed, samples, own)
-        yield (width, seed), _train_one(samples, own, threads, bar.step if progress else False, parts)
-        for unfinished in [] if folder is None else folder.glob(parts_folder(width, seed, samples, own, "*")):
-            shutil.rmtree(unfinished)
+        yield (width, seed), _train_one(samples, own, threads, bar.step if progress else False, folder=parts)
 
 
 def _there(
-    workers: Workers, samples: Samples, settings: Settings, todo: list[Pair], threads: int | None
+    workers: Workers,
+    samples: Samples,
+    settings: Settings,
+    todo: list[Pair],
+    threads: int | None,
+    bar: SweepBar,
+    progress: bool,
 ) -> Runs:
-    """On workers, as they end."""
-    data, n = workers.shared(samples), len(samples.X)
-    tasks = (
-        Task(
-            (width, seed),
-            _train_one,
-            (data, replace(settings, width=width, seed=seed), threads, False),
-            whole=width * n >= _WIDE,
-        )
-        for width, seed in sorted(todo, reverse=True)
+    """On workers: those of several parts one after the other on all of them, then the others as they end."""
+    tasks, n = [], len(samples.X)
+    for width, seed in sorted(todo, reverse=True):
+        own, choice = replace(settings, width=width, seed=seed), None
+        if not settings.deep:  # one process chooses: others may have other memory
+            choice = choice_for(samples, own, width, settings.dtype)
+        if choice and choice.name == PathEngine.name and len(cuts(width)) > 1:
+            bar.start(width, seed)
+            every = Workers.of(workers.client)
+            run = _train_one(samples, own, threads, bar.step if progress else False, choice, every)
+            run.provenance["cluster"] = every.record()
+            yield (width, seed), run
+        else:
+            tasks.append((width, seed, own, choice))
+    if not tasks:
+        return
+    data = workers.shared(samples)
+    given = (
+        Task((width, seed), _train_one, (data, own, threads, False, choice), whole=width * n >= _WIDE)
+        for width, seed, own, choice in tasks
     )
-    with contextlib.closing(workers.each(tasks)) as finished:
+    with contextlib.closing(workers.each(given)) as finished:
         for (width, seed), run, worker in finished:
             run.provenance["cluster"] = workers.facts(worker)
             yield (width, seed), run
@@ -179,11 +198,17 @@ def _pairs(widths: Iterable[int], seeds: Iterable[int], settings: Settings) -> l
 
 
 def _train_one(
-    samples: Samples, settings: Settings, threads: int | None, progress: Progress, folder: Path | None = None
+    samples: Samples,
+    settings: Settings,
+    threads: int | None,
+    progress: Progress,
+    choice: Choice | None = None,
+    workers: Workers | None = None,
+    folder: Path | None = None,
 ) -> Run:
     """One run, without what would not fit in memory for all of them."""
-    problem = on_samples(samples, None, settings)
-    run = train.record(problem, train.run(problem, threads, progress, None, folder))
+    problem = on_samples(samples, None, settings, choice)
+    run = train.record(problem, train.run(problem, threads, progress, workers, folder))
     run.net = run.X = run.y = None
     return run
 

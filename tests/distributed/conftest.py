@@ -4,14 +4,17 @@ import os
 import signal
 import time
 
+import dask
 import pytest
 from distributed import Client, LocalCluster
 
 
 @pytest.fixture(scope="session")
 def cluster():
+    """A local cluster gives up for good on a worker that is down 15 s after it died, if of a later death."""
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as found,
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as found,
         Client(found) as client,
     ):
         yield client

@@ -68,7 +68,7 @@ def test_a_mapped_file_of_weights_travels_by_its_name(rng, tmp_path, workers):
     W[:] = rng.standard_normal(W.shape)
     source = gram_source(rng.standard_normal((10, 7)), W)
     fill_target(source, target_of(tmp_path / "K.npy", source), False, SIDE, workers)
-    assert workers.moved < W.nbytes / 10
+    assert workers.record()["bytes_moved"] < W.nbytes / 10
 
 
 def test_kept_patterns_are_made_on_the_worker(rng, workers, tmp_path):

@@ -9,6 +9,8 @@ import pytest
 import fastntk
 from fastntk.distributed import Workers
 from fastntk.engines.path import teams
+from fastntk.engines.path.meter import Meter
+from fastntk.engines.path.shares import Share
 
 X, Y = fastntk.datasets.sphere(40, 30, seed=0)
 RUN = {"width": 1000, "steps": 12, "lr": 0.3, "engine": "path"}
@@ -85,11 +87,73 @@ def test_killed_worker(client, monkeypatch, step):
     same(found, expected)
 
 
+def test_progress_of_rounds(client, monkeypatch):
+    """Parts are told as they are done: six of them, one by one or two at a time."""
+    shares, reached = [], []
+    monkeypatch.setattr(Meter, "__call__", lambda self, share: shares.append(share))
+    fastntk.train(X, Y, **RUN, client=client)
+    assert set(shares) <= {part / 6 for part in range(1, 7)}
+    assert shares[-1] == 1.0
+    monkeypatch.undo()
+    monkeypatch.setattr(teams, "SIZE", 192)
+    fastntk.train(X, Y, **RUN, client=client, progress=lambda step, steps: reached.append((step, steps)))
+    assert reached == sorted(set(reached))
+    assert reached[-1] == (12, 12)
+
+
 def test_a_network_of_one_part_is_left_to_this_process(client, monkeypatch):
     monkeypatch.setattr(teams, "SIZE", 10**6)
     found = fastntk.train(X, Y, **RUN, client=client)
     assert found.provenance["cluster"]["bytes_moved"] == 0
     same(found, fastntk.train(X, Y, **RUN))
+
+
+def socket_bytes(client):
+    """What workers get from others and send to anybody; a function that tells it and ends the counting."""
+
+    def begin(ports):
+        from tornado.iostream import IOStream
+
+        IOStream.counted, IOStream.before = [], (IOStream.read_from_fd, IOStream.write_to_fd)
+        read, write = IOStream.before
+
+        def reading(self, buffer):
+            got = read(self, buffer)
+            if got and self.socket is not None and self.socket.getpeername()[1] not in ports:
+                IOStream.counted.append(got)
+            return got
+
+        def writing(self, data):
+            gone = write(self, data)
+            IOStream.counted.append(gone)
+            return gone
+
+        IOStream.read_from_fd, IOStream.write_to_fd = reading, writing
+
+    def end():
+        from tornado.iostream import IOStream
+
+        IOStream.read_from_fd, IOStream.write_to_fd = IOStream.before
+        return sum(IOStream.counted)
+
+    client.run(begin, [int(address.rpartition(":")[2]) for address in client.nthreads()])
+    return lambda: sum(client.run(end).values())
+
+
+def test_bytes_of_a_run(client, monkeypatch):
+    """A hundred steps for a thousand samples in a thousand dimensions, with the bytes that the sockets saw."""
+    monkeypatch.setattr(teams, "SIZE", 1024)
+    many, labels = fastntk.datasets.sphere(1000, 1000, seed=0)
+    count = socket_bytes(client)
+    run = fastntk.train(many, labels, width=2048, steps=100, lr=0.01, engine="path", client=client)
+    seen, told = count(), run.provenance["cluster"]["bytes_moved"]
+    assert 0.98 * seen < told < seen < 20e6
+
+
+def test_counts_of_very_wide_networks_fit():
+    half = Share({"sums": np.full((2, 2), 1.5e9)}, {})
+    for width, kind in ((2**32 - 1, np.uint32), (2**32, np.uint64)):
+        assert half.packed(0.5, width).added["sums"].dtype == kind
 
 
 def test_bytes_do_not_grow_with_the_width(client):

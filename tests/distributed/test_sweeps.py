@@ -1,16 +1,12 @@
 """Runs as tasks: the same numbers as in one process, on the disk as they end, and resumed anywhere."""
 
-import signal
-import subprocess
-import sys
-import time
-
 import numpy as np
 import pytest
-from distributed import Client
 
 import fastntk
-from fastntk.base.errors import ClusterError
+from fastntk.engines import Choice
+from fastntk.engines.path import teams
+from fastntk.training import sweeps
 
 X, Y = fastntk.datasets.sphere(20, 10, seed=0)
 RUNS = {"widths": [64, 96, 128], "seeds": [0, 1], "steps": 5, "metrics": "all"}
@@ -81,39 +77,29 @@ def test_cuda_is_not_for_workers(client):
         fastntk.sweep(X, Y, widths=[8], engine="cuda", client=client)
 
 
-def test_scheduler_gone(tmp_path):
-    file = tmp_path / "scheduler.json"
-    commands = [
-        ["scheduler", "--port", "0", "--no-dashboard"],
-        ["worker", "--nthreads", "1", "--no-nanny", "--no-dashboard"],
-    ]
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-m", f"distributed.cli.dask_{command}", "--scheduler-file", str(file), *more],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )
-        for command, *more in commands
-    ]  # fmt: skip
-    try:
-        while not file.exists():
-            time.sleep(0.05)
-        with Client(scheduler_file=str(file), timeout=2) as client:
-            client.wait_for_workers(1, timeout=30)
+def test_wide_runs_are_spread(client, monkeypatch, tmp_path):
+    """Those of several parts over all workers, the others as tasks; resumed here and there."""
+    monkeypatch.setattr(teams, "SIZE", 192)
+    options = {"widths": [64, 500], "seeds": [0, 1], "steps": 5, "engine": "path", "metrics": "all"}
+    found = fastntk.sweep(X, Y, **options, client=client, out=tmp_path)
+    spread = [len(run.provenance["cluster"].get("workers", [])) for run in found.runs]
+    assert spread == [0, 0, 2, 2]
+    expected = fastntk.sweep(X, Y, **options)
+    same(found, expected)
+    for name in ("run-w500-s0.npz", "run-w64-s1.npz"):
+        (tmp_path / name).unlink()
+    same(fastntk.sweep(X, Y, **options, out=tmp_path), expected)
+    (tmp_path / "run-w500-s0.npz").unlink()
+    same(fastntk.sweep(X, Y, **options, client=client, out=tmp_path), expected)
 
-            def end(done, total):
-                running[0].send_signal(signal.SIGKILL)
-                running[0].wait()
-                ended.append(time.monotonic())
 
-            ended = []
-            with pytest.raises(ClusterError, match="the scheduler is gone"):
-                fastntk.sweep(X, Y, **RUNS, client=client, out=tmp_path / "runs", progress=end)
-            assert time.monotonic() - ended[0] < 5
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
-    assert len(list((tmp_path / "runs").glob("run-*.npz"))) == 1
+def test_one_process_chooses_the_engine(client, monkeypatch):
+    """Whatever the memory of a worker."""
+    monkeypatch.setattr(
+        sweeps, "choice_for", lambda samples, settings, width, dtype: Choice("primal", "said so")
+    )
+    found = fastntk.sweep(X, Y, widths=[64], steps=2, client=client)
+    assert found.runs[0].provenance["engine"]["reason"] == "said so"
 
 
 def test_verify(client):

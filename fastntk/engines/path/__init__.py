@@ -11,6 +11,7 @@ from fastntk.engines.path.counts import counts_of
 from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.replay import PathEngine
 from fastntk.engines.path.solution import Path
+from fastntk.engines.path.teams import cuts
 from fastntk.engines.path.windows import solve
 
-__all__ = ["Path", "PathEngine", "PathProblem", "Slow", "attempt", "counts_of", "solve"]
+__all__ = ["Path", "PathEngine", "PathProblem", "Slow", "attempt", "counts_of", "cuts", "solve"]

@@ -49,7 +49,7 @@ def attempt(
     Slow
         If the windows have fewer than ``least`` steps on average, or squares of steps overflow.
     """
-    points = np.ascontiguousarray(X, np.float64)
+    points = np.ascontiguousarray(X, net.a.dtype).astype(np.float64)  # those that the first outputs are of
     problem = PathProblem(points, labels, objective, optimizer, lr, steps, np.asarray(net.a), net.weights)
     with np.errstate(over="ignore"):
         size = lr * float(problem.sizes.max()) * max(1.0, float(np.abs(labels).max()))

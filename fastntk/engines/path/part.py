@@ -56,6 +56,7 @@ class Part:
     _reach: np.ndarray | None = None
     _begun: tuple[Start, Moving] | None = None
     _follower: Follower | None = None
+    _e: np.ndarray | None = None
     swept: Swept | None = None
 
     @property
@@ -84,7 +85,7 @@ class Part:
         moving = Moving.still(problem.n) if before is None else before.against(start.rows)
         share = Share({"u": start.u, "sums": start.sums, "push": moving.of_outputs(problem, start)}, {})
         if problem.whole:
-            share, start = share.packed(scale), start.without_sums()
+            share, start = share.packed(scale, problem.width), start.without_sums()
         return self.now(
             share=share, base=base, room=None, _reach=reach, _begun=(start, moving), _follower=None, swept=None
         )  # fmt: skip
@@ -92,9 +93,11 @@ class Part:
     def sweep(self, e: np.ndarray, drifts: bool, coarse: float) -> Part:
         """A round: what these neurons do along the path with these derivatives; the first one is the first guess.
 
-        With drifts it may be the last one, so it is repeated until no other entry can have changed.
+        With drifts it may be the last one, so it is repeated until no other entry can have changed.  Derivatives come,
+        and shares of a part go, in the precision of the network: they travel.
         """
         assert self._begun is not None
+        e = e.astype(np.float64)
         E, part = self.problem.course(e, self._begun[1].velocity), self
         follower = None if part._follower is None else part._follower.copy()
         while True:
@@ -117,22 +120,26 @@ class Part:
             {"doubt": swept.doubt, "rank": swept.rank, "best": swept.leaders.best},
         )  # fmt: skip
         if self.problem.whole:
+            share.added["S"] = swept.S.astype(self.problem.dtype)
             share.added["pushes"] = pushes(self.problem, part.rows, e, swept.events)
             swept = replace(swept, S=np.empty((0, 0)))
-        return part.now(share=share, _follower=follower, swept=swept)
+        return part.now(share=share, _follower=follower, _e=e, swept=swept)
 
-    def close(self, steps: int, e: np.ndarray, best: np.ndarray) -> Part:
-        """Keep so many steps of the window, of which `e` are the derivatives, and get ready for the next one.
+    def close(self, steps: int, best: np.ndarray) -> Part:
+        """Keep so many steps of the window along the path of the last round, and get ready for the next one.
 
         The largest drift of all parts is at least `best`.
         """
         problem, follower, swept, base = self.problem, self._follower, self.swept, self.base
         assert self._begun is not None
+        assert self._e is not None
         assert follower is not None
         assert swept is not None
         assert base is not None
         start, moving = self._begun
-        solved = Solved(e[: steps + 1], follower.E[: steps + 1], swept.until(steps, best), steps)
+        e = np.zeros((steps + 1, problem.n))
+        e[:steps] = self._e[:steps]  # those at the end move nothing any more
+        solved = Solved(e, follower.E[: steps + 1], swept.until(steps, best), steps)
         net, drift = net_of(start.rows, solved, base), drift_of(problem, start, solved, moving, base)
         done = self.windows[-1].begin + self.windows[-1].steps if self.windows else 0
         made = WeightChange(problem, start, solved, moving, base, solved.steps)
@@ -143,7 +150,7 @@ class Part:
             base=base.moved(made.changed, start.rows, solved.E[-1]),
             _weights=functools.partial(moved, problem, made),
             _before=Ended(problem, start, solved, moving) if problem.optimizer.momentum else None,
-            _begun=None, _follower=None, swept=None,
+            _begun=None, _follower=None, _e=None, swept=None,
         )  # fmt: skip
 
     def _pass(self, reach: np.ndarray) -> Start:

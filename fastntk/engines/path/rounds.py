@@ -96,7 +96,7 @@ def settle(
     outputs, close = linear, _SETTLED[problem.dtype.name] * size
     wanted, exact, coarse = False, 0, 0.1 * _COARSE
     for count in itertools.count(1):
-        one = follow(outputs.e[:-1], wanted, coarse)
+        one = follow(outputs.e[:-1].astype(problem.dtype), wanted, coarse)
         found = recursion(len(outputs.e) - 1, one.swept)
         exact = exact + 1 if one.proven and coarse == 0.0 else 0
         common = len(found.e)

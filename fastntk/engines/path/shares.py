@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import operator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 __all__ = ["Share", "groups_of", "summed"]
+
+Term = TypeVar("Term")
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,17 @@ class Share:
             {name: np.maximum(value, other.most[name]) for name, value in self.most.items() if name in other.most},
         )  # fmt: skip
 
-    def packed(self, scale: float) -> Share:
-        """The same with counts as half a matrix of 32 bits, where the sums are counts times a number."""
+    def __sizeof__(self) -> int:
+        """Bytes that travel."""
+        return sum(np.asarray(value).nbytes for value in (*self.added.values(), *self.most.values()))
+
+    def packed(self, scale: float, width: int) -> Share:
+        """The same with counts as half a matrix of integers, where the sums are counts times a number."""
         sums = self.added["sums"]
         if not scale:
             return self
-        half = np.rint(sums[np.tril_indices(len(sums))] / scale).astype(np.uint32)
+        kind = np.uint32 if width < 2**32 else np.uint64  # of the sum over the whole network
+        half = np.rint(sums[np.tril_indices(len(sums))] / scale).astype(kind)
         return Share({**self.added, "sums": half}, self.most)
 
 
@@ -45,25 +53,25 @@ def unpacked(sums: np.ndarray, n: int, scale: float) -> np.ndarray:
     return whole
 
 
-def summed(shares: Iterable[Share]) -> Share:
+def summed(terms: Iterable[Term], add: Callable[[Term, Term], Term] = operator.add) -> Term:
     """The sum by a tree over places: pairs at places 2 k, pairs of pairs at places 4 k; few are held at once.
 
     Examples
     --------
-    >>> parts = [Share({"u": np.float32(x)}, {}) for x in (1.0, 1e-8, -1.0, 1e-8, 3.0)]
+    >>> parts = [Share({"u": np.float32(x)}, {}) for x in (1.0, 1e-8, -1.0, 1e-8, 1e-8)]
     >>> groups = [summed(parts[:2]), summed(parts[2:4]), summed(parts[4:])]
     >>> summed(parts) == summed(groups)
     True
     """
-    waiting: list[tuple[int, Share]] = []  # sums of powers of two of shares, the larger ones first
-    for share in shares:
-        size, one = 1, share
+    waiting: list[tuple[int, Term]] = []  # sums of powers of two of terms, the larger ones first
+    for term in terms:
+        size, one = 1, term
         while waiting and waiting[-1][0] == size:
-            size, one = 2 * size, waiting.pop()[1] + one
+            size, one = 2 * size, add(waiting.pop()[1], one)
         waiting.append((size, one))
     total = waiting.pop()[1]
     while waiting:
-        total = waiting.pop()[1] + total
+        total = add(waiting.pop()[1], total)
     return total
 
 

@@ -9,7 +9,7 @@ from fastntk.engines.path.sweeps import Swept
 
 @dataclass(frozen=True)
 class Solved:
-    """``e`` and ``E`` are the derivatives at steps 0 ... ``steps`` and the coefficients that the sweep followed."""
+    """``e`` and ``E`` are the derivatives and coefficients that the sweep followed, at steps 0 ... ``steps``."""
 
     e: np.ndarray
     E: np.ndarray

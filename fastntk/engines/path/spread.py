@@ -1,15 +1,18 @@
 """The parts of a network on the workers of a cluster: a part is made, stays and is followed on one of them.
 
-A worker gets the seed and the range of its neurons, the samples once, and in each round the residuals of all steps; it
-gives back the sum of the shares of its parts.  Where it dies, Dask repeats all of this elsewhere.
+A worker gets the seed and the range of its neurons, the samples once, and in each round the residuals of all steps.
+Workers sum the shares of their parts, and these sums among themselves; one comes back.  Where a worker dies, Dask
+repeats all of this elsewhere.
 """
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -67,6 +70,25 @@ def part_source(net: TwoLayerReLU, first: int, last: int) -> DrawnPart | HeldPar
 
 
 @dataclass(frozen=True)
+class SharedProblem:
+    """A problem without its neurons, its samples in no more bytes than they need."""
+
+    bare: PathProblem
+
+    @classmethod
+    def of(cls, problem: PathProblem) -> SharedProblem:
+        """Those of a problem."""
+        X = problem.X.astype(np.float32)
+        X = X if np.array_equal(X, problem.X) else problem.X
+        return cls(replace(problem, X=X, a=np.empty(0, problem.dtype), weights=_no_rows))
+
+    @cached_property
+    def problem(self) -> PathProblem:
+        """What all parts on a worker share."""
+        return replace(self.bare, X=self.bare.X.astype(np.float64))
+
+
+@dataclass(frozen=True)
 class Group:
     """Parts side by side on one worker, and the sum of their shares."""
 
@@ -82,9 +104,9 @@ def _no_rows(first: int, last: int) -> np.ndarray:
     raise NotImplementedError("the parts have the weights")
 
 
-def make_group(problem: PathProblem, width: int, sources: list[DrawnPart | HeldPart]) -> Group:
+def make_group(shared: SharedProblem, width: int, sources: list[DrawnPart | HeldPart]) -> Group:
     """The parts at the start of a run."""
-    parts = tuple(Part(problem.sharing(source.a(), source, width)) for source in sources)
+    parts = tuple(Part(shared.problem.sharing(source.a(), source, width)) for source in sources)
     return Group(parts, Share({}, {}))
 
 
@@ -109,6 +131,13 @@ def ends_of(group: Group) -> list[Base]:
     return [part.base for part in group.parts if part.base is not None]
 
 
+class Placed(NamedTuple):
+    """A share on a worker."""
+
+    at: str
+    kept: Any
+
+
 class Spread(Team):
     """Groups of parts, each on a worker.
 
@@ -121,24 +150,52 @@ class Spread(Team):
     def __init__(self, problem: PathProblem, net: TwoLayerReLU, workers: Workers) -> None:
         self.history: list[tuple[str, tuple[Any, ...]]] = []
         self._workers = workers
-        samples = workers.shared(replace(problem, a=np.empty(0, problem.dtype), weights=_no_rows))
-        places, parts = list(workers.found), cuts(problem.m)
-        self._groups = []
-        for number, group in enumerate(groups_of(len(parts), len(places))):
+        samples, parts, places = (
+            workers.shared(SharedProblem.of(problem)),
+            cuts(problem.m),
+            list(workers.found),
+        )
+        ranges = groups_of(len(parts), len(places))
+        self._groups, self._places, self._sizes = [], [], [len(group) for group in ranges]
+        self._windows: list[tuple[Window, ...]] | None = None  # that were fetched
+        for number, group in enumerate(ranges):
             sources = [part_source(net, *parts[part]) for part in group]
-            at = places[number % len(places)]
+            at = places[number * len(places) // len(ranges)]  # neighbours, which are summed, side by side
+            self._places.append(at)
             self._groups.append(workers.keep(make_group, samples, problem.m, sources, at=at))
 
     def do(self, name: str, *arguments: Any) -> Share:
         """Call this method of every part where it is."""
         self.history.append((name, arguments))
+        self._windows = None
         sent = [self._workers.shared(one) if isinstance(one, np.ndarray) else one for one in arguments]
-        self._groups = [self._workers.keep(follow_group, group, name, *sent) for group in self._groups]
-        return summed(self._of_groups(share_of))
+        keep = self._workers.keep
+        self._groups = [keep(follow_group, group, name, *sent) for group in self._groups]
+        shares = [
+            Placed(at, keep(share_of, group, at=at))
+            for at, group in zip(self._places, self._groups, strict=True)
+        ]
+        total = summed(shares, self._add)
+        self._watch()
+        share: Share = self._workers.fetch(total.kept)
+        return share
+
+    def _watch(self) -> None:
+        """Tell what is done of this step."""
+        sizes, done = dict(zip(self._groups, self._sizes, strict=True)), 0
+        for group in self._workers.ready(self._groups):
+            done += sizes[group]
+            self.meter(done / sum(self._sizes))
+
+    def _add(self, one: Placed, other: Placed) -> Placed:
+        """A sum, where its first term is."""
+        return Placed(one.at, self._workers.keep(operator.add, one.kept, other.kept, at=one.at))
 
     def part_windows(self) -> Sequence[Sequence[Window]]:
         """Fetched from the workers."""
-        return [windows for group in self._of_groups(windows_of) for windows in group]
+        if self._windows is None:
+            self._windows = [windows for group in self._of_groups(windows_of) for windows in group]
+        return self._windows
 
     def rows_of(self, number: int) -> np.ndarray:
         """Fetched from the workers."""
@@ -150,8 +207,5 @@ class Spread(Team):
 
     def _of_groups(self, function: Any) -> list[Any]:
         tasks = (Task(number, function, (group,), False) for number, group in enumerate(self._groups))
-        found = {}
-        for done in self._workers.each(tasks):
-            found[done.key] = done.result
-            self.meter(len(found) / len(self._groups))
+        found = {done.key: done.result for done in self._workers.each(tasks)}
         return [found[number] for number in range(len(found))]

@@ -95,7 +95,7 @@ class Team(abc.ABC):
             )
             swept = Swept(
                 none, S, np.empty(0), int(added["within"]), float(most["doubt"]), int(most["rank"]),
-                replace(Leaders.none(), best=most["best"]), Drag(e, added["pushes"]),
+                replace(Leaders.none(), best=most["best"]), Drag(e.astype(np.float64), added["pushes"]),
             )  # fmt: skip
         return Round(swept, not added["unproven"], int(added["candidates"]), int(added["events"]))
 

@@ -96,7 +96,7 @@ def repeated(problem: PathProblem, history: list[tuple[str, tuple[Any, ...]]]) -
 def _closed(team: Team, done: int, settled: Settled) -> WindowLog:
     """The end of a window."""
     last = settled.last
-    share = team.do("close", settled.steps, settled.outputs.e, last.swept.leaders.best)
+    share = team.do("close", settled.steps, last.swept.leaders.best)
     found = {
         "steps": settled.steps, "rounds": settled.rounds, "rank": last.swept.rank, "candidates": last.candidates,
         "events": int(share.added["events"]), "last_change": settled.change, "rounding": last.swept.doubt,
