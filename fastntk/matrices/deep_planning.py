@@ -39,16 +39,12 @@ def deep_plan(n: int, d: int, widths: tuple[int, ...], layers: Any, dtype: np.dt
         dtype=dtype.name,
         result_bytes=size,
         resident_bytes=weights + forward_bytes(n, d, widths, _DTYPE) + deltas + matrices + 8 * d * n,
-        disk_bytes=0,
         multiply_adds=products,
         bit_products=bits,
-        kernel_values=0,
         blocks=1,
         block=(n, n),
         seconds=products / _rate(),
         memory_available=available_bytes(),
-        disk_available=0,
-        out="memory",
         training_bytes=weights + descent_bytes(n, d, widths, _DTYPE),
     )
 

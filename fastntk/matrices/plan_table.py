@@ -62,16 +62,16 @@ class Plan:
     dtype: str
     result_bytes: int
     resident_bytes: int
-    disk_bytes: int
     multiply_adds: int
     bit_products: int
-    kernel_values: int
     blocks: int
     block: tuple[int, int]
     seconds: float
     memory_available: int
-    disk_available: int
-    out: str
+    kernel_values: int = 0
+    disk_bytes: int = 0
+    disk_available: int = 0
+    out: str = "memory"
     training_bytes: int = 0
     workers: int = 0
     cores: int = 0

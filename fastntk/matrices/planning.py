@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,6 @@ def plan(
         dtype=kind.name,
         result_bytes=size,
         resident_bytes=most + 8 * d * samples,
-        disk_bytes=0 if place is None else size,
         multiply_adds=pairs * (d + products) + points * d * (width or 0),
         bit_products=pairs * (width or 0) if layers != "second" else 0,
         kernel_values=pairs * depth if width is None else 0,
@@ -141,13 +141,12 @@ def plan(
         block=(blocks.height, blocks.width),
         seconds=seconds,
         memory_available=available_bytes(),
-        disk_available=0 if place is None else shutil.disk_usage(place).free + taken,
-        out="memory"
-        if out is None
-        else str(out)
-        if isinstance(out, (str, os.PathLike))
-        else type(out).__name__,
     )
+    if out is not None:
+        found = replace(found, out=str(out) if isinstance(out, (str, os.PathLike)) else type(out).__name__)
+    if place is not None:
+        free = shutil.disk_usage(place).free + taken
+        found = replace(found, disk_bytes=size, disk_available=free)
     if workers is None:
         return found
     number, each = checks.integer(workers, "workers", 1), checks.integer(cores, "cores", 1)

@@ -23,3 +23,19 @@ def ok(*arguments):
     assert result.exit_code == 0, result.output
     assert complaints(result.stderr) == ""  # progress bars are silent when stderr is no terminal
     return result.stdout
+
+
+def fails(*arguments, status=2):
+    """The one line on stderr of a command that must fail."""
+    result = run(*arguments)
+    assert result.exit_code == status, result.output
+    assert result.stdout == ""
+    lines = complaints(result.stderr).splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("interrupted" if status == 130 else "Error: ")
+    return lines[0]
+
+
+def small(data, out, *more):
+    """Arguments of a small experiment."""
+    return ("reproduce", "--data", data, "--widths", "8,16", "--steps", 5, "--out", out, *more)

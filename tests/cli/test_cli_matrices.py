@@ -14,7 +14,7 @@ import zarr
 
 import fastntk
 from fastntk.cli import matrix_output
-from tests.cli.calls import complaints, ok, run
+from tests.cli.calls import complaints, fails, ok
 
 
 @pytest.fixture
@@ -22,15 +22,6 @@ def points(tmp_path):
     X, _ = fastntk.datasets.sphere(12, 6, seed=3)
     np.save(tmp_path / "X.npy", X)
     return X
-
-
-def fails(*arguments, status=2):
-    result = run(*arguments)
-    assert result.exit_code == status, result.output
-    assert result.stdout == ""
-    lines = complaints(result.stderr).splitlines()
-    assert len(lines) == 1, result.stderr
-    return lines[0]
 
 
 def read(path):

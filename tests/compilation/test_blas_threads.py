@@ -110,7 +110,7 @@ def test_the_number_of_blas_threads_does_not_matter(python):
 
 
 SETTING = """
-import json, os, sys, threading
+import contextlib, json, os, sys, threading
 import numpy as np, scipy.linalg, threadpoolctl
 import fastntk
 from fastntk.compilation.threads import kernel_threads, one_blas_thread
@@ -133,20 +133,32 @@ def failing():
     except Failure:
         return blas()
 
-def overlapping():
+@contextlib.contextmanager
+def another_computing():
+    \"\"\"A thread is inside a call until the end.\"\"\"
     inside, leave = threading.Event(), threading.Event()
     def other():
         with kernel_threads():
             inside.set()
-            leave.wait(10)
+            leave.wait(60)
     thread = threading.Thread(target=other)
-    with kernel_threads():
-        thread.start()
-        inside.wait(10)
-    during = blas()
+    thread.start()
+    inside.wait(10)
+    yield
     leave.set()
     thread.join()
-    return during
+
+def overlapping():
+    with contextlib.ExitStack() as stack:
+        with kernel_threads():
+            stack.enter_context(another_computing())
+        return blas()
+
+def told(child, reading, writing):
+    os.close(writing)
+    found = json.loads(os.fdopen(reading).read())
+    assert os.waitpid(child, 0)[1] == 0
+    return found
 
 def in_child():
     reading, writing = os.pipe()
@@ -156,24 +168,11 @@ def in_child():
             within = blas()
         os.write(writing, json.dumps([within, blas(), float(np.ones((500, 500)).dot(np.ones(500))[0])]).encode())
         os._exit(0)
-    os.close(writing)
-    found = json.loads(os.fdopen(reading).read())
-    assert os.waitpid(child, 0)[1] == 0
-    return found
+    return told(child, reading, writing)
 
 def forked_while_another_computes():
-    inside, leave = threading.Event(), threading.Event()
-    def other():
-        with kernel_threads():
-            inside.set()
-            leave.wait(60)
-    thread = threading.Thread(target=other)
-    thread.start()
-    inside.wait(10)
-    found = in_child()
-    leave.set()
-    thread.join()
-    return found
+    with another_computing():
+        return in_child()
 
 def forked_inside():
     \"\"\"The child leaves the call that it was forked in.\"\"\"
@@ -184,10 +183,7 @@ def forked_inside():
     if child == 0:
         os.write(writing, json.dumps([during, blas()]).encode())
         os._exit(0)
-    os.close(writing)
-    found = json.loads(os.fdopen(reading).read())
-    assert os.waitpid(child, 0)[1] == 0
-    return found
+    return told(child, reading, writing)
 
 def set_by_another():
     \"\"\"Who sets the number while a call runs is obeyed afterwards.\"\"\"

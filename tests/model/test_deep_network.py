@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fastntk import DeepReLU, TwoLayerReLU, reference
+from tests.model.torch_doubles import Linear, ReLU, Sequential
 
 
 @pytest.mark.parametrize("n", [1, 17, 4100])
@@ -106,33 +107,6 @@ def test_bad_networks(W, a, words):
 def test_samples_must_have_the_columns_of_the_first_layer():
     with pytest.raises(ValueError, match=r"X and W\[0\] must have the same number of columns, got 2 and 3"):
         DeepReLU.init(3, 4, 2)([[1.0, 2.0]])
-
-
-class Parameter(np.ndarray):
-    """What a module's weight can do."""
-
-    def detach(self):
-        return self
-
-    def cpu(self):
-        return np.asarray(self)
-
-
-class Linear:
-    def __init__(self, weight):
-        self.weight = np.asarray(weight).view(Parameter)
-
-
-class ReLU:
-    pass
-
-
-class Sequential:
-    def __init__(self, *layers):
-        self.layers = layers
-
-    def children(self):
-        return iter(self.layers)
 
 
 def test_from_torch_has_the_outputs_of_the_module(rng):

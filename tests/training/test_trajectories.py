@@ -7,11 +7,17 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk import TwoLayerReLU, engines, reference
+from fastntk import TwoLayerReLU, reference
+from fastntk.engines import CHOICES
 from fastntk.losses import Huber, Logistic, Squared
 from fastntk.optimizers import GradientDescent, HeavyBall, Nesterov
+from fastntk.reference.network import pre_activations
 
-ENGINES = {"dual": {}, "primal": {}}  # what each does not do with everything, and with what it does
+ENGINES = {  # what each does not do with everything, and with what it does
+    "dual": {},
+    "primal": {},
+    "path": {"layers": ["first"], "batch": [None], "dynamics": ["descent"]},
+}
 OPTIONS = {
     "shape": [(1, 1, 1), (2, 3, 5), (17, 4, 65), (40, 33, 129), (63, 9, 65), (65, 80, 63), (50, 40, 700)],
     "optimizer": [GradientDescent(), HeavyBall(0.9), Nesterov(0.9), HeavyBall(0.05)],
@@ -35,16 +41,16 @@ ONLY = {("engine", name): limits for name, limits in ENGINES.items()} | {
 
 STEPS, SEED, TIMES, TOLERANCE = 20, 3, [0.0, 0.3, 1.0], 1e-5
 
+# A sign is decided alike where no pre-activation comes nearer to zero than this: the rounding of 20 steps.
+NEAR = {"float64": 1e-14, "float32": 1e-6}
+
 # By how much of its largest value (or 1, for what is one of H) a series may be off; flips: how many.
 SLACK = {
     "float64": {"loss": 1e-10, "flips": 0, "drift": 1e-10, "drift_a": 1e-10},
-    "float32": {"loss": 2e-4, "flips": 5, "drift": 3e-4, "drift_a": 3e-4},
+    "float32": {"loss": 2e-4, "flips": 0, "drift": 3e-4, "drift_a": 3e-4},
 }
 OF_H = {"gram_change": 1e-5, "gram_limit_distance": 1e-5, "lambda_min": 1e-5}  # iterative eigenvalues
-WEIGHTS = {
-    "float64": (1e-11, 1e-11),
-    "float32": (3e-6, 1e-2),
-}  # of nearly all neurons, and of those that met a kink
+WEIGHTS = {"float64": 1e-11, "float32": 4e-6}
 
 
 def fits(case):
@@ -140,6 +146,25 @@ def twin(p, case):
     )  # fmt: skip
 
 
+def clear_of_kinks(case, rng, monkeypatch):
+    """A problem whose signs do not depend on rounding, and its trajectory; where one would, other data are drawn."""
+    nearest = []
+
+    def watched(X, W):
+        Z = pre_activations(X, W)
+        nearest.append(np.abs(Z).min())
+        return Z
+
+    monkeypatch.setattr(reference.training, "pre_activations", watched)
+    for _ in range(3):
+        nearest.clear()
+        p = set_up(case, rng)
+        wanted = twin(p, case)
+        if case["dynamics"] == "flow" or min(nearest) > NEAR[case["dtype"]]:
+            return p, wanted
+    raise AssertionError("three problems in a row have an entry within rounding of zero")
+
+
 def ours(p, case):
     net = TwoLayerReLU(p.W.astype(case["dtype"]), p.a.astype(case["dtype"]))
     options = {name: case[name] for name in ("layers", "loss", "engine", "dynamics")}
@@ -168,11 +193,9 @@ def close(run, wanted, p, case):
         np.testing.assert_allclose(
             run.series[series], wanted[series], rtol=0, atol=slack * scale, err_msg=series
         )
-    nearly, all_of = WEIGHTS[case["dtype"]]
-    error = np.abs(run.net.W - wanted["W"]).max(axis=1)
-    assert (error <= nearly).mean() >= 0.98  # a neuron that meets a kink may cross it a step earlier or later
-    assert error.max() <= all_of
-    np.testing.assert_allclose(run.net.a, wanted["a"], rtol=0, atol=nearly)
+    near = {"rtol": 0, "atol": WEIGHTS[case["dtype"]]}
+    np.testing.assert_allclose(run.net.W, wanted["W"], **near)
+    np.testing.assert_allclose(run.net.a, wanted["a"], **near)
     if case["dtype"] == "float64":
         assert (run.lambda_min_lower <= wanted["lambda_min"] + 1e-12).all()
         assert (np.abs(run.lambda_min - wanted["lambda_min"]) <= run.lambda_min_residual + 1e-12).all()
@@ -196,9 +219,9 @@ def within_tolerance(run, wanted, p, case):
 
 
 @pytest.mark.parametrize("case", CASES, ids=name_of)
-def test_the_run_is_that_of_the_reference(case, rng):
-    p = set_up(case, rng)
-    run, wanted = ours(p, case), twin(p, case)
+def test_the_run_is_that_of_the_reference(case, rng, monkeypatch):
+    p, wanted = clear_of_kinks(case, rng, monkeypatch)
+    run = ours(p, case)
     moving = ("drift",) if case["layers"] == "first" else ("drift", "drift_a")
     assert list(run.series) == [
         "loss", "flips", *moving, "lambda_min", "lambda_min_lower", "lambda_min_residual", "gram_change",
@@ -225,7 +248,7 @@ def test_the_run_is_that_of_the_reference(case, rng):
 
 
 def test_the_table_holds_every_engine_and_every_three_values():
-    assert set(ENGINES) == set(engines.ENGINES)
+    assert {"auto", "cuda", *ENGINES} == set(CHOICES)
     for names in itertools.combinations(OPTIONS, 3):
         found = [tuple(case[name] for name in names) for case in CASES]
         for values in itertools.product(*map(OPTIONS.get, names)):
