@@ -2,9 +2,9 @@
 
 The sizes of the steps are those that the network would need if its pattern never changed; a round or two along
 these steps say how large their errors are with the changes, and give better sizes.  Then the residuals of the
-stages of all steps are settled like those of descent (`rounds`).  Steps whose errors turn out to be too large are
-halved, and the residuals settled again from the same pass over the neurons: what is kept of a step is final, and
-its error is within the tolerance.
+stages of all steps are settled like those of descent (`rounds`).  Where errors turn out to be too large, steps
+are made smaller, and the residuals settled again from the same pass over the neurons: what is kept of a step is
+final, and its error is within the tolerance.
 """
 
 from __future__ import annotations
@@ -20,7 +20,15 @@ from fastntk.engines.path.rounds import COARSE, Settled, Unreachable, settle
 from fastntk.engines.path.schedule import FLOW_ROWS, Schedule
 from fastntk.engines.path.solution import Flow, Path
 from fastntk.engines.path.start import begin, reach_for
-from fastntk.engines.path.stretches import Plan, better, errors_of, even_steps, guess, linear_steps
+from fastntk.engines.path.stretches import (
+    Stretch,
+    better,
+    errors_of,
+    even_steps,
+    guess,
+    linear_steps,
+    smaller,
+)
 from fastntk.engines.path.teams import Here, Team
 from fastntk.engines.path.windows import SAMPLE, closed, path_of
 from fastntk.engines.step_sizes import EVALUATIONS, Control
@@ -84,7 +92,7 @@ def solve_flow(
             if not np.isfinite(loss):
                 raise Unreachable
             size, plan = float(np.abs(e).max()), linear_steps(problem, start, control, times, room)
-        window = _Window(problem, Recursion(problem, start, push, np.inf), control, team, size, most)
+        window = _FlowWindow(problem, Recursion(problem, start, push, np.inf), control, team, size, most)
         plan, settled, errors, slopes = window.solve(plan)
         if len(plan):
             done = path.steps if path.logs else 0
@@ -99,7 +107,7 @@ def solve_flow(
     return path
 
 
-class _Window:
+class _FlowWindow:
     """Steps from the start of a window: looked for, settled and judged."""
 
     def __init__(
@@ -107,14 +115,14 @@ class _Window:
     ) -> None:
         self._problem, self._recursion, self._control = problem, recursion, control
         self._team, self._size, self._most = team, size, most
-        self._known: tuple[Plan, Outputs, Outputs] | None = None
+        self._known: tuple[Stretch, Outputs, Outputs] | None = None
 
-    def _guessed(self, plan: Plan) -> tuple[Schedule, Outputs, Outputs]:
+    def _guessed(self, plan: Stretch) -> tuple[Schedule, Outputs, Outputs]:
         schedule = Schedule.of_flow(plan.sizes)
         linear = self._recursion(schedule, None)
         return schedule, linear, guess(self._problem, plan, linear, self._known)
 
-    def _probed(self, plan: Plan) -> Plan:
+    def _probed(self, plan: Stretch) -> Stretch:
         """Steps with errors about as large as is allowed."""
         for _ in range(_PROBES):
             schedule, linear, guessed = self._guessed(plan)
@@ -127,11 +135,11 @@ class _Window:
             wanted = better(plan, errors, smooth, allowed)
             failed = errors > allowed
             if np.count_nonzero(failed) <= 0.05 * len(plan) and len(wanted) > _FEWER * len(plan):
-                return plan.halved(failed).until(self._most)
+                return smaller(plan, errors, allowed).until(self._most) if failed.any() else plan
             plan = wanted.until(self._most)
         return plan
 
-    def solve(self, plan: Plan) -> tuple[Plan, Settled, np.ndarray, np.ndarray]:
+    def solve(self, plan: Stretch) -> tuple[Stretch, Settled, np.ndarray, np.ndarray]:
         """The steps that are final, of which there may be none if the first one fails; errors and ``|e|_2`` of each."""
         plan, control, found = self._probed(plan), self._control, self._control.found
         for attempt in range(1, _ATTEMPTS + 1):
@@ -141,15 +149,15 @@ class _Window:
             if done == 0:
                 raise Unreachable("not one step of the flow settled")
             self._known = plan, settled.outputs, linear
-            errors, allowed, slopes = errors_of(plan.until(done), settled.outputs, control)
-            failed = np.zeros(len(plan), np.bool_)
-            failed[:done] = errors > allowed
+            errors, allowed, slopes = errors_of(plan, settled.outputs, control)
+            errors[done:] = 0.0  # not known
+            failed = errors > allowed
             found.rejected += int(failed.sum())
             found.evaluations += EVALUATIONS * int(failed.sum())
             good = int(failed.argmax()) if failed.any() else done
             if good == done or attempt == _ATTEMPTS:
                 break
-            plan = plan.halved(failed).until(self._most)
+            plan = smaller(plan, errors, allowed).until(self._most)
         if good == 0:
             control.size = 0.5 * float(plan.sizes[0])
         steps = FLOW_ROWS * good

@@ -13,12 +13,14 @@ from fastntk.engines.path.schedule import FLOW_ROWS, FLOW_TIMES
 from fastntk.engines.path.start import Start
 from fastntk.engines.step_sizes import Control, step_error
 
-_SAFETY = 0.6  # of the allowed error, that new sizes aim at
+_AIM = 0.65  # of the allowed error, at which new sizes aim
+_BELOW = 0.8  # of it, where one was too large
+_AROUND = 8  # steps on both sides that get smaller, too
 _LEAST, _MOST = 0.1, 2.0  # of a size over the one before
 
 
 @dataclass(frozen=True)
-class Plan:
+class Stretch:
     """Steps from a time on; ``goals`` says of each which logged time it ends at, by its number, or -1."""
 
     begin: float
@@ -39,11 +41,11 @@ class Plan:
         inner = self.times[:-1, None] + self.sizes[:, None] * FLOW_TIMES
         return np.append(inner.ravel(), self.times[-1])
 
-    def until(self, count: int) -> Plan:
+    def until(self, count: int) -> Stretch:
         """The first steps."""
-        return Plan(self.begin, self.sizes[:count], self.goals[:count])
+        return Stretch(self.begin, self.sizes[:count], self.goals[:count])
 
-    def sized(self, wanted: np.ndarray) -> Plan:
+    def sized(self, wanted: np.ndarray) -> Stretch:
         """Steps of other sizes, wanted at the times of these; between logged times they change as these do."""
         sizes: list[np.ndarray] = []
         goals: list[np.ndarray] = []
@@ -59,17 +61,10 @@ class Plan:
             sizes.append(np.diff(np.interp(np.linspace(0.0, steps[-1], parts + 1), steps, times)))
             goals.append(np.append(np.full(parts - 1, -1), self.goals[last]))
             first = last + 1
-        return Plan(self.begin, np.concatenate(sizes), np.concatenate(goals))
-
-    def halved(self, which: np.ndarray) -> Plan:
-        """The same with some steps in two."""
-        counts = np.where(which, 2, 1)
-        goals = np.full(int(counts.sum()), -1)
-        goals[np.cumsum(counts) - 1] = self.goals
-        return Plan(self.begin, np.repeat(self.sizes / counts, counts), goals)
+        return Stretch(self.begin, np.concatenate(sizes), np.concatenate(goals))
 
 
-def even_steps(control: Control, times: Sequence[float], reached: int, most: int) -> Plan:
+def even_steps(control: Control, times: Sequence[float], reached: int, most: int) -> Stretch:
     """At most so many steps of about the present size; the logged times up to number ``reached`` are past."""
     sizes: list[float] = []
     goals: list[int] = []
@@ -81,12 +76,12 @@ def even_steps(control: Control, times: Sequence[float], reached: int, most: int
         if len(sizes) == most:
             break
         goals[-1], time = number, times[number]
-    return Plan(control.found.time, np.array(sizes), np.array(goals))
+    return Stretch(control.found.time, np.array(sizes), np.array(goals))
 
 
 def linear_steps(
     problem: PathProblem, start: Start, control: Control, times: Sequence[float], most: int
-) -> Plan:
+) -> Stretch:
     """The steps of the flow of a network whose pattern never changes, at most so many."""
     H = problem.K * start.sums / problem.width
     trial = control.copy()
@@ -97,7 +92,7 @@ def linear_steps(
         while trial.found.time < times[number]:
             proposed = trial.propose(times[number])
             if proposed is None or len(sizes) == most:
-                return Plan(control.found.time, np.array(sizes), np.array(goals))
+                return Stretch(control.found.time, np.array(sizes), np.array(goals))
             step, end = proposed
             far, slope = u, e
             for _ in range(3):
@@ -109,10 +104,10 @@ def linear_steps(
                 u, e = z, problem.objective.evaluate(z, problem.labels)[1]
                 sizes.append(step)
                 goals.append(number if end == times[number] else -1)
-    return Plan(control.found.time, np.array(sizes), np.array(goals))
+    return Stretch(control.found.time, np.array(sizes), np.array(goals))
 
 
-def errors_of(plan: Plan, outputs: Outputs, control: Control) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def errors_of(plan: Stretch, outputs: Outputs, control: Control) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of each step: the estimated error, infinite where outputs are missing, what is allowed, and ``|e|_2`` before."""
     count = min((len(outputs.u) - 1) // FLOW_ROWS, len(plan))
     u = outputs.u[: FLOW_ROWS * count + 1]
@@ -126,23 +121,34 @@ def errors_of(plan: Plan, outputs: Outputs, control: Control) -> tuple[np.ndarra
     return errors, np.array([control.allowed(slope) for slope in slopes]), slopes
 
 
-def better(plan: Plan, errors: np.ndarray, smooth: np.ndarray, allowed: np.ndarray) -> Plan:
+def better(plan: Stretch, errors: np.ndarray, smooth: np.ndarray, allowed: np.ndarray) -> Stretch:
     """Steps of sizes at which the errors would be as allowed.
 
-    ``smooth`` are those without changes of the pattern, of order 3; what entries at their kink add is of order 1.
+    ``smooth`` are those without changes of the pattern, of order 3; what entries at their kink add is of order 1, and
+    in other directions.
     """
-    cubic = np.clip(smooth / (_SAFETY * allowed), 1e-3, 1e3)
-    linear = np.clip((errors - smooth) / (_SAFETY * allowed), 1e-3, 1e3)
+    wanted = _AIM * allowed
+    cubic = np.clip(smooth / wanted, 1e-3, 1e3)
+    linear = np.clip(
+        np.sqrt(np.maximum(errors**2 - np.minimum(smooth, errors) ** 2, 0.0)) / wanted, 1e-3, 1e3
+    )
     low, high = np.full(len(plan), _LEAST), np.full(len(plan), _MOST)
     for _ in range(20):
         factor = 0.5 * (low + high)
-        large = cubic * factor**3 + linear * factor > 1.0
+        large = np.hypot(cubic * factor**3, linear * factor) > 1.0
         low, high = np.where(large, low, factor), np.where(large, factor, high)
     return plan.sized(plan.sizes * low)
 
 
+def smaller(plan: Stretch, errors: np.ndarray, allowed: np.ndarray) -> Stretch:
+    """Smaller steps around those with large errors: sizes that jump would stir up the entries at their kink."""
+    ratios = np.pad(errors / allowed, _AROUND, mode="edge")
+    largest = np.lib.stride_tricks.sliding_window_view(ratios, 2 * _AROUND + 1).max(axis=1)
+    return plan.sized(plan.sizes * np.clip(_BELOW / np.maximum(largest, _BELOW), _LEAST, 1.0))
+
+
 def guess(
-    problem: PathProblem, plan: Plan, linear: Outputs, known: tuple[Plan, Outputs, Outputs] | None
+    problem: PathProblem, plan: Stretch, linear: Outputs, known: tuple[Stretch, Outputs, Outputs] | None
 ) -> Outputs:
     """The outputs of steps, from those of others and from what both would be if no pattern changed."""
     if known is None:

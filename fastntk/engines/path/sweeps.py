@@ -158,7 +158,8 @@ class Sweeper:
                 S=np.zeros((ranges, problem.n, steps + 1)), need=np.zeros(m),
                 within=np.zeros(m, np.int64), doubt=np.zeros(m),
                 best=np.zeros(table), bar=np.tile(np.where(schedule.states, 0.0, np.inf), (ranges, 1)),
-                leader=np.empty(room, np.int32), moment=np.empty(room, np.int32), rest=np.empty(room), unsure=np.empty(room),
+                leader=np.empty(room, np.int32), moment=np.empty(room, np.int32), rest=np.empty(room),
+                unsure=np.empty(room),
             )  # fmt: skip
             events, records = np.empty(ranges, np.int64), np.empty(ranges, np.int64)
             path_sweep(candidates, course, neurons, rounding, drift, found, scratch, events, records)

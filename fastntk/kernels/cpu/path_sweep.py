@@ -3,8 +3,8 @@
 Formula: ``z_i(s) = z_i - unit (sum_j c_j(s) D_ji + sum_l K_il q_l(s))`` over the candidates i of a neuron,
     ``unit`` being ``a_r / sqrt(m)``; q_l follows ``p <- beta p + d_l g_l(s), q <- q + b p + c d_l g_l(s)``,
     with beta, b, c of the step and d the change of the pattern since the start.  ``S_i(s) = sum_r a_r
-    d_ir z_ir``.  Squared drift: ``a_r^2 / m`` times ``sum_jk G_jk w_jk(s) + sum_l q_l (2 D_l(s) + (K q)_l)`` but for what the knots leave out of
-    the first sum.
+    d_ir z_ir``.  Squared drift: ``a_r^2 / m`` times ``sum_jk G_jk w_jk(s) + sum_l q_l (2 D_l(s) + (K q)_l)``
+    but for what the knots leave out of the first sum.
 Layout: candidates in neuron order; D ``[set of 16][entry][16]``; gradients and S by sample, so that a
     neuron walks along few rows of them; events in neuron order, their steps ascending for each neuron, with
     ``2 sample + on``.
@@ -341,7 +341,7 @@ def scratch_of(scratch, thread):
 
 @kernel(parallel=True)
 def path_sweep(candidates, course, neurons, rounding, drift, found, scratch, events, records):
-    """events and records (ranges,): how many there are; S and best are zero at the start, bar too, or infinite where no drift is wanted."""
+    """events, records (ranges,): their numbers; S, best, bar start at 0; bar is infinite where no drift is wanted."""
     m, ranges = candidates.first.size - 1, events.size
     for part in numba.prange(ranges):
         own = scratch_of(scratch, numba.get_thread_id())
