@@ -343,7 +343,7 @@ def test_convergence_rates():
 
 
 def test_verification():
-    """Its runs of both layers are left to other engines."""
+    """Its flows and runs of both layers are left to other engines."""
     X, y = samples(10, 8)
     report = fastntk.verify(X, y, widths=[64, 256], seeds=[0], steps=20, engine="path")
     assert report.settings["engine"] == "path"

@@ -38,7 +38,7 @@ def drift_of(problem: PathProblem, start: Start, solved: Solved, moving: Moving,
     """The largest drift at each step of a window, exactly, among the neurons that can have it."""
     found, n = np.zeros(solved.steps + 1), problem.n
     leaders = solved.swept.leaders
-    if leaders.steps.size > _FEW * solved.steps:
+    if leaders.steps.size > _FEW * np.count_nonzero(solved.schedule.shown[1:]):
         leaders = narrowed(problem, start, solved, base, leaders)
     if not leaders.steps.size:
         return found

@@ -96,7 +96,7 @@ def solve_flow(
         plan, settled, errors, slopes = window.solve(plan)
         if len(plan):
             done = path.steps if path.logs else 0
-            path.logs.append(closed(team, done, Schedule.of_flow(plan.sizes), settled))
+            path.logs.append(closed(team, done, Schedule.of_flow(plan.sizes, plan.goals >= 0), settled))
         for step, goal, error, slope in zip(plan.sizes, plan.goals, errors, slopes, strict=True):
             end = times[goal] if goal >= 0 else found.time + step
             control.judge(float(step), float(end), float(error), float(slope))
@@ -118,7 +118,7 @@ class _FlowWindow:
         self._known: tuple[Stretch, Outputs, Outputs] | None = None
 
     def _guessed(self, plan: Stretch) -> tuple[Schedule, Outputs, Outputs]:
-        schedule = Schedule.of_flow(plan.sizes)
+        schedule = Schedule.of_flow(plan.sizes, plan.goals >= 0)
         linear = self._recursion(schedule, None)
         return schedule, linear, guess(self._problem, plan, linear, self._known)
 

@@ -40,8 +40,8 @@ class Schedule:
     Attributes
     ----------
     rows : ndarray, shape (steps, 4)
-    period : int
-        Rows after which the weights are those of the run again, not of a stage between.
+    shown : ndarray of bool, shape (steps + 1,)
+        Where drifts are wanted.
 
     Examples
     --------
@@ -52,27 +52,29 @@ class Schedule:
     """
 
     rows: np.ndarray
-    period: int = 1
+    shown: np.ndarray
 
     @classmethod
     def of_descent(cls, optimizer: Optimizer, lr: float, steps: int) -> Schedule:
         """So many equal steps."""
         beta, ahead, direct, _ = optimizer.coefficients()
-        return cls(np.tile([lr, beta, ahead, direct], (steps, 1)))
+        return cls(np.tile([lr, beta, ahead, direct], (steps, 1)), np.ones(steps + 1, np.bool_))
 
     @classmethod
-    def of_flow(cls, sizes: Sequence[float] | np.ndarray) -> Schedule:
-        """Runge-Kutta steps of these sizes, of five rows each; see `engines.step_sizes`."""
+    def of_flow(cls, sizes: Sequence[float] | np.ndarray, logged: np.ndarray | None = None) -> Schedule:
+        """Runge-Kutta steps of these sizes, five rows each (`engines.step_sizes`); some end where the flow is logged."""
         rows = np.tile(_STAGES, (len(sizes), 1))
         rows[:, 0] *= np.repeat(np.asarray(sizes, np.float64), len(_STAGES))
-        return cls(rows, len(_STAGES))
+        shown = np.zeros(len(rows) + 1, np.bool_)
+        shown[FLOW_ROWS::FLOW_ROWS] = True if logged is None else logged
+        return cls(rows, shown)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def until(self, steps: int) -> Schedule:
         """The first steps."""
-        return Schedule(self.rows[:steps], self.period)
+        return Schedule(self.rows[:steps], self.shown[: steps + 1])
 
     @property
     def weights(self) -> np.ndarray:
@@ -85,14 +87,9 @@ class Schedule:
         return self.rows[:, 1:]
 
     @property
-    def states(self) -> np.ndarray:
-        """Whether the weights are those of the run, (steps + 1,)."""
-        return np.arange(len(self) + 1) % self.period == 0
-
-    @property
     def carries(self) -> bool:
         """Whether a velocity outlasts it."""
-        return self.period == 1 and bool(self.motion[-1:, 0].any())
+        return bool(self.motion[-1:, 0].any())
 
     def course(self, e: np.ndarray, velocity: np.ndarray) -> np.ndarray:
         """Coefficients of the samples in the change of weights, (steps + 1, n), of entries that stay active."""

@@ -157,7 +157,7 @@ class Sweeper:
                 neuron=np.empty(room, np.int32), step=np.empty(room, np.int32), sample=np.empty(room, np.int32),
                 S=np.zeros((ranges, problem.n, steps + 1)), need=np.zeros(m),
                 within=np.zeros(m, np.int64), doubt=np.zeros(m),
-                best=np.zeros(table), bar=np.tile(np.where(schedule.states, 0.0, np.inf), (ranges, 1)),
+                best=np.zeros(table), bar=np.tile(np.where(schedule.shown, 0.0, np.inf), (ranges, 1)),
                 leader=np.empty(room, np.int32), moment=np.empty(room, np.int32), rest=np.empty(room),
                 unsure=np.empty(room),
             )  # fmt: skip
