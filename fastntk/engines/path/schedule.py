@@ -62,7 +62,7 @@ class Schedule:
 
     @classmethod
     def of_flow(cls, sizes: Sequence[float] | np.ndarray, logged: np.ndarray | None = None) -> Schedule:
-        """Runge-Kutta steps of these sizes, five rows each (`engines.step_sizes`); some end where the flow is logged."""
+        """Runge-Kutta steps of these sizes, five rows each (`engines.step_sizes`); some end at logged times."""
         rows = np.tile(_STAGES, (len(sizes), 1))
         rows[:, 0] *= np.repeat(np.asarray(sizes, np.float64), len(_STAGES))
         shown = np.zeros(len(rows) + 1, np.bool_)
