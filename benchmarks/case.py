@@ -10,6 +10,7 @@ NUMPY = "numpy"  # the plain reference, fastntk.reference
 BLAS = "blas"  # the fastest NumPy: the whole work in one BLAS call, inputs expanded beforehand
 TORCH = "torch"
 PLAIN = "plain"  # the same step of training without the extra
+DUAL = "dual"  # the same training run by the dual engine, step by step
 PRODUCT = "product"  # a part of the work that no method can do without, in one BLAS call
 
 

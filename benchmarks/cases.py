@@ -1,6 +1,6 @@
 """The registry: every comparison, in the order of the report."""
 
-from benchmarks import deep, limit_kernels, masks, matrices, steps, variants
+from benchmarks import deep, limit_kernels, masks, matrices, runs, steps, variants
 from benchmarks.case import Case
 
 CASES: tuple[Case, ...] = (
@@ -17,6 +17,8 @@ CASES: tuple[Case, ...] = (
     limit_kernels.OPERATOR,
     steps.DUAL,
     steps.PRIMAL,
+    runs.PATH,
+    runs.FULL,
     deep.STEP,
     deep.KERNELS,
     *variants.VARIANTS,

@@ -12,7 +12,7 @@ START, END = "<!-- benchmarks:start -->", "<!-- benchmarks:end -->"
 
 STATES = (
     "All sides are measured alone (a) and interleaved (i), call by call right after one another, where the threads of "
-    "a BLAS that still spin slow what follows; each figure is from the state that is less favourable to fastntk."
+    "a BLAS that still spin slow what follows; first comes the state less favourable to fastntk, then the other."
 )
 
 
@@ -114,8 +114,8 @@ def short(report: Mapping[str, Any]) -> str:
     environment = report["environment"]
     note = (
         "Times faster than plain NumPy (`fastntk.reference`), the fastest NumPy (all it can in one BLAS call), torch, "
-        "the one BLAS product that the work cannot do without, taken alone (there 1 is perfect), and the plain step of "
-        "gradient descent that the row extends (there 1 is free): "
+        "the one BLAS product that the work cannot do without, taken alone (there 1 is perfect), the plain step of "
+        "gradient descent that the row extends (there 1 is free), and the dual engine, which walks step by step: "
         f"median (smallest–largest) over rounds, {report['threads']} threads on each side. {STATES} Machine: "
         f"{processor.name(report)}; {processor.cache_sizes(report)}; BLAS: {processor.blas(report)}; "
         f"{environment['created'][:10]}. CUDA: {cuda(report)}.{scaled} "

@@ -66,7 +66,10 @@ def measure(quick: bool, full: bool, report: Callable[[dict[str, Any]], None]) -
     steps = 10 if quick else STEPS
     few = steps if full or quick else 5
     X, y = fastntk.datasets.slides(n, n)
-    _ours(X, y, 64, 3)  # compiles and loads everything
+    for width in WIDTHS[:2] if quick else WIDTHS:
+        _ours(
+            X, y, width, steps
+        )  # compiles and loads everything; which engine a width takes follows from the steps
     _numpy(X, y, 64, 0)
     result: dict[str, Any] = {"n": n, "d": n, "steps": steps, "numpy_steps": few, "widths": []}
     for number, width in enumerate(WIDTHS[:2] if quick else WIDTHS):

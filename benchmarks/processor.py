@@ -6,10 +6,11 @@ from typing import Any
 
 from fastntk.base.processor import caches, description
 
-# Variables by which a BLAS runs another kernel, or other blocks, than it would choose for the processor.
+# Variables by which a BLAS runs another kernel, or other blocks, than it would choose for the processor, or by which
+# its threads rest sooner than by default, which speeds up what follows a product.
 FORCING = (
     "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "BLIS_ARCH_TYPE", "MKL_ENABLE_INSTRUCTIONS", "MKL_DEBUG_CPU_TYPE",
-    "MKL_CBWR",
+    "MKL_CBWR", "OPENBLAS_THREAD_TIMEOUT",
 )  # fmt: skip
 
 

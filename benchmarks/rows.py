@@ -37,9 +37,7 @@ def row(
         return result
     sides = {name: side for name, side in work.sides.items() if only is None or name in (OURS, *only)}
     result |= _times(case, size, sides, plan)
-    result["measures"] = [
-        _share(measure, result["seconds"][OURS]["median"], limits) for measure in work.measures
-    ]
+    result["measures"] = [_share(measure, result["seconds"][OURS], limits) for measure in work.measures]
     del work, sides
     gc.collect()
     result["took"] = time.perf_counter() - began
@@ -67,14 +65,16 @@ def _times(case: Case, size: Size, sides: Mapping[str, Side], plan: Plan) -> Row
     return {"rounds": timed.rounds, "seconds": seconds, "ratios": ratios}
 
 
-def _share(measure: Measure, seconds: float, limits: Mapping[str, Limit]) -> Row:
-    """Rate of our side and its share of the machine's limit."""
+def _share(measure: Measure, ours: Row, limits: Mapping[str, Limit]) -> Row:
+    """Rate of our side and its share of the machine's limit, and the shares in both states."""
     limit = limits[measure.limit]
-    rate = 1e-9 * measure.amount / seconds
+    rate = 1e-9 * measure.amount / ours["median"]
+    medians = {state: statistics.median(values) for state, values in ours["rounds"].items()}
     return {
         "formula": measure.formula,
         "rate": rate,
         "unit": limit.unit,
         "limit": measure.limit,
         "share": rate / limit.rate,
+        "shares": {state: 1e-9 * measure.amount / took / limit.rate for state, took in medians.items()},
     }

@@ -1,18 +1,20 @@
 """The report as Markdown, from the measured figures alone."""
 
+import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from benchmarks.case import BLAS, NUMPY, OURS, PLAIN, PRODUCT, TORCH
+from benchmarks.case import BLAS, DUAL, NUMPY, OURS, PLAIN, PRODUCT, TORCH
 from benchmarks.cases import CASES
 
-BASELINES = (NUMPY, BLAS, TORCH, PRODUCT, PLAIN)
+BASELINES = (NUMPY, BLAS, TORCH, PRODUCT, PLAIN, DUAL)
 HEADINGS = {
     NUMPY: "reference",
     BLAS: "strong NumPy",
     TORCH: "torch",
     PRODUCT: "product alone",
     PLAIN: "plain step",
+    DUAL: "dual engine",
 }
 
 
@@ -36,15 +38,25 @@ def factor(value: float) -> str:
 
 
 def band(ratio: Mapping[str, float]) -> str:
-    """Median ratio with the smallest and largest of all rounds, and the letter of the state they were taken in."""
-    state = f" {ratio['state'][0]}" if "state" in ratio else ""
-    return f"{factor(ratio['median'])}x ({factor(ratio['min'])}–{factor(ratio['max'])}){state}"
+    """Median ratio with the smallest and largest of all rounds, and their state; then that of the other state."""
+    published = f"{factor(ratio['median'])}x ({factor(ratio['min'])}–{factor(ratio['max'])})"
+    if "state" not in ratio:
+        return published
+    others = [
+        f", {factor(value)}x {name[0]}" for name, value in ratio["medians"].items() if name != ratio["state"]
+    ]
+    return f"{published} {ratio['state'][0]}{''.join(others)}"
 
 
 def own_time(row: Mapping[str, Any]) -> str:
-    """Our time, and the letter of the state in which it is the longer one."""
+    """Our time in the state in which it is the longer one, and in the other."""
     ours = row["seconds"][OURS]
-    return f"{seconds(ours['median'])} {ours['state'][0]}"
+    others = [
+        f", {seconds(statistics.median(values))} {name[0]}"
+        for name, values in ours["rounds"].items()
+        if name != ours["state"]
+    ]
+    return f"{seconds(ours['median'])} {ours['state'][0]}{''.join(others)}"
 
 
 def verdict(row: Mapping[str, Any]) -> str:
@@ -63,7 +75,14 @@ def _rate(row: Mapping[str, Any]) -> str:
 
 
 def _shares(row: Mapping[str, Any]) -> str:
-    return ", ".join(f"{100 * share['share']:.0f} % {share['limit']}" for share in row["measures"])
+    state = row["seconds"][OURS]["state"]
+    parts = []
+    for measure in row["measures"]:
+        others = [
+            f", {100 * part:.0f} % {name[0]}" for name, part in measure["shares"].items() if name != state
+        ]
+        parts.append(f"{measure['limit']} {100 * measure['share']:.0f} % {state[0]}{''.join(others)}")
+    return "; ".join(parts)
 
 
 def _present(rows: Iterable[Mapping[str, Any]]) -> list[str]:

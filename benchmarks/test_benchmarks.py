@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from . import with_torch
-from .case import BLAS, NUMPY, OURS, PLAIN, TORCH, Case
+from .case import BLAS, DUAL, NUMPY, OURS, PLAIN, TORCH, Case
 from .cases import CASES
 
-WANTED = (NUMPY, BLAS, PLAIN, TORCH) if with_torch.available() else (NUMPY, BLAS, PLAIN)
+WANTED = (NUMPY, BLAS, PLAIN, DUAL, *((TORCH,) if with_torch.available() else ()))
 
 SIDES = [
     pytest.param(case, side, id=f"{case.name}-{side}")

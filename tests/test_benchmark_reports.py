@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import compare, document, history, processor, report, rows
+from benchmarks import compare, document, history, processor, report, rows, tables
 from benchmarks.case import BLAS, OURS, Case, Measure, Side, Size, Work
 from benchmarks.limits import Limit
 from benchmarks.timing import ALONE, INTERLEAVED, STATES, Comparison, Plan
@@ -35,6 +35,11 @@ def test_the_less_favourable_state_is_published(alone, interleaved, state, monke
     assert found["ratios"][BLAS]["state"] == state
     assert found["ratios"][BLAS]["medians"] == {ALONE: 1 / alone, INTERLEAVED: 1 / interleaved}
     assert found["measures"][0]["share"] == 0.5
+    assert found["measures"][0]["shares"] == {ALONE: 0.25 / alone, INTERLEAVED: 0.25 / interleaved}
+    line = tables.comparisons([found])
+    for first, second in (("500 ms", "250 ms"), ("2.00x (2.00–2.00)", "4.00x"), ("memory 50 %", "100 %")):
+        other = INTERLEAVED if state == ALONE else ALONE
+        assert f"| {first} {state[0]}, {second} {other[0]} |" in line
 
 
 def published(**forced):

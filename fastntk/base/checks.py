@@ -114,6 +114,16 @@ def integer(value: Any, name: str, at_least: int) -> int:
     return found
 
 
+def neuron_range(first: Any, last: Any, width: int) -> tuple[int, int]:
+    """The neurons ``first ... last - 1`` of a network, perhaps none."""
+    begin, end = integer(first, "first", 0), integer(last, "last", 0)
+    if not begin <= end <= width:
+        raise ValueError(
+            f"first and last must be ascending and at most the width ({width}), got {begin} and {end}"
+        )
+    return begin, end
+
+
 def distinct_integers(values: Iterable[int], name: str, at_least: int) -> list[int]:
     """Distinct integers, ascending."""
     if isinstance(values, str) or not isinstance(values, Iterable):

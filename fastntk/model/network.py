@@ -176,7 +176,8 @@ class TwoLayerReLU:
         return int(self.W.shape[1])
 
     def weights(self, first: int, last: int) -> Any:
-        """Rows ``first ... last - 1`` of W."""
+        """Rows ``first ... last - 1`` of W; ValueError beyond the width."""
+        first, last = checks.neuron_range(first, last, self.width)
         return self.W[first:last]
 
     def require_inputs(self, X: np.ndarray, name: str) -> None:

@@ -81,7 +81,8 @@ class StreamedNetwork(TwoLayerReLU):
         return self._d
 
     def weights(self, first: int, last: int) -> np.ndarray:
-        """Rows ``first ... last - 1`` of W."""
+        """Rows ``first ... last - 1`` of W; ValueError beyond the width."""
+        first, last = checks.neuron_range(first, last, self.width)
         return self.rows(first, last) if self._held is None else self._held[first:last]
 
     def __call__(self, X: npt.ArrayLike) -> Any:

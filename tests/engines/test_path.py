@@ -7,7 +7,7 @@ import pytest
 import fastntk
 from fastntk import losses, optimizers
 from fastntk.compilation.threads import kernel_threads
-from fastntk.engines.path import PathProblem, rounds, solve, start
+from fastntk.engines.path import PathProblem, rounds, solve, start, sweeps
 from fastntk.losses import explosion
 from fastntk.model.draws import Draws
 from fastntk.reference import loss_and_derivative, train
@@ -91,6 +91,13 @@ def test_step_sizes_near_the_largest(factor):
 def test_fewer_neurons_than_samples(m):
     X, y = samples(60, 8)
     compare(X, y, *network(8, m), 40, 0.1)
+
+
+def test_more_changed_samples_than_there_is_room_for(monkeypatch):
+    monkeypatch.setattr(sweeps, "_PRODUCTS", 0)
+    X, y = samples(60, 8)
+    path = compare(X, y, *network(8, 20), 40, 0.1)
+    assert path.windows[0].solved.swept.events.total > 2 * 20
 
 
 def test_entries_at_their_kink_alternate():

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import fastntk
 from fastntk import TwoLayerReLU, reference
+from fastntk.model.streamed import StreamedNetwork
 
 
 def test_initialisation_is_standard_normal_and_signs():
@@ -169,6 +170,19 @@ def test_network_beyond_memory():
 def test_bad_weights(W, a, error, message):
     with pytest.raises(error, match=message):
         TwoLayerReLU(W, a)
+
+
+@pytest.mark.parametrize("form", ["held", "streamed"])
+def test_rows_of_weights(form):
+    net = TwoLayerReLU.init(4, 70)
+    asked = net if form == "held" else StreamedNetwork(lambda first, last: net.W[first:last], net.a, 4)
+    np.testing.assert_array_equal(asked.weights(60, 70), net.W[60:])
+    assert asked.weights(3, 3).shape == (0, 4)
+    for first, last in ((-1, 3), (5, 4), (60, 71)):
+        with pytest.raises(ValueError, match="first"):
+            asked.weights(first, last)
+    with pytest.raises(TypeError, match=r"last must be an integer, got 2\.5"):
+        asked.weights(0, 2.5)
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,21 @@
 """A run by its path, given up where windows become so short that steps one by one are cheaper."""
 
 import functools
+import pathlib
+import shutil
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from fastntk.distributed import Workers
 from fastntk.engines.path.flows import solve_flow
+from fastntk.engines.path.kept_parts import KeptParts, Stale
+from fastntk.engines.path.meter import Meter
 from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.rounds import Unreachable
 from fastntk.engines.path.solution import Path
 from fastntk.engines.path.spread import Spread
-from fastntk.engines.path.teams import Team, cuts
+from fastntk.engines.path.teams import Here, Team, cuts
 from fastntk.engines.path.windows import solve
 from fastntk.engines.step_sizes import EVALUATIONS, rounding_of
 from fastntk.losses import Loss
@@ -36,8 +40,13 @@ def attempt(
     steps: int,
     least: float,
     workers: Workers | None = None,
+    report: Callable[[int], object] = lambda _: None,
+    folder: pathlib.Path | None = None,
 ) -> Path:
     """The path of full-batch descent of the first layer from a network; workers follow its parts if there are several.
+
+    `report` is told how many steps are done, or as good as done.  With a folder, parts that are followed here are kept
+    there after each of their steps, and are found there when the same run begins again.
 
     Raises
     ------
@@ -47,7 +56,13 @@ def attempt(
     problem = _problem(X, labels, net, objective, optimizer, lr, steps)
     with np.errstate(over="ignore"):
         size = lr * float(problem.sizes.max()) * max(1.0, float(np.abs(labels).max()))
-    return _tried(functools.partial(solve, problem), problem, size, net, workers, _Judge(least, steps))
+    meter, follow = Meter(report), functools.partial(solve, problem)
+    try:
+        return _tried(follow, problem, size, net, workers, _Judge(least, steps), meter, folder)
+    except Stale:
+        assert folder is not None
+        shutil.rmtree(folder)
+        return attempt(X, labels, net, objective, optimizer, lr, steps, least, workers, report, folder)
 
 
 def attempt_flow(
@@ -69,7 +84,7 @@ def attempt_flow(
     rounding = rounding_of(problem.X, squares**0.5, problem.a)
     follow = functools.partial(solve_flow, problem, times, tolerance, rounding)
     size = float(problem.sizes.max()) * max(1.0, float(np.abs(labels).max()))
-    return _tried(follow, problem, size, net, workers, _Judge(least / EVALUATIONS))
+    return _tried(follow, problem, size, net, workers, _Judge(least / EVALUATIONS), Meter(), None)
 
 
 def _problem(
@@ -93,12 +108,18 @@ class _Judge:
 
 def _tried(
     solver: Callable[[Callable[[int], object], Team | None], Path], problem: PathProblem, size: float,
-    net: TwoLayerReLU, workers: Workers | None, judge: Callable[[int], object],
+    net: TwoLayerReLU, workers: Workers | None, judge: Callable[[int], object], meter: Meter,
+    folder: pathlib.Path | None,
 ) -> Path:  # fmt: skip
     if not size < float(np.finfo(problem.dtype).max) ** 0.5:
         raise Slow(f"steps of size {size:.3g} overflow when they are squared")
     with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss
-        team = Spread(problem, net, workers) if workers is not None and len(cuts(net.width)) > 1 else None
+        team: Team = Here(problem)
+        if workers is not None and len(cuts(net.width)) > 1:
+            team = Spread(problem, net, workers)
+        elif folder is not None and len(cuts(net.width)) > 1:
+            team = KeptParts(problem, folder)
+        team.meter = meter
         try:
             return solver(judge, team)
         except Unreachable as cause:

@@ -11,15 +11,17 @@ from fastntk.base.packing import PackedMasks, byte_rows
 from fastntk.engines.interface import PLAIN, Engine, Motion
 from fastntk.engines.path.base import Base
 from fastntk.engines.path.counts import CountChange, counts_of
+from fastntk.engines.path.part import SIZE
 from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.solution import Path
+from fastntk.engines.path.start import octets
 from fastntk.engines.tangent import TangentKernel
 from fastntk.kernels.cpu.path_events import change_patterns
 from fastntk.model.network import TwoLayerReLU
 from fastntk.model.streamed import Moved, StreamedNetwork
 
 _BLOCK = 4096  # neurons whose weights are written at once
-_KEPT = 40.0  # entries of a sample that are near zero, in units of sqrt(m), of a run about as long as most
+_LANES = {4: 16, 8: 96}  # numbers of a candidate's displacement and what its path takes, by their bytes
 
 
 class PathKernel(TangentKernel):
@@ -48,16 +50,19 @@ class PathEngine(Engine):
     def bytes_needed(
         n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN, shared: bool = False
     ) -> int:
-        """The pattern; entries near zero, with displacements and events; what is kept of a neuron; matrices; blocks."""
-        near = n * min(float(m), _KEPT * m**0.5)
-        return int(
-            n * m // 8
-            + near * (2 * itemsize + 32)
-            + 240 * m
-            + 64 * n * n
-            + 2**24 * itemsize
-            + 8192 * d * itemsize
-        )
+        """What parts keep, and what one of them takes while it is followed, of a run of a hundred steps.
+
+        Near zero are 18 entries of a sample, in units of sqrt(m), 2.2 are candidates, and 11 changes are found; more
+        of the first two where samples are close to each other.
+        """
+        root = m**0.5
+        spread = ((1.0 + n / d) / 2.0) ** 0.75 * root
+        near, candidates, changes = (n * min(m, count) for count in (18 * spread, 2.2 * spread, 11 * root))
+        kept = m * (octets(n) + 88) + near * (4 + 2 * itemsize) + 5 * changes
+        displacements = _LANES[itemsize] * itemsize
+        followed = min(1.0, SIZE / m) * (candidates * (36 + displacements) + 43 * changes) + 13000 * n
+        drawn = min(m, 8192) * d * itemsize * 1.25
+        return int(kept + max(followed, drawn) + (40 + 4 * itemsize) * n * n + 2 * n * d * itemsize)
 
     def __init__(self, net: TwoLayerReLU, path: Path) -> None:
         problem = path.problem

@@ -150,5 +150,8 @@ class Spread(Team):
 
     def _of_groups(self, function: Any) -> list[Any]:
         tasks = (Task(number, function, (group,), False) for number, group in enumerate(self._groups))
-        found = {done.key: done.result for done in self._workers.each(tasks)}
+        found = {}
+        for done in self._workers.each(tasks):
+            found[done.key] = done.result
+            self.meter(len(found) / len(self._groups))
         return [found[number] for number in range(len(found))]

@@ -29,7 +29,9 @@ from fastntk.kernels.scratch import thread_slots
 
 _LANES = 16
 _TABLE_BYTES = 2**15  # in the first-level cache
-_EVENTS = 6  # of a candidate, room to begin with
+_EVENTS = 1.2  # of a candidate, times the root of the steps: room to begin with
+_PRODUCTS = 2**22  # of changed samples and candidates of a neuron, which are kept side by side
+_RECORDS = 2**17  # of drifts in a range of neurons, room to begin with, most of which is never touched
 _SHARES = 2**21  # entries of S of all ranges
 _TRUNCATION = {
     "float32": 1e-6,
@@ -112,7 +114,7 @@ class Sweeper:
     def __init__(self, problem: PathProblem, start: Start, field: Field, displaced: Displaced) -> None:
         self._problem, self._start, self._field, self._displaced = problem, start, field, displaced
         self._K = problem.inner(problem.dtype)
-        self._room = 0
+        self._room = self._records = 0
 
     def __call__(
         self,
@@ -150,23 +152,26 @@ class Sweeper:
         widest = int(np.diff(chosen.first).max())
         scratch = _scratch(widest, rank, problem.padded, drift.weights.shape[1], dtype)
         ranges = int(np.clip(_SHARES // ((steps + 1) * problem.n), 4, 16))
-        self._room = max(self._room, _EVENTS * chosen.samples.size // ranges + 1024)
+        expected = int(_EVENTS * steps**0.5 * chosen.samples.size) // ranges + 1024
+        self._room = max(self._room, expected)
+        self._records = max(self._records, min(steps * m // (8 * ranges) + 1024, _RECORDS))
         while True:
-            room, table = (ranges, self._room), (ranges, steps + 1)
+            room, records_room, table = (ranges, self._room), (ranges, self._records), (ranges, steps + 1)
             found = Found(
                 neuron=np.empty(room, np.int32), step=np.empty(room, np.int32), sample=np.empty(room, np.int32),
                 S=np.zeros((ranges, problem.n, steps + 1)), need=np.zeros(m),
                 within=np.zeros(m, np.int64), doubt=np.zeros(m),
                 best=np.zeros(table), bar=np.tile(np.where(schedule.shown, 0.0, np.inf), (ranges, 1)),
-                leader=np.empty(room, np.int32), moment=np.empty(room, np.int32), rest=np.empty(room),
-                unsure=np.empty(room),
+                leader=np.empty(records_room, np.int32), moment=np.empty(records_room, np.int32),
+                rest=np.empty(records_room), unsure=np.empty(records_room),
             )  # fmt: skip
             events, records = np.empty(ranges, np.int64), np.empty(ranges, np.int64)
             path_sweep(candidates, course, neurons, rounding, drift, found, scratch, events, records)
-            most = int(max(events.max(), records.max()))
-            if most <= self._room:
+            most, recorded = int(events.max()), int(records.max())
+            if most <= self._room and recorded <= self._records:
                 break
-            self._room = most + most // 16
+            self._room = max(self._room, most + most // 16)
+            self._records = max(self._records, recorded + recorded // 16)
         return Swept(
             in_time(found.neuron, found.step, found.sample, events, steps, problem.n),
             found.S.sum(axis=0).T / np.sqrt(problem.width), found.need, int(found.within.sum()),
@@ -204,6 +209,7 @@ class Sweeper:
 
 def _scratch(widest: int, rank: int, padded: int, steps: int, dtype: np.dtype) -> Scratch:
     slots, most = thread_slots(), _LANES * max(1, -(-widest // _LANES))
+    kept = min(most, max(1, _PRODUCTS // most))
 
     def vector(kind: np.dtype | type) -> np.ndarray:
         return aligned_zeros((slots, most), kind)
@@ -211,8 +217,8 @@ def _scratch(widest: int, rank: int, padded: int, steps: int, dtype: np.dtype) -
     return Scratch(
         z=vector(dtype), start=vector(dtype), lin=vector(dtype), moved=vector(dtype), q=vector(dtype),
         now=vector(np.uint16), turned=vector(np.uint16), change=vector(np.int8),
-        D=aligned_zeros((slots, rank, most), dtype),
-        products=aligned_zeros((slots, most, most), dtype), slot=vector(np.int64), index=vector(np.int64),
+        D=aligned_zeros((slots, rank, most), dtype), products=aligned_zeros((slots, kept, most), dtype),
+        slot=vector(np.int64), index=vector(np.int64),
         live=vector(np.int64), p=vector(dtype), most=vector(dtype), near=aligned_zeros((slots, padded), dtype),
         squared=aligned_zeros((slots, steps), np.float64),
     )  # fmt: skip

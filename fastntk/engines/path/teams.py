@@ -14,6 +14,7 @@ from fastntk.engines.path.base import Base
 from fastntk.engines.path.drag import Drag
 from fastntk.engines.path.events import Events
 from fastntk.engines.path.joined import joined, joined_base
+from fastntk.engines.path.meter import Meter
 from fastntk.engines.path.part import SIZE, Part
 from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.rounds import Round, Unreachable
@@ -45,6 +46,9 @@ class Team(abc.ABC):
 
     only: Part | None = None
     """The part, if there is but one and it is at hand."""
+
+    meter = Meter()
+    """Is told what is done of a step."""
 
     sums: np.ndarray
     """Those of the whole network at the start of the window that has begun."""
@@ -79,6 +83,7 @@ class Team(abc.ABC):
         ------
         Unreachable
         """
+        self.meter.stage()
         share = self.do("sweep", schedule, e, drifts, coarse)
         added, most = share.added, share.most
         if added["unreachable"]:
@@ -124,24 +129,36 @@ class Here(Team):
     def __init__(self, problem: PathProblem) -> None:
         self._parts = [Part(section(problem, *cut)) for cut in cuts(problem.m)]
         self._shape = problem.m, octets(problem.n)
-        self._rows: list[np.ndarray] = []  # of each window, of all neurons: parts have views of them
+        self._rows: list[np.ndarray] = []  # of each window, of all neurons
+        self._rooms: list[list[np.ndarray]] = [[] for _ in self._parts]  # views of them, of each part
 
     def do(self, name: str, *arguments: Any) -> Share:
         """Call this method of every part."""
         if name == "begin":
             rows = aligned_zeros(self._shape, np.uint8)
             self._rows.append(rows)
-            rooms = [rows[first:last] for first, last in cuts(len(rows))]
-            self._parts = [part.now(room=room) for part, room in zip(self._parts, rooms, strict=True)]
+            for number, rooms in enumerate(self._rooms):
+                rooms.append(rows[self._cut(number)])
+                self._parts[number] = self._parts[number].now(room=rooms[-1])
         share = summed(self._each(name, arguments))
         self.only = self._parts[0] if len(self._parts) == 1 else None
         return share
 
     def _each(self, name: str, arguments: tuple[Any, ...]) -> Iterator[Share]:
-        for number, part in enumerate(self._parts):
-            after = getattr(part, name)(*arguments)
+        for number in range(len(self._parts)):
+            after = self._after(number, name, arguments)
             self._parts[number] = after.now(share=None)
+            self.meter((number + 1) / len(self._parts))
+            assert after.share is not None
             yield after.share
+
+    def _after(self, number: int, name: str, arguments: tuple[Any, ...]) -> Part:
+        """A part after one of its methods."""
+        found: Part = getattr(self._parts[number], name)(*arguments)
+        return found
+
+    def _cut(self, number: int) -> slice:
+        return slice(*cuts(self._shape[0])[number])
 
     def part_windows(self) -> Sequence[Sequence[Window]]:
         """Those that are here."""

@@ -41,9 +41,11 @@ def first_reach(problem: PathProblem) -> np.ndarray:
 
 
 def solve(
-    problem: PathProblem, report: Callable[[int], object] = lambda _: None, team: Team | None = None
+    problem: PathProblem, judge: Callable[[int], object] = lambda _: None, team: Team | None = None
 ) -> Path:
     """All steps, or those up to an explosion of the loss; `team` follows the neurons, by default in this process.
+
+    `judge` is told after each window how many steps are done.
 
     Examples
     --------
@@ -65,6 +67,7 @@ def solve(
     reach = first_reach(problem)
     while True:
         done = path.steps if path.logs else 0
+        team.meter.window(done, min(horizon, problem.steps - done))
         start, push = team.begin(problem, reach)
         if not path.logs:
             loss, e = problem.objective.evaluate(start.u, problem.labels)
@@ -73,7 +76,7 @@ def solve(
         recursion, linear = linear_path(problem, start, push, schedule, ceiling)
         settled = settle(problem, schedule, linear, recursion, size, team.follow)
         path.logs.append(closed(team, done, schedule, settled))
-        report(path.steps)
+        judge(path.steps)
         if path.exploded or path.steps == problem.steps:
             return path
         horizon = 2 * settled.steps
