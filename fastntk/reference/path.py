@@ -1,5 +1,6 @@
 """Gradient descent of the first layer as one path, and the parts from which the path engine makes it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,27 @@ from numpy.typing import NDArray
 from fastntk.reference.losses import loss_and_derivative
 from fastntk.reference.network import descend, drift, outputs, pre_activations
 
+Motion = tuple[float, float, float] | NDArray[np.float64]
+
+
+def flow_motion(sizes: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Steps of a gradient flow as five of descent each, of sizes (steps,) and motions (steps, 3) of `residual_path`.
+
+    From y to E(y), E(E(y)), far = E(E(E(y))), middle = (2 y + far) / 3 and E(middle), where E moves down the gradient
+    by half of the size.
+
+    Examples
+    --------
+    >>> one = np.array([[1.0]])
+    >>> lr, motion = flow_motion([0.2])
+    >>> path = residual_path(one, np.array([1.0]), 3.0 * one, np.array([1.0]), 5, lr, motion=motion)
+    >>> path["e"].ravel().round(6)
+    array([2.      , 1.8     , 1.62    , 1.458   , 1.819333, 1.6374  ])
+    """
+    stages = [(0.0, 0.0, 1.0), (1.0, 0.0, 1.0), (1.0, 0.0, 1.0), (1.0, -2.0 / 3.0, 0.0), (0.0, 0.0, 1.0)]
+    lr = [half for size in sizes for half in (size / 2.0, size / 2.0, size / 2.0, 0.0, size / 2.0)]
+    return np.array(lr), np.array(stages * len(sizes))
+
 
 def residual_path(
     X: NDArray[Any],
@@ -15,20 +37,21 @@ def residual_path(
     W: NDArray[Any],
     a: NDArray[Any],
     steps: int,
-    lr: float,
+    lr: float | NDArray[np.float64],
     loss: str = "squared",
     delta: float = 1.0,
-    motion: tuple[float, float, float] = (0.0, 1.0, 0.0),
+    motion: Motion = (0.0, 1.0, 0.0),
 ) -> dict[str, NDArray[Any]]:
     """Every step of descent on the first layer, with every change of the pattern.
 
     Parameters
     ----------
     X, y, W, a, steps, lr, loss, delta
-        See `train`.
-    motion : (beta, b, c)
+        See `train`; lr may also be an array with an entry for each step.
+    motion : (beta, b, c), or rows of them for each step
         ``v <- beta v + g``, ``W <- W + b v + c g`` for a step g down the gradient: (0, 1, 0) is plain descent,
-        (beta, 1, 0) heavy ball, (beta, beta, 1) Nesterov's method seen from the point it looks ahead to.
+        (beta, 1, 0) heavy ball, (beta, beta, 1) Nesterov's method seen from the point it looks ahead to.  With
+        `flow_motion` the steps are the stages of those of a gradient flow.
 
     Returns
     -------
@@ -43,7 +66,7 @@ def residual_path(
     >>> path["e"].ravel(), path["events"]
     (array([4., 3., 3.]), array([[1, 0, 0, 0]]))
     """
-    beta, ahead, direct = motion
+    sizes, moves = np.broadcast_to(lr, steps), np.broadcast_to(motion, (steps, 3))
     start, W, velocity = W, W.copy(), np.zeros_like(W)
     path: dict[str, list[Any]] = {name: [] for name in ("u", "e", "loss", "flips", "drift", "masks")}
     for step in range(steps + 1):
@@ -57,7 +80,8 @@ def residual_path(
             path[name].append(entry)
         if step < steps:
             down = np.zeros_like(W)
-            descend(X, Z, masks, e, down, a, lr, "first")
+            descend(X, Z, masks, e, down, a, float(sizes[step]), "first")
+            beta, ahead, direct = moves[step]
             velocity = beta * velocity + down
             W = W + ahead * velocity + direct * down
     arrays = {name: np.array(values) for name, values in path.items()}
@@ -99,7 +123,7 @@ def neuron_path(
     unit: float,
     straight: NDArray[Any],
     gradients: NDArray[Any],
-    motion: tuple[float, float, float] = (0.0, 1.0, 0.0),
+    motion: Motion = (0.0, 1.0, 0.0),
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Pre-activations of one neuron along a path, and the coefficients q of its changed samples.
 
@@ -130,10 +154,11 @@ def neuron_path(
            [-1.],
            [-1.]])
     """
-    beta, ahead, direct = motion
+    moves = np.broadcast_to(motion, (len(gradients), 3))
     q, velocity = np.zeros(z.size), np.zeros(z.size)
     path, coefficients = [np.asarray(z, np.float64)], [q]
     for step, gradient in enumerate(gradients):
+        beta, ahead, direct = moves[step]
         push = ((path[-1] >= 0).astype(np.float64) - (path[0] >= 0)) * gradient
         velocity = beta * velocity + push
         q = q + ahead * velocity + direct * push

@@ -1,16 +1,6 @@
 """Gradient flow ``dw/dt = -dL/dw``: steps of gradient descent combined to a Runge-Kutta method with error control.
 
-With ``E`` a step of gradient descent of size h/2, one step of the flow from y to z is
-
-    far = E(E(E(y))),   z = E((2 y + far) / 3),
-
-the strong-stability-preserving method of order 3 of four stages: where gradient descent of step size h/2 lowers a
-convex functional, so does this.  It is stable for ``h lambda_max < 5.15``.  ``(y + 2 far) / 3`` is a solution of
-order 2, and z minus that the estimate of the error.  Its outputs are never computed: for smooth u they are those of
-``(2 y + far) / 3`` plus ``(u(far) - u(y)) / 3``, up to the order of the estimate, and exactly if u is affine.
-
-Sources: Kraaijevanger, BIT 31 (1991) 482; the pair: Gottlieb, Ketcheson and Shu, Strong Stability Preserving
-Runge-Kutta and Multistep Time Discretizations (2011).
+The method and the choice of its step sizes: `fastntk.engines.step_sizes`.
 """
 
 from __future__ import annotations
@@ -22,20 +12,15 @@ from typing import Protocol
 
 import numpy as np
 
-from fastntk.engines import Engine
+from fastntk.engines import Engine, PathEngine
+from fastntk.engines.step_sizes import Control, Solution, rounding_of, step_error
 from fastntk.losses import Loss
 from fastntk.training.metrics import Recorder
-from fastntk.training.outcome import Solution
 from fastntk.training.settings import Settings
 
 __all__ = ["Stages", "Steps", "integrate", "steps_of"]
 
-METHOD = "SSP Runge-Kutta 3(2), four stages"
-MOST_STEPS = 100_000  # accepted and rejected
 _WEIGHTS = (1 / 6, 1 / 6, 1 / 6, 1 / 2)  # of the gradients of the stages in a step
-_SAFETY, _LEAST, _MOST = 0.9, 0.2, 2.0  # of a step size over the one before
-_SMALLEST = 1e-15  # step size, as a part of the time
-_ROUNDINGS = 4.0  # of the outputs in working precision: errors below are not controlled
 
 
 class Steps(Protocol):
@@ -77,7 +62,7 @@ class Stages:
         moving.blend(2.0 / 3.0)
         middle = moving.u
         moving.stage(self._evaluate()[1], size / 2.0)
-        return float(np.linalg.norm(moving.u - middle - (far - start) / 3.0))
+        return float(step_error(start, far, middle, moving.u))
 
     def accept(self, size: float) -> tuple[float, float]:
         """Make the step final; the loss and ``|e|_2`` there."""
@@ -98,6 +83,7 @@ def steps_of(moving: Engine, labels: np.ndarray, objective: Loss) -> Steps:
     return Stages(moving, labels, objective)
 
 
+@functools.singledispatch
 def integrate(
     moving: Engine,
     labels: np.ndarray,
@@ -106,7 +92,8 @@ def integrate(
     report: Callable[[int], object],
 ) -> Solution:
     """Follow the flow through all times; each is recorded with the number of accepted steps up to it."""
-    rounding = _ROUNDINGS * _rounding(moving)
+    X, net = moving.X, moving.net
+    rounding = rounding_of(X, float(np.linalg.norm(net.W)), net.a)
 
     def log(accepted: int, loss: float) -> None:
         recorder.record(accepted, loss, moving)
@@ -123,9 +110,8 @@ def _integrate(
     report: Callable[[int], object],
 ) -> Solution:
     assert settings.times is not None
-    found = Solution(settings.tolerance, METHOD)
-    first, *goals = settings.times
-    size = goals[0]
+    control = Control(settings.times, settings.tolerance, rounding)
+    found, (first, *goals) = control.found, settings.times
     loss, slope = stages.measure()
     log(0, loss)
     if not math.isfinite(loss):
@@ -133,46 +119,35 @@ def _integrate(
         return found
     for index, goal in enumerate(goals, 1):
         while found.time < goal:
-            if found.accepted + found.rejected == MOST_STEPS or size <= _SMALLEST * max(
-                found.time, 1e-99 * goal
-            ):
-                found.failure = (
-                    f"the step size fell to {size:.3g} after {found.accepted} accepted and {found.rejected} "
-                    f"rejected steps, at time {found.time:.6g} of {settings.times[-1]:g}"
-                )
+            proposed = control.propose(goal)
+            if proposed is None:
                 return found
-            left = goal - found.time
-            parts = math.ceil(left / size * (1.0 - 1e-9))  # equal steps up to the next time
-            step = left / parts
-            error = stages.attempt(step)
-            found.evaluations += len(_WEIGHTS)
-            allowed = settings.tolerance * slope + rounding
-            factor = _factor(error, allowed)
-            if error <= allowed:
+            step, end = proposed
+            if control.judge(step, end, stages.attempt(step), slope):
                 loss, slope = stages.accept(step)
-                found.accepted += 1
-                found.error_estimate += error
-                found.time = goal if parts == 1 else found.time + step
-                size = max(size, step * factor) if factor == _MOST else step * factor
             else:
                 stages.undo()
-                found.rejected += 1
-                size = step * factor
         log(found.accepted, loss)
         report(index)
     return found
 
 
-def _factor(error: float, allowed: float) -> float:
-    """Change of the step size after that error; the smallest if it is no number."""
-    if error == 0.0:
-        return _MOST
-    wanted = _SAFETY * (allowed / error) ** (1.0 / 3.0)
-    return min(max(wanted, _LEAST), _MOST) if math.isfinite(wanted) else _LEAST
-
-
-def _rounding(moving: Engine) -> float:
-    """Size of one rounding of all outputs: working precision times the typical ``|u|_2`` of independent weights."""
-    W, a = moving.net.W, moving.net.a
-    lengths = [float(np.linalg.norm(array)) for array in (moving.X, W, a)]
-    return float(np.finfo(moving.dtype).eps) * math.prod(lengths) / (a.size * math.sqrt(2.0 * W.shape[1]))
+@integrate.register
+def _(
+    moving: PathEngine,
+    labels: np.ndarray,
+    settings: Settings,
+    recorder: Recorder,
+    report: Callable[[int], object],
+) -> Solution:
+    """The flow has been followed: what is logged is looked up."""
+    flow = moving.path.flow
+    assert flow is not None
+    loss = moving.path.loss
+    for index, (accepted, stage) in enumerate(flow.logged):
+        moving.go(stage)
+        recorder.record(accepted, float(loss[stage]), moving)
+        if index:
+            report(index)
+    moving.go(moving.path.steps)
+    return flow.solution

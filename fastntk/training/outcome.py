@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fastntk.base.checks import all_finite
 from fastntk.base.errors import DivergenceError
+from fastntk.engines.step_sizes import Solution
 from fastntk.model.deep import DeepReLU
 from fastntk.model.network import TwoLayerReLU
 from fastntk.results import Run
 from fastntk.training.settings import Settings
 
-__all__ = ["Explosion", "Finished", "Outcome", "Solution", "divergence"]
+__all__ = ["Explosion", "Finished", "Outcome", "divergence"]
 
 
 @dataclass(frozen=True)
@@ -45,44 +46,6 @@ class Explosion:
     def record(self) -> dict[str, Any]:
         """Where it ended, JSON-able."""
         return {"stopped_at": self.step}
-
-
-@dataclass
-class Solution:
-    """How the integration of a flow went.
-
-    Attributes
-    ----------
-    accepted, rejected : int
-        Steps.
-    evaluations : int
-        Gradients, four a step.
-    error_estimate : float
-        Sum over the accepted steps of the estimated errors of the outputs, ``|.|_2`` over the samples.  Errors in
-        the outputs do not grow along the flow of a network whose kernel is constant.
-    time : float
-        What was reached.
-    failure : str or None
-        Why it ended before the last time.
-    """
-
-    tolerance: float
-    method: str
-    accepted: int = 0
-    rejected: int = 0
-    evaluations: int = 0
-    error_estimate: float = 0.0
-    time: float = 0.0
-    failure: str | None = None
-
-    @property
-    def overflow(self) -> bool:
-        """Whether the loss was no finite number before anything moved."""
-        return self.failure is not None and self.evaluations == 0
-
-    def record(self) -> dict[str, Any]:
-        """Everything, JSON-able."""
-        return {"solver": asdict(self)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -252,13 +252,13 @@ class Settings:
 
     def _require_path(self) -> None:
         """ValueError if the path engine is asked for what it cannot do."""
-        if self.engine == "path" and not self.full_descent:
-            kept = {"layers": "first", "batch_size": None, "dynamics": "descent"}
+        if self.engine == "path" and (self.layers != "first" or self.batch_size is not None):
+            kept = {"layers": "first", "batch_size": None}
             name, got = next(
                 (name, getattr(self, name)) for name in kept if getattr(self, name) != kept[name]
             )
             raise ValueError(
-                "engine='path' trains the first layer by full-batch descent: use engine='dual' or 'auto' "
+                "engine='path' trains the first layer on all samples: use engine='dual' or 'auto' "
                 f"for {name}={got!r}"
             )
 

@@ -18,7 +18,8 @@ from fastntk.distributed import Workers
 from fastntk.engines import DualEngine, Engine, PathEngine, engine_of
 from fastntk.engines.choice import PATH_PASSES
 from fastntk.engines.path import Path as SolvedPath
-from fastntk.engines.path import Slow, attempt
+from fastntk.engines.path import Slow, attempt, attempt_flow
+from fastntk.engines.step_sizes import Solution
 from fastntk.model.deep import DeepReLU
 from fastntk.model.network import TwoLayerReLU
 from fastntk.model.streamed import StreamedNetwork
@@ -30,7 +31,7 @@ from fastntk.training.flow import integrate
 from fastntk.training.gram_metrics import gram_metrics
 from fastntk.training.metrics import Recorder
 from fastntk.training.options import spelled_out
-from fastntk.training.outcome import Explosion, Finished, Outcome, Solution, divergence
+from fastntk.training.outcome import Explosion, Finished, Outcome, divergence
 from fastntk.training.pattern_history import PatternHistory
 from fastntk.training.problem import Problem, on_workers, prepare, stepwise
 from fastntk.training.settings import Options, Settings
@@ -115,8 +116,9 @@ def train(
     snapshots : iterable of int
         Steps at which H is kept, 8 n^2 bytes each: ``run.snapshots``.
     engine : {"auto", "dual", "primal", "path", "cuda"}
-        "dual" moves the pre-activations, "primal" the weights, "path" makes all steps of full-batch descent of the
-        first layer at once and never holds weights that are drawn: the same gradient descent up to rounding.
+        "dual" moves the pre-activations, "primal" the weights, "path" makes all steps of full-batch descent or
+        flow of the first layer at once and never holds weights that are drawn: the same numbers up to rounding, of a
+        flow up to the tolerance.
         "auto" takes the one that is expected to be faster and fits in memory (`fastntk.engines.choose`), "cuda" one of
         both on a GPU, by the same rule. Nothing leaves it within a step, or within a step of the flow, unless batches
         or a loss of your own are made on the host.
@@ -161,7 +163,7 @@ def train(
     "gram" and "lambda_min" add ``n^2 m / 2`` bit products and a few products with H, diagnostics about 2 % of a dual
     step at n = d = 1000, m = 8000.  Memory: 12 n m bytes (dual) or 4 d m (primal) beside the weights, in float32;
     diagnostics n m / 8.  A step of the flow costs four of these and an average and needs one more copy of the state
-    (`fastntk.training.flow`); where it pushes a neuron onto its kink from both sides, the neuron stays there and
+    (`fastntk.engines.step_sizes`); where it pushes a neuron onto its kink from both sides, the neuron stays there and
     alternates between the two patterns.  Outputs are accumulated in float64 over neurons, relative error near 1e-6 in
     float32.  Source: Du et al. (arXiv 1810.02054), Sections 3 to 5.
 
@@ -263,19 +265,12 @@ def _solved(
     least = PATH_PASSES if held <= available_bytes() else 0.0
     with kernel_threads(threads):
         try:
-            found = attempt(
-                X,
-                problem.samples.y,
-                net,
-                settings.loss,
-                settings.optimizer,
-                settings.lr,
-                settings.steps,
-                least,
-                workers,
-                lambda step: report(step // parts),
-                folder,
-            )
+            data = X, problem.samples.y, net, settings.loss
+            if settings.times is None:
+                descent = settings.optimizer, settings.lr, settings.steps
+                found = attempt(*data, *descent, least, workers, lambda step: report(step // parts), folder)
+            else:
+                found = attempt_flow(*data, settings.times, settings.tolerance, least, workers)
         except Slow as slow:
             return stepwise(problem, f"the path engine gave up: {slow}"), None
     return problem, found

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk.training import flow
+from fastntk.engines import step_sizes
 
 
 def exceptions():
@@ -73,7 +73,7 @@ def test_copies_keep_type_message_data_and_notes(kind, way):
 
 def test_a_pool_hands_over_every_exception_and_goes_on_after_a_run_that_failed(monkeypatch):
     X, y = fastntk.datasets.sphere(6, 3, seed=0)
-    monkeypatch.setattr(flow, "MOST_STEPS", 200)
+    monkeypatch.setattr(step_sizes, "MOST_STEPS", 200)
     with pytest.raises(fastntk.ToleranceError) as missed:
         fastntk.train(X, y, width=8, dynamics="flow", t_final=1e30)
     sent = [example(kind) for kind in exceptions()]

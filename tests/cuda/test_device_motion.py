@@ -9,12 +9,11 @@ from fastntk.compilation import jit_cuda
 from fastntk.cuda.engines import flow as cuda_flow
 from fastntk.cuda.engines.dual import CudaDualEngine
 from fastntk.cuda.engines.primal import CudaPrimalEngine
-from fastntk.engines import Motion, choice
+from fastntk.engines import Motion, choice, step_sizes
 from fastntk.kernels.cuda.vendor import address
 from fastntk.losses import Squared
 from fastntk.model.network import TwoLayerReLU
 from fastntk.optimizers import HeavyBall, Nesterov
-from fastntk.training import flow
 
 ENGINES = {"dual": CudaDualEngine, "primal": CudaPrimalEngine}
 LAYERS = ("first", "second", "both")
@@ -171,7 +170,7 @@ def test_flows_of_other_losses(data, kind, loss):
 
 
 def test_a_tolerance_that_is_not_reached(data, kind, monkeypatch):
-    monkeypatch.setattr(flow, "MOST_STEPS", 2)
+    monkeypatch.setattr(step_sizes, "MOST_STEPS", 2)
     X, y, net = data(9)
     settings = {"dynamics": "flow", "t_final": 0.5, "times": [0.5], "tolerance": 0.05, "layers": "both"}
     errors = []

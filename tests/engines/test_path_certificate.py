@@ -55,7 +55,14 @@ def swept(problem, E, e, level=1.0):
     field.level *= level
     displaced = Displaced(problem, start, field.knots, Base(start.rows, np.zeros(problem.n), Sparse.none()))
     chosen = field.chosen()
-    return start, field, chosen, Sweeper(problem, start, field, displaced)(e, E, chosen, np.empty(0), True)
+    return (
+        start,
+        field,
+        chosen,
+        Sweeper(problem, start, field, displaced)(
+            problem.schedule(problem.steps), e, E, chosen, np.empty(0), True
+        ),
+    )
 
 
 def exact_path(problem, start, found, e):
@@ -79,7 +86,7 @@ def test_signs_in_doubt_are_counted_and_the_others_are_exact(dtype):
     problem = problem_of(*posed(dtype, 40, 300, 60))
     exact = residual_path(problem.X, problem.labels, problem.weights(0, 300), problem.a, 60, LR)
     e = exact["e"][:-1].astype(np.float64)
-    start, _, chosen, found = swept(problem, problem.course(e, np.zeros(40)), e)
+    start, _, chosen, found = swept(problem, problem.schedule(problem.steps).course(e, np.zeros(40)), e)
     Z, masks = exact_path(problem, start, found, e)
     assert 0.0 < found.doubt < 1e-3 if dtype == np.float32 else found.doubt < 1e-11
     wrong = (Z >= 0) != masks
@@ -97,7 +104,7 @@ def test_need_covers_what_changed_samples_do_to_the_others(dtype):
     problem = problem_of(*posed(dtype, 40, 300, 30))
     exact = residual_path(problem.X, problem.labels, problem.weights(0, 300), problem.a, 30, LR)
     e = exact["e"][:-1].astype(np.float64)
-    E = problem.course(e, np.zeros(40))
+    E = problem.schedule(problem.steps).course(e, np.zeros(40))
     start, field, chosen, found = swept(problem, E, e, 0.2)
     _, masks = exact_path(problem, start, found, e)
     turned = masks[:-1].astype(np.float64) - masks[0]
@@ -116,7 +123,7 @@ def test_bounds_hold_for_every_entry_of_every_step(dtype):
     """Displacements of unchanged samples never exceed the bound of the margins and the remainder."""
     problem = problem_of(*posed(dtype, 40, 300, 30))
     exact = residual_path(problem.X, problem.labels, problem.weights(0, 300), problem.a, 30, LR)
-    E = problem.course(exact["e"][:-1].astype(np.float64), np.zeros(40))
+    E = problem.schedule(problem.steps).course(exact["e"][:-1].astype(np.float64), np.zeros(40))
     for other in (E, E * np.linspace(1.0, 1.3, 40), E[:, ::-1].copy()):
         start = begin(problem, problem.weights, np.full(40, np.inf))
         field = Field(problem, start, E, np.empty(0, np.int64))

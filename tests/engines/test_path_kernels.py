@@ -41,7 +41,7 @@ def window(problem, reach=np.inf):
         problem.X, problem.labels, W, problem.a.astype(np.float64), problem.steps, problem.lr,
         motion=(beta, ahead, direct),
     )  # fmt: skip
-    E = problem.course(exact["e"][:-1], np.zeros(problem.n))
+    E = problem.schedule(problem.steps).course(exact["e"][:-1], np.zeros(problem.n))
     field = Field(problem, start, E, np.empty(0, np.int64))
     return start, exact, E, field
 
@@ -125,7 +125,7 @@ def test_sweep_and_recursion(size, optimizer):
     chosen = field.chosen()
     base = type("Base", (), {"active": np.zeros(n)})()
     sweeper = Sweeper(problem, start, field, Displaced(problem, start, field.knots, base))
-    swept = sweeper(exact["e"][:-1], E, chosen, np.empty(0), True)
+    swept = sweeper(problem.schedule(problem.steps), exact["e"][:-1], E, chosen, np.empty(0), True)
     events = swept.events.of()
     found = np.stack((events.steps, events.samples, events.neurons, events.on), axis=1)
     np.testing.assert_array_equal(found, exact["events"])
@@ -140,7 +140,7 @@ def test_sweep_and_recursion(size, optimizer):
     Z = np.moveaxis(np.array(paths), 0, 2)
     np.testing.assert_allclose(swept.S, twin.changed_outputs(Z, a), atol=1e-12)
 
-    outputs = Recursion(problem, start, np.zeros(n), np.inf)(problem.steps, swept)
+    outputs = Recursion(problem, start, np.zeros(n), np.inf)(problem.schedule(problem.steps), swept)
     np.testing.assert_allclose(outputs.u, exact["u"], atol=1e-11)
     velocity, read_out = np.zeros(n), exact["u"][0]
     for s in range(problem.steps):
@@ -158,7 +158,9 @@ def test_patterns_follow_the_events():
     start, exact, E, field = window(problem)
     base = type("Base", (), {"active": np.zeros(65)})()
     sweeper = Sweeper(problem, start, field, Displaced(problem, start, field.knots, base))
-    events = sweeper(exact["e"][:-1], E, field.chosen(), np.empty(0), False).events
+    events = sweeper(
+        problem.schedule(problem.steps), exact["e"][:-1], E, field.chosen(), np.empty(0), False
+    ).events
     rows = start.rows.copy()
     for step, masks in enumerate(exact["masks"]):
         change_patterns(events.first[step], events.neurons, events.on, rows)

@@ -6,7 +6,7 @@ import scipy.linalg
 
 import fastntk
 from fastntk import TwoLayerReLU, reference
-from fastntk.engines import ENGINES, Motion
+from fastntk.engines import ENGINES, Motion, step_sizes
 from fastntk.losses import LOSSES, Squared
 from fastntk.training import flow
 
@@ -147,7 +147,7 @@ def test_a_long_way(dtype, layers, name, problem):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_steps_that_overflow_leave_no_trace(dtype, layers, name, problem, monkeypatch):
     p = problem(6, 9, 200, dtype)
-    monkeypatch.setattr(flow, "MOST_STEPS", 70)
+    monkeypatch.setattr(step_sizes, "MOST_STEPS", 70)
     with pytest.raises(fastntk.ToleranceError) as caught:
         follow(p, 1e30, layers, engine=name, times=[0.0])
     run = caught.value.run
@@ -168,7 +168,7 @@ def test_times_and_the_record(problem):
     solver = run.provenance["solver"]
     assert solver["accepted"] == run.steps[-1]
     assert solver["evaluations"] == 4 * (solver["accepted"] + solver["rejected"])
-    assert solver["method"] == flow.METHOD
+    assert solver["method"] == step_sizes.METHOD
     assert (solver["tolerance"], solver["time"], solver["failure"]) == (1e-3, 2.0, None)
     assert solver["error_estimate"] > 0
     assert (run.provenance["dynamics"], run.provenance["t_final"], run.lr) == ("flow", 2.0, None)
@@ -184,7 +184,7 @@ def test_a_tolerance_that_cannot_be_reached(name, monkeypatch):
     """One neuron that two samples push onto its kink from both sides, with a step that would have to vanish."""
     X, y = np.array([[1.0, 0.0], [-0.6, 0.8]]), np.array([-1.0, -3.0])
     net = TwoLayerReLU([[0.5, 1.5]], [1.0])
-    monkeypatch.setattr(flow, "MOST_STEPS", 3000)
+    monkeypatch.setattr(step_sizes, "MOST_STEPS", 3000)
     settings = {"net": net, "dynamics": "flow", "t_final": 40.0, "metrics": "all", "engine": name}
     with pytest.raises(fastntk.ToleranceError, match=r"tolerance=1e-07 was not reached$") as caught:
         fastntk.train(X, y, tolerance=1e-7, **settings)

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 import fastntk
 from fastntk import TwoLayerReLU
 from fastntk.cli import main
+from fastntk.engines import step_sizes
 from fastntk.plots import runs as plotting
-from fastntk.training import flow
 
 
 def test_it_is_saved_drawn_and_written(problem, tmp_path):
@@ -82,7 +82,7 @@ def test_command_line(tmp_path):
 
 
 def test_command_line_keeps_what_a_lost_flow_logged(tmp_path, monkeypatch):
-    monkeypatch.setattr(flow, "MOST_STEPS", 3)
+    monkeypatch.setattr(step_sizes, "MOST_STEPS", 3)
     path = tmp_path / "data.csv"
     fastntk.datasets.save_csv(path, *fastntk.datasets.sphere(6, 5, seed=0))
     arguments = ["train", "--data", path, "--dynamics", "flow", "--t-final", 1, "--csv", tmp_path / "log.csv"]

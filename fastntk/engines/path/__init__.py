@@ -6,12 +6,24 @@ run of the network with the kernel of the start; step k is exact after k rounds,
 after three or four.
 """
 
-from fastntk.engines.path.attempt import Slow, attempt
+from fastntk.engines.path.attempt import Slow, attempt, attempt_flow
 from fastntk.engines.path.counts import counts_of
+from fastntk.engines.path.flows import solve_flow
 from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.replay import PathEngine
 from fastntk.engines.path.solution import Path
 from fastntk.engines.path.teams import cuts
 from fastntk.engines.path.windows import solve
 
-__all__ = ["Path", "PathEngine", "PathProblem", "Slow", "attempt", "counts_of", "cuts", "solve"]
+__all__ = [
+    "Path",
+    "PathEngine",
+    "PathProblem",
+    "Slow",
+    "attempt",
+    "attempt_flow",
+    "counts_of",
+    "cuts",
+    "solve",
+    "solve_flow",
+]

@@ -1,12 +1,14 @@
 """A run by its path, given up where windows become so short that steps one by one are cheaper."""
 
+import functools
 import pathlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from fastntk.distributed import Workers
+from fastntk.engines.path.flows import solve_flow
 from fastntk.engines.path.kept_parts import KeptParts, Stale
 from fastntk.engines.path.meter import Meter
 from fastntk.engines.path.problem import PathProblem
@@ -15,10 +17,12 @@ from fastntk.engines.path.solution import Path
 from fastntk.engines.path.spread import Spread
 from fastntk.engines.path.teams import Here, Team, cuts
 from fastntk.engines.path.windows import solve
+from fastntk.engines.step_sizes import EVALUATIONS, rounding_of
 from fastntk.losses import Loss
 from fastntk.model.network import TwoLayerReLU
-from fastntk.optimizers import Optimizer
+from fastntk.optimizers import GradientDescent, Optimizer
 
+_BLOCK = 2**13  # neurons whose weights are summed at once
 _WINDOWS = 3  # that are waited for before a path is judged
 
 
@@ -49,32 +53,74 @@ def attempt(
     Slow
         If the windows have fewer than ``least`` steps on average, or squares of steps overflow.
     """
-    points = np.ascontiguousarray(X, net.a.dtype).astype(np.float64)  # those that the first outputs are of
-    problem = PathProblem(points, labels, objective, optimizer, lr, steps, np.asarray(net.a), net.weights)
+    problem = _problem(X, labels, net, objective, optimizer, lr, steps)
     with np.errstate(over="ignore"):
         size = lr * float(problem.sizes.max()) * max(1.0, float(np.abs(labels).max()))
+    meter, follow = Meter(report), functools.partial(solve, problem)
+    try:
+        return _tried(follow, problem, size, net, workers, _Judge(least, steps), meter, folder)
+    except Stale:
+        assert folder is not None
+        shutil.rmtree(folder)
+        return attempt(X, labels, net, objective, optimizer, lr, steps, least, workers, report, folder)
+
+
+def attempt_flow(
+    X: np.ndarray,
+    labels: np.ndarray,
+    net: TwoLayerReLU,
+    objective: Loss,
+    times: Sequence[float],
+    tolerance: float,
+    least: float,
+    workers: Workers | None = None,
+) -> Path:
+    """The same of gradient flow; ``least`` counts gradients."""
+    problem = _problem(X, labels, net, objective, GradientDescent(), 0.0, 0)
+    squares = sum(
+        float(np.square(net.weights(first, min(first + _BLOCK, net.width)), dtype=np.float64).sum())
+        for first in range(0, net.width, _BLOCK)
+    )
+    rounding = rounding_of(problem.X, squares**0.5, problem.a)
+    follow = functools.partial(solve_flow, problem, times, tolerance, rounding)
+    size = float(problem.sizes.max()) * max(1.0, float(np.abs(labels).max()))
+    return _tried(follow, problem, size, net, workers, _Judge(least / EVALUATIONS), Meter(), None)
+
+
+def _problem(
+    X: np.ndarray, labels: np.ndarray, net: TwoLayerReLU, objective: Loss, optimizer: Optimizer, lr: float, steps: int
+) -> PathProblem:  # fmt: skip
+    points = np.ascontiguousarray(X, net.a.dtype).astype(np.float64)  # those that the first outputs are of
+    return PathProblem(points, labels, objective, optimizer, lr, steps, np.asarray(net.a), net.weights)
+
+
+class _Judge:
+    """Counts windows, and gives up where they are too short."""
+
+    def __init__(self, least: float, steps: float = np.inf) -> None:
+        self._least, self._steps, self._windows = least, steps, 0
+
+    def __call__(self, done: int) -> None:
+        self._windows += 1
+        if self._windows >= _WINDOWS and done < self._least * self._windows and done < self._steps:
+            raise Slow(f"it needed {self._windows} windows for the first {done} steps")
+
+
+def _tried(
+    solver: Callable[[Callable[[int], object], Team | None], Path], problem: PathProblem, size: float,
+    net: TwoLayerReLU, workers: Workers | None, judge: Callable[[int], object], meter: Meter,
+    folder: pathlib.Path | None,
+) -> Path:  # fmt: skip
     if not size < float(np.finfo(problem.dtype).max) ** 0.5:
         raise Slow(f"steps of size {size:.3g} overflow when they are squared")
-    windows = 0
-
-    def judge(done: int) -> None:
-        nonlocal windows
-        windows += 1
-        if windows >= _WINDOWS and done < least * windows and done < steps:
-            raise Slow(f"it needed {windows} windows for the first {done} steps")
-
     with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss
         team: Team = Here(problem)
         if workers is not None and len(cuts(net.width)) > 1:
             team = Spread(problem, net, workers)
         elif folder is not None and len(cuts(net.width)) > 1:
             team = KeptParts(problem, folder)
-        team.meter = Meter(report)
+        team.meter = meter
         try:
-            return solve(problem, judge, team)
-        except Stale:
-            assert folder is not None
-            shutil.rmtree(folder)
-            return attempt(X, labels, net, objective, optimizer, lr, steps, least, workers, report, folder)
-        except Unreachable:
-            raise Slow(f"steps of size {size:.3g} are beyond what it can bound") from None
+            return solver(judge, team)
+        except Unreachable as cause:
+            raise Slow(str(cause) or f"steps of size {size:.3g} are beyond what it can bound") from None

@@ -1,9 +1,8 @@
 """Coefficients of the samples in the change of weights: those of the active entries, and what changes of pattern add.
 
-Neuron r moves by ``-(a_r / sqrt(m)) sum_l (M_lr E_l(s) + q_lr(s)) x_l``.  A gradient taken k steps ago has
-moved the weights by ``h(k) = c + b (1 + beta + ... + beta^(k-1))`` times it, and the velocity by
-``beta^(k-1)``: so an entry that changes at step t adds plus or minus ``sum_{t' >= t} h(s - t') lr e_l(t')``
-to q.
+Neuron r moves by ``-(a_r / sqrt(m)) sum_l (M_lr E_l(s) + q_lr(s)) x_l``.  A gradient of step t' has moved the
+weights by ``h(s, t')`` times it until step s (see `schedule`): so an entry that changes at step t adds plus or
+minus ``sum_{t' >= t} h(s, t') e_l(t')`` to q.
 """
 
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastntk.engines.path.events import Events
-from fastntk.engines.path.problem import PathProblem
+from fastntk.engines.path.schedule import Schedule
 from fastntk.kernels.cpu.path_changes import list_changes, mark_changes, sum_changes
 
 
@@ -50,32 +49,24 @@ class Sparse:
 class Responses:
     """What gradients of a window do to weights and velocities."""
 
-    def __init__(self, problem: PathProblem, e: np.ndarray) -> None:
-        self._problem, self._e = problem, e
+    def __init__(self, schedule: Schedule, e: np.ndarray) -> None:
+        self._schedule, self._e = schedule, e
 
     def of(self, samples: np.ndarray) -> "Responses":
         """Those of some samples."""
-        return Responses(self._problem, self._e[:, samples])
+        return Responses(self._schedule, self._e[:, samples])
 
     def position(self, step: int) -> np.ndarray:
         """(step + 1, n): the coefficient at `step` that the gradients from each step on have made."""
-        beta, ahead, direct, _ = self._problem.optimizer.coefficients()
-        back = np.arange(step, 0, -1)
-        return self._tails(direct + ahead * (1.0 - beta**back) / (1.0 - beta), step)
+        return self._tails(self._schedule.positions(step), step)
 
     def velocity(self, step: int) -> np.ndarray:
         """The same for the velocity."""
-        beta = self._problem.optimizer.coefficients()[0]
-        return self._tails(beta ** np.arange(step - 1.0, -1.0, -1.0), step)
-
-    def coast(self, step: int) -> tuple[float, float]:
-        """Position and velocity after so many steps without gradient, of a unit velocity."""
-        beta, ahead, _, _ = self._problem.optimizer.coefficients()
-        return ahead * beta * (1.0 - beta**step) / (1.0 - beta), beta**step
+        return self._tails(self._schedule.velocities(step), step)
 
     def _tails(self, weights: np.ndarray, step: int) -> np.ndarray:
         tails = np.zeros((step + 1, self._e.shape[1]))
-        tails[:step] = np.cumsum((weights[:, None] * self._problem.lr * self._e[:step])[::-1], axis=0)[::-1]
+        tails[:step] = np.cumsum((weights[:, None] * self._e[:step])[::-1], axis=0)[::-1]
         return tails
 
 

@@ -12,21 +12,24 @@ import numpy as np
 from fastntk.base.memory import aligned_zeros
 from fastntk.engines.path.events import Events
 from fastntk.engines.path.problem import PathProblem
+from fastntk.engines.path.schedule import Schedule
 from fastntk.kernels.cpu.path_recursion import path_step
 
 RANGES = 16
 
 
-def pushes(problem: PathProblem, rows: np.ndarray, e: np.ndarray, events: Events) -> np.ndarray:
-    """``-(lr / m) [K o F(s)] e(s)`` of these neurons, whose patterns start with the rows, (steps, n)."""
+def pushes(
+    problem: PathProblem, rows: np.ndarray, schedule: Schedule, e: np.ndarray, events: Events
+) -> np.ndarray:
+    """``-(weight / m) [K o F(s)] e(s)`` of these neurons, whose patterns start with the rows, (steps, n)."""
     n, kind = problem.n, problem.counting
     K = problem.inner(kind)
     C, shares = np.zeros_like(K), aligned_zeros((min(RANGES, n), K.shape[1]), kind)
     squares = np.square(problem.a, dtype=np.float64)
     weights = (squares[:1] if problem.scale else squares).astype(kind)
     found, factors = np.empty((len(e), n), problem.dtype), np.empty(n, kind)
-    for s, derivatives in enumerate(e):
-        factors[:] = (-problem.lr / problem.width) * derivatives
+    for s, (weight, derivatives) in enumerate(zip(schedule.weights, e, strict=False)):
+        factors[:] = (-weight / problem.width) * derivatives
         path_step(K, C, rows, events.first[s], events.neurons, events.on, weights, factors, shares)
         found[s] = shares.sum(axis=0, dtype=np.float64)[:n]
     return found

@@ -38,7 +38,7 @@ def drift_of(problem: PathProblem, start: Start, solved: Solved, moving: Moving,
     """The largest drift at each step of a window, exactly, among the neurons that can have it."""
     found, n = np.zeros(solved.steps + 1), problem.n
     leaders = solved.swept.leaders
-    if leaders.steps.size > _FEW * solved.steps:
+    if leaders.steps.size > _FEW * np.count_nonzero(solved.schedule.shown[1:]):
         leaders = narrowed(problem, start, solved, base, leaders)
     if not leaders.steps.size:
         return found
@@ -48,7 +48,7 @@ def drift_of(problem: PathProblem, start: Start, solved: Solved, moving: Moving,
     order = np.argsort(events.neurons, kind="stable")
     neurons, steps, samples = events.neurons[order], events.steps[order], events.samples[order]
     signs = np.where(events.on[order], 1.0, -1.0)
-    responses = Responses(problem, solved.e)
+    responses = Responses(solved.schedule, solved.e)
     rows = pattern(start.rows[leaders.neurons], n) * solved.E[leaders.steps]
     for row, neuron, step in zip(rows, leaders.neurons, leaders.steps, strict=True):
         own = slice(*np.searchsorted(neurons, (neuron, neuron + 1)))
@@ -58,7 +58,7 @@ def drift_of(problem: PathProblem, start: Start, solved: Solved, moving: Moving,
         np.add.at(row, changed[place], signs[own][early] * tails[steps[own][early], place])
         if moving.keys.size:
             some = slice(*np.searchsorted(moving.keys, (neuron * n, neuron * n + n)))
-            row[moving.keys[some] - neuron * n] += responses.coast(step)[0] * moving.speeds[some]
+            row[moving.keys[some] - neuron * n] += solved.schedule.coast(step)[0] * moving.speeds[some]
         row += base.dense(neuron, neuron + 1)[0]
     sizes = np.linalg.norm(rows @ problem.X, axis=1) * np.abs(problem.unit[leaders.neurons])
     np.maximum.at(found, leaders.steps, sizes)

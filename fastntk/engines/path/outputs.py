@@ -1,7 +1,7 @@
 """The outputs along a path, given all changes of the pattern.
 
-``u(s) = u_lin(s) + S(s)``: u_lin is read out at the pattern of the start, which moves it by ``-(1/m) sum_l
-K_il C_li lr e_l(s)`` with ``C_li = sum_r a_r^2 M_lr(s) M_ir(0)``; S is what changed entries add.
+``u(s) = u_lin(s) + S(s)``: u_lin is read out at the pattern of the start, which a step of weight w moves by
+``-(w/m) sum_l K_il C_li e_l(s)`` with ``C_li = sum_r a_r^2 M_lr(s) M_ir(0)``; S is what changed entries add.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import numpy as np
 from fastntk.base.memory import aligned_zeros
 from fastntk.engines.path.drag import RANGES
 from fastntk.engines.path.problem import PathProblem
+from fastntk.engines.path.schedule import Schedule
 from fastntk.engines.path.start import Start
 from fastntk.engines.path.sweeps import Swept
 from fastntk.kernels.cpu.path_recursion import path_step
@@ -42,10 +43,9 @@ class Recursion:
         squares = np.square(problem.a, dtype=np.float64)
         self._weights = (squares[:1] if problem.scale else squares).astype(problem.counting)
 
-    def __call__(self, steps: int, swept: Swept | None) -> Outputs:
-        """At most so many steps; without events those of the network with the kernel of the start."""
-        problem, n = self._problem, self._problem.n
-        beta, ahead, direct, _ = problem.optimizer.coefficients()
+    def __call__(self, schedule: Schedule, swept: Swept | None) -> Outputs:
+        """At most these steps; without events those of the network with the kernel of the start."""
+        problem, n, steps = self._problem, self._problem.n, len(schedule)
         self._C.fill(0)
         self._C[:, :n] = self._start.sums
         read_out, velocity = self._start.u.copy(), self._velocity.copy()
@@ -59,7 +59,8 @@ class Recursion:
                 return Outputs(u[: s + 1], loss[: s + 1], e[: s + 1], True)
             if s == steps:
                 break
-            factors[:] = (-problem.lr / problem.width) * e[s]
+            weight, beta, ahead, direct = schedule.rows[s]
+            factors[:] = (-weight / problem.width) * e[s]
             first, neurons, on = quiet
             if swept is not None:
                 first, neurons, on = swept.events.first[s], swept.events.neurons, swept.events.on

@@ -23,6 +23,7 @@ from fastntk.engines.path.drift import drift_of
 from fastntk.engines.path.momentum import Ended, Moving
 from fastntk.engines.path.problem import PathProblem, Rows
 from fastntk.engines.path.rounds import Follower
+from fastntk.engines.path.schedule import Schedule
 from fastntk.engines.path.shares import Share
 from fastntk.engines.path.solution import WeightChange, Window, moved, net_of
 from fastntk.engines.path.solved import Solved
@@ -90,7 +91,7 @@ class Part:
             share=share, base=base, room=None, _reach=reach, _begun=(start, moving), _follower=None, swept=None
         )  # fmt: skip
 
-    def sweep(self, e: np.ndarray, drifts: bool, coarse: float) -> Part:
+    def sweep(self, schedule: Schedule, e: np.ndarray, drifts: bool, coarse: float) -> Part:
         """A round: what these neurons do along the path with these derivatives; the first one is the first guess.
 
         With drifts it may be the last one, so it is repeated until no other entry can have changed.  Derivatives come,
@@ -98,7 +99,7 @@ class Part:
         """
         assert self._begun is not None
         e = e.astype(np.float64)
-        E, part = self.problem.course(e, self._begun[1].velocity), self
+        E, part = schedule.course(e, self._begun[1].velocity), self
         follower = None if part._follower is None else part._follower.copy()
         while True:
             if follower is None:
@@ -109,7 +110,7 @@ class Part:
                     return self.now(share=Share({"unreachable": 1}, {}))
                 part, follower = further, None
                 continue
-            swept, proven = follower.sweep(e, E, drifts, coarse)
+            swept, proven = follower.sweep(schedule, e, E, drifts, coarse)
             if proven or not drifts:
                 break
         share = Share(
@@ -121,16 +122,22 @@ class Part:
         )  # fmt: skip
         if self.problem.whole:
             share.added["S"] = swept.S.astype(self.problem.dtype)
-            share.added["pushes"] = pushes(self.problem, part.rows, e, swept.events)
+            share.added["pushes"] = pushes(self.problem, part.rows, schedule, e, swept.events)
             swept = replace(swept, S=np.empty((0, 0)))
         return part.now(share=share, _follower=follower, _e=e, swept=swept)
 
-    def close(self, steps: int, best: np.ndarray) -> Part:
-        """Keep so many steps of the window along the path of the last round, and get ready for the next one.
+    def close(self, schedule: Schedule, best: np.ndarray) -> Part:
+        """Keep these steps of the window along the path of the last round, and get ready for the next one.
 
         The largest drift of all parts is at least `best`.
         """
-        problem, follower, swept, base = self.problem, self._follower, self.swept, self.base
+        steps, problem, follower, swept, base = (
+            len(schedule),
+            self.problem,
+            self._follower,
+            self.swept,
+            self.base,
+        )
         assert self._begun is not None
         assert self._e is not None
         assert follower is not None
@@ -139,7 +146,7 @@ class Part:
         start, moving = self._begun
         e = np.zeros((steps + 1, problem.n))
         e[:steps] = self._e[:steps]  # those at the end move nothing any more
-        solved = Solved(e, follower.E[: steps + 1], swept.until(steps, best), steps)
+        solved = Solved(schedule, e, follower.E[: steps + 1], swept.until(steps, best), steps)
         net, drift = net_of(start.rows, solved, base), drift_of(problem, start, solved, moving, base)
         done = self.windows[-1].begin + self.windows[-1].steps if self.windows else 0
         made = WeightChange(problem, start, solved, moving, base, solved.steps)
@@ -149,7 +156,7 @@ class Part:
             share=Share({"net": net, "events": solved.swept.events.total}, {"drift": drift}),
             base=base.moved(made.changed, start.rows, solved.E[-1]),
             _weights=functools.partial(moved, problem, made),
-            _before=Ended(problem, start, solved, moving) if problem.optimizer.momentum else None,
+            _before=Ended(problem, start, solved, moving) if schedule.carries else None,
             _begun=None, _follower=None, _e=None, swept=None,
         )  # fmt: skip
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastntk.base.memory import aligned_zeros
 from fastntk.base.packing import TILE, tiles_of
+from fastntk.engines.path.schedule import Schedule
 from fastntk.kernels.scratch import column_tiles, padded_rows
 from fastntk.losses import Loss
 from fastntk.matrices.finite import products
@@ -20,7 +21,7 @@ Rows = Callable[[int, int], np.ndarray]
 
 @dataclass(frozen=True)
 class PathProblem:
-    """Descent of the first layer on all samples.
+    """Descent or gradient flow of the first layer on all samples; optimizer, lr and steps are those of descent.
 
     Attributes
     ----------
@@ -147,11 +148,6 @@ class PathProblem:
         some.__dict__.update({name: getattr(self, name) for name in shared})
         return some
 
-    def course(self, e: np.ndarray, velocity: np.ndarray) -> np.ndarray:
-        """Coefficients of the samples in the change of weights, (steps + 1, n), of entries that stay active."""
-        beta, ahead, direct, _ = self.optimizer.coefficients()
-        E, moving = np.zeros((len(e) + 1, self.n)), velocity
-        for t, derivative in enumerate(self.lr * e):
-            moving = beta * moving + derivative
-            E[t + 1] = E[t] + ahead * moving + direct * derivative
-        return E
+    def schedule(self, steps: int) -> Schedule:
+        """So many steps of descent."""
+        return Schedule.of_descent(self.optimizer, self.lr, steps)

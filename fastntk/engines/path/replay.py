@@ -66,7 +66,7 @@ class PathEngine(Engine):
 
     def __init__(self, net: TwoLayerReLU, path: Path) -> None:
         problem = path.problem
-        super().__init__(problem.X, net, Motion(optimizer=problem.optimizer))
+        super().__init__(problem.X, net, Motion(optimizer=problem.optimizer, flow=path.flow is not None))
         self.path, self._at = path, 0
         self._u, self._flips, self._drift = path.u, path.flips, path.drift
         self.u = self._u[0]
@@ -75,11 +75,14 @@ class PathEngine(Engine):
 
     def step(self, e: np.ndarray, lr: float) -> None:
         """Go to the next step, whose derivatives and size are those that the path was solved for."""
-        self._at += 1
-        self.u = self._u[self._at]
+        self.go(self._at + 1)
+
+    def go(self, step: int) -> None:
+        """Go on to a later step."""
+        self._at, self.u = step, self._u[step]
 
     def _blend(self, share: float) -> None:
-        raise NotImplementedError("a path is descent; a flow needs another engine")
+        raise NotImplementedError("the stages of a path are made before")
 
     @cached_property
     def initial_masks(self) -> PackedMasks:  # type: ignore[override]

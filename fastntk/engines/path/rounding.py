@@ -14,6 +14,7 @@ import numpy as np
 
 from fastntk.engines.path.basis import Basis
 from fastntk.engines.path.problem import COLUMNS, PathProblem
+from fastntk.engines.path.schedule import Schedule
 from fastntk.kernels.cpu.path_sweep import Rounding
 
 _BESIDE = 32  # operations on a number beside those of long sums
@@ -30,17 +31,16 @@ def table_terms(problem: PathProblem) -> float:
 
 
 def sweep_rounding(
-    problem: PathProblem, e: np.ndarray, E: np.ndarray, basis: Basis, offsets: np.ndarray
+    problem: PathProblem, schedule: Schedule, e: np.ndarray, E: np.ndarray, basis: Basis, offsets: np.ndarray
 ) -> Rounding:
     """What the sweep needs to bound its own errors."""
-    beta, ahead, _, _ = problem.optimizer.coefficients()
     unit, sizes = unit_of(problem), float(problem.sizes.max())
     weights = float(np.abs(basis.coefficients).sum(axis=1).max(initial=0.0))
     covered = (table_terms(problem) + basis.coefficients.shape[1]) * unit * weights
     length = float(np.linalg.norm(E, axis=1).max() + basis.error.max())
     return Rounding(
-        travel=problem.course(np.abs(e), np.zeros(problem.n))[-1] * (1.0 + 1e-9),
-        coast=ahead * beta / (1.0 - beta),
+        travel=schedule.travel(e) * (1.0 + 1e-9),
+        coast=schedule.coasting() * (1.0 + 1e-9),
         far=np.abs(problem.K).max(axis=0),
         path=sizes * (float(basis.error.max()) + covered),
         length=2.0 * (sizes * length + float(np.abs(offsets).max(initial=0.0))),

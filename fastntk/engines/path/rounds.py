@@ -13,12 +13,13 @@ from fastntk.engines.path.displaced import Displaced
 from fastntk.engines.path.momentum import Moving
 from fastntk.engines.path.outputs import Outputs, Recursion
 from fastntk.engines.path.problem import PathProblem
+from fastntk.engines.path.schedule import Schedule
 from fastntk.engines.path.start import Start
 from fastntk.engines.path.sweeps import Sweeper, Swept
 
 MOST_ROUNDS = 12
 _DRIFTS_BELOW = 1e-3  # a relative change of the residuals after which the next round may be the last
-_COARSE = 1e-3  # of the last change: how well the first rounds need to know their path
+COARSE = 1e-3  # of the last change: how well the first rounds need to know their path
 _SPARE = 1.1  # of a level over what was needed, so that one more round seldom shows it to be too low
 _SETTLED = {"float32": 5e-6, "float64": 2e-13}
 
@@ -52,12 +53,14 @@ class Follower:
             self._field.widen(self._need, E, _SPARE)
         return self._field.covered()
 
-    def sweep(self, e: np.ndarray, E: np.ndarray, drifts: bool, coarse: float) -> tuple[Swept, bool]:
+    def sweep(
+        self, schedule: Schedule, e: np.ndarray, E: np.ndarray, drifts: bool, coarse: float
+    ) -> tuple[Swept, bool]:
         """Follow the candidates; whether no other entry can have changed."""
         self.E = E
         chosen = self._field.chosen()
         speeds = self._moving.at(chosen, self._problem)
-        swept = self._sweeper(e, E, chosen, speeds, drifts, coarse)
+        swept = self._sweeper(schedule, e, E, chosen, speeds, drifts, coarse)
         self._need, self.candidates = swept.need, chosen.samples.size
         return replace(swept, need=np.empty(0)), not self._field.widen(self._need, E)
 
@@ -84,20 +87,20 @@ class Settled:
 
 
 def settle(
-    problem: PathProblem, linear: Outputs, recursion: Recursion, size: float,
-    follow: Callable[[np.ndarray, bool, float], Round],
+    problem: PathProblem, schedule: Schedule, guess: Outputs, recursion: Recursion, size: float,
+    follow: Callable[[Schedule, np.ndarray, bool, float], Round],
 ) -> Settled:  # fmt: skip
-    """Rounds from the outputs of the linearised network; as many of its steps as have settled, at least one.
+    """Rounds from a guess of the outputs; as many of its steps as have settled, at least one.
 
     Raises
     ------
     Unreachable
     """
-    outputs, close = linear, _SETTLED[problem.dtype.name] * size
-    wanted, exact, coarse = False, 0, 0.1 * _COARSE
+    outputs, close = guess, _SETTLED[problem.dtype.name] * size
+    wanted, exact, coarse = False, 0, 0.1 * COARSE
     for count in itertools.count(1):
-        one = follow(outputs.e[:-1].astype(problem.dtype), wanted, coarse)
-        found = recursion(len(outputs.e) - 1, one.swept)
+        one = follow(schedule.until(len(outputs.e) - 1), outputs.e[:-1].astype(problem.dtype), wanted, coarse)
+        found = recursion(schedule.until(len(outputs.e) - 1), one.swept)
         exact = exact + 1 if one.proven and coarse == 0.0 else 0
         common = len(found.e)
         change = np.abs(found.e - outputs.e[:common]).max(axis=1)
@@ -107,7 +110,7 @@ def settle(
         if wanted and one.proven and (done or count >= MOST_ROUNDS):
             break
         wanted = wanted or done or count >= MOST_ROUNDS - 1 or bool(change.max() <= _DRIFTS_BELOW * size)
-        coarse = 0.0 if wanted or count > 1 else _COARSE * min(float(change.max()) / size, 0.1)
+        coarse = 0.0 if wanted or count > 1 else COARSE * min(float(change.max()) / size, 0.1)
         outputs = found
     steps = max(settled, min(exact, common - 1))  # a round without doubt makes one more step exact
     return Settled(found.until(steps), steps, count, float(change[: settled + 1].max()), one)

@@ -14,6 +14,7 @@ from fastntk.engines.path.outputs import Outputs
 from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.solved import Solved
 from fastntk.engines.path.start import Start
+from fastntk.engines.step_sizes import Solution
 from fastntk.kernels.cpu.path_events import change_patterns, net_changes
 
 _BLOCK = 1024  # neurons whose weights are made by one product
@@ -52,6 +53,14 @@ class WindowLog:
         return len(self.net) - 1
 
 
+@dataclass(frozen=True)
+class Flow:
+    """How a flow was followed; for each logged time the steps up to it, and the number of its state along the path."""
+
+    solution: Solution
+    logged: list[tuple[int, int]]
+
+
 @dataclass
 class Path:
     """All steps of a run, in windows.
@@ -69,6 +78,8 @@ class Path:
         Of all neurons; made, perhaps fetched, when they are asked for.
     end : callable
         How far the weights come in all.
+    flow : Flow or None
+        Of a gradient flow.
     again : callable or None
         Makes the end again in this process, where the neurons were followed elsewhere.
     """
@@ -77,6 +88,7 @@ class Path:
     make_windows: Callable[[list[np.ndarray]], list[Window]]
     end: Callable[[], Base]
     again: Callable[[], Base] | None = None
+    flow: Flow | None = None
     logs: list[WindowLog] = field(default_factory=list)
 
     @property
@@ -159,10 +171,10 @@ class WeightChange:
         self, problem: PathProblem, start: Start, solved: Solved, moving: Moving, base: Base, step: int
     ) -> None:
         self._n, self._base, self._rows, self._active = problem.n, base, start.rows, solved.E[step]
-        responses = Responses(problem, solved.e)
+        responses = Responses(solved.schedule, solved.e)
         self.changed = changed_entries(solved.swept.events, responses.position(step), problem.n)
         if moving.keys.size:
-            self.changed += Sparse(moving.keys, responses.coast(step)[0] * moving.speeds)
+            self.changed += Sparse(moving.keys, solved.schedule.coast(step)[0] * moving.speeds)
 
     def __call__(self, first: int, last: int) -> np.ndarray:
         """Of some neurons."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastntk.engines.path.schedule import Schedule
 from fastntk.engines.path.sweeps import Swept
 
 
@@ -11,6 +12,7 @@ from fastntk.engines.path.sweeps import Swept
 class Solved:
     """``e`` and ``E`` are the derivatives and coefficients that the sweep followed, at steps 0 ... ``steps``."""
 
+    schedule: Schedule
     e: np.ndarray
     E: np.ndarray
     swept: Swept

@@ -13,6 +13,7 @@ from fastntk.engines.path.events import Events, in_time
 from fastntk.engines.path.knots import pair_weights
 from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.rounding import drift_doubt, drift_slack, sweep_rounding
+from fastntk.engines.path.schedule import Schedule
 from fastntk.engines.path.start import Start
 from fastntk.kernels.cpu.path_displacement import TABLE_ROWS, path_displacement
 from fastntk.kernels.cpu.path_sweep import (
@@ -117,6 +118,7 @@ class Sweeper:
 
     def __call__(
         self,
+        schedule: Schedule,
         e: np.ndarray,
         E: np.ndarray,
         chosen: Chosen,
@@ -134,17 +136,16 @@ class Sweeper:
         directions = basis(E, tolerance, _LANES if dtype == np.float32 else None)
         rank = len(directions.vectors)
         D = self._displacements(directions.vectors, chosen)
-        beta, ahead, direct, _ = problem.optimizer.coefficients()
         course = Course(
             np.ascontiguousarray(directions.coefficients, dtype),
-            np.ascontiguousarray(problem.lr * e.T, dtype), np.array([beta, ahead, direct], dtype),
+            np.ascontiguousarray(schedule.weights * e.T, dtype), np.ascontiguousarray(schedule.motion, dtype),
         )  # fmt: skip
         candidates = Candidates(
             chosen.first, chosen.samples, chosen.values, speed,
             self._displaced.offsets[chosen.origin] if self._displaced.offsets.size else self._displaced.offsets, D,
         )  # fmt: skip
         neurons = Neurons(self._K, self._field.influence(), problem.unit, problem.a)
-        rounding = sweep_rounding(problem, e, E, directions, self._displaced.offsets)
+        rounding = sweep_rounding(problem, schedule, e, E, directions, self._displaced.offsets)
         drift = (
             self._drift(E) if drifts else Drift(np.empty((0, 0)), np.empty((0, 0)), np.empty(0), np.empty(0))
         )
@@ -160,8 +161,9 @@ class Sweeper:
                 neuron=np.empty(room, np.int32), step=np.empty(room, np.int32), sample=np.empty(room, np.int32),
                 S=np.zeros((ranges, problem.n, steps + 1)), need=np.zeros(m),
                 within=np.zeros(m, np.int64), doubt=np.zeros(m),
-                best=np.zeros(table), bar=np.zeros(table), leader=np.empty(records_room, np.int32),
-                moment=np.empty(records_room, np.int32), rest=np.empty(records_room), unsure=np.empty(records_room),
+                best=np.zeros(table), bar=np.tile(np.where(schedule.shown, 0.0, np.inf), (ranges, 1)),
+                leader=np.empty(records_room, np.int32), moment=np.empty(records_room, np.int32),
+                rest=np.empty(records_room), unsure=np.empty(records_room),
             )  # fmt: skip
             events, records = np.empty(ranges, np.int64), np.empty(ranges, np.int64)
             path_sweep(candidates, course, neurons, rounding, drift, found, scratch, events, records)

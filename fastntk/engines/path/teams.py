@@ -18,6 +18,7 @@ from fastntk.engines.path.meter import Meter
 from fastntk.engines.path.part import SIZE, Part
 from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.rounds import Round, Unreachable
+from fastntk.engines.path.schedule import Schedule
 from fastntk.engines.path.shares import Share, summed, unpacked
 from fastntk.engines.path.solution import Window
 from fastntk.engines.path.start import NOTHING, Start, octets
@@ -75,7 +76,7 @@ class Team(abc.ABC):
         self.sums = unpacked(share["sums"], n, problem.scale)
         return Start(share["u"], rows, self.sums, NOTHING, reach), share["push"]
 
-    def follow(self, e: np.ndarray, drifts: bool, coarse: float) -> Round:
+    def follow(self, schedule: Schedule, e: np.ndarray, drifts: bool, coarse: float) -> Round:
         """What all neurons do along a path.
 
         Raises
@@ -83,7 +84,7 @@ class Team(abc.ABC):
         Unreachable
         """
         self.meter.stage()
-        share = self.do("sweep", e, drifts, coarse)
+        share = self.do("sweep", schedule, e, drifts, coarse)
         added, most = share.added, share.most
         if added["unreachable"]:
             raise Unreachable

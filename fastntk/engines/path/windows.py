@@ -12,30 +12,32 @@ from fastntk.engines.path.momentum import velocity_after
 from fastntk.engines.path.outputs import Outputs, Recursion
 from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.rounds import Settled, settle
+from fastntk.engines.path.schedule import Schedule
 from fastntk.engines.path.solution import Path, WindowLog
 from fastntk.engines.path.spread import Spread
 from fastntk.engines.path.start import Start, begin, reach_for
 from fastntk.engines.path.teams import Here, Team
 from fastntk.losses import explosion
 
-_SAMPLE = 512  # neurons that tell how far those of the whole network will move
+SAMPLE = 512  # neurons that tell how far those of the whole network will move
 
 
 def linear_path(
-    problem: PathProblem, start: Start, push: np.ndarray, steps: int, ceiling: float
+    problem: PathProblem, start: Start, push: np.ndarray, schedule: Schedule, ceiling: float
 ) -> tuple[Recursion, Outputs]:
     """The recursion of a window, and its outputs if no pattern changed."""
     recursion = Recursion(problem, start, push, ceiling)
-    return recursion, recursion(steps, None)
+    return recursion, recursion(schedule, None)
 
 
 def first_reach(problem: PathProblem) -> np.ndarray:
     """A guess of the reach from the network of the first neurons, whose outputs are as large."""
-    sample = problem.part(min(problem.m, _SAMPLE))
+    sample = problem.part(min(problem.m, SAMPLE))
     start = begin(sample, problem.weights, np.zeros(problem.n))
     still = np.zeros(problem.n)
-    _, outputs = linear_path(sample, start, still, problem.steps, np.inf)
-    return reach_for(problem, problem.course(outputs.e[:-1], still))
+    schedule = problem.schedule(problem.steps)
+    _, outputs = linear_path(sample, start, still, schedule, np.inf)
+    return reach_for(problem, schedule.course(outputs.e[:-1], still))
 
 
 def solve(
@@ -59,9 +61,7 @@ def solve(
     array([2.   , 0.5  , 0.125])
     """
     team = Here(problem) if team is None else team
-    path = Path(problem, functools.partial(team.windows, problem), functools.partial(team.end, problem))
-    if isinstance(team, Spread):
-        path.again = functools.partial(repeated, problem, team.history)
+    path = path_of(problem, team)
     velocity = np.zeros(problem.n)
     horizon, ceiling, size = problem.steps, np.inf, 0.0
     reach = first_reach(problem)
@@ -72,16 +72,24 @@ def solve(
         if not path.logs:
             loss, e = problem.objective.evaluate(start.u, problem.labels)
             ceiling, size = explosion(problem.objective, loss, problem.labels), float(np.abs(e).max())
-        steps = min(horizon, problem.steps - done)
-        recursion, linear = linear_path(problem, start, push, steps, ceiling)
-        settled = settle(problem, linear, recursion, size, team.follow)
-        path.logs.append(_closed(team, done, settled))
+        schedule = problem.schedule(min(horizon, problem.steps - done))
+        recursion, linear = linear_path(problem, start, push, schedule, ceiling)
+        settled = settle(problem, schedule, linear, recursion, size, team.follow)
+        path.logs.append(closed(team, done, schedule, settled))
         judge(path.steps)
         if path.exploded or path.steps == problem.steps:
             return path
         horizon = 2 * settled.steps
         if problem.optimizer.momentum:
-            velocity = velocity_after(problem, settled.outputs.e, velocity)
+            velocity = velocity_after(schedule, settled.outputs.e, velocity)
+
+
+def path_of(problem: PathProblem, team: Team) -> Path:
+    """A path that the team will follow: nothing is solved yet."""
+    path = Path(problem, functools.partial(team.windows, problem), functools.partial(team.end, problem))
+    if isinstance(team, Spread):
+        path.again = functools.partial(repeated, problem, team.history)
+    return path
 
 
 def repeated(problem: PathProblem, history: list[tuple[str, tuple[Any, ...]]]) -> Base:
@@ -93,10 +101,10 @@ def repeated(problem: PathProblem, history: list[tuple[str, tuple[Any, ...]]]) -
     return team.end(problem)
 
 
-def _closed(team: Team, done: int, settled: Settled) -> WindowLog:
+def closed(team: Team, done: int, schedule: Schedule, settled: Settled) -> WindowLog:
     """The end of a window."""
     last = settled.last
-    share = team.do("close", settled.steps, last.swept.leaders.best)
+    share = team.do("close", schedule.until(settled.steps), last.swept.leaders.best)
     found = {
         "steps": settled.steps, "rounds": settled.rounds, "rank": last.swept.rank, "candidates": last.candidates,
         "events": int(share.added["events"]), "last_change": settled.change, "rounding": last.swept.doubt,

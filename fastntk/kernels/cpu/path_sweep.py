@@ -2,9 +2,9 @@
 
 Formula: ``z_i(s) = z_i - unit (sum_j c_j(s) D_ji + sum_l K_il q_l(s))`` over the candidates i of a neuron,
     ``unit`` being ``a_r / sqrt(m)``; q_l follows ``p <- beta p + d_l g_l(s), q <- q + b p + c d_l g_l(s)``,
-    d the change of the pattern since the start.  ``S_i(s) = sum_r a_r d_ir z_ir``.  Squared drift: ``a_r^2
-    / m`` times ``sum_jk G_jk w_jk(s) + sum_l q_l (2 D_l(s) + (K q)_l)`` but for what the knots leave out of
-    the first sum.
+    with beta, b, c of the step and d the change of the pattern since the start.  ``S_i(s) = sum_r a_r
+    d_ir z_ir``.  Squared drift: ``a_r^2 / m`` times ``sum_jk G_jk w_jk(s) + sum_l q_l (2 D_l(s) + (K q)_l)``
+    but for what the knots leave out of the first sum.
 Layout: candidates in neuron order; D ``[set of 16][entry][16]``; gradients and S by sample, so that a
     neuron walks along few rows of them; events in neuron order, their steps ascending for each neuron, with
     ``2 sample + on``.
@@ -45,7 +45,7 @@ from fastntk.kernels.cpu.lanes import (
 # first (m + 1,), sample, value, speed: entries in neuron order.  speed: p at the start, or empty.
 Candidates = namedtuple("Candidates", "first sample value speed offset D")
 # offset: what the weights' change before has done to the entries, or empty.
-# directions (steps + 1, R); gradients (n, steps), times lr; motion (beta, b, c)
+# directions (steps + 1, R); gradients (n, steps), weighted; motion (steps, 3): beta, b, c
 Course = namedtuple("Course", "directions gradients motion")
 # K (n, columns); influence (n, columns): |K_li| over what entry i is allowed; unit (m,); a (m,)
 Neurons = namedtuple("Neurons", "K influence unit a")
@@ -109,7 +109,7 @@ def watch(candidates, K, r, x, changed, vectors, scratch):
 @kernel
 def move(candidates, course, K, r, step, living, vectors, scratch):
     """Let the coefficients q of the living samples of a neuron follow the gradients of a step."""
-    beta, ahead, direct = course.motion[0], course.motion[1], course.motion[2]
+    beta, ahead, direct = course.motion[step, 0], course.motion[step, 1], course.motion[step, 2]
     first, width = candidates.first[r], scratch.products.shape[1]
     for j in range(living):
         f = scratch.live[j]
@@ -162,6 +162,24 @@ def signs(course, unit, r, step, doubt, vectors, scratch):
 
 
 @kernel
+def carries(course, step):
+    """Whether the step that comes next keeps velocities; the last one is as the step before."""
+    return course.motion[min(step, course.motion.shape[0] - 1), 0] != 0
+
+
+@kernel
+def drop(living, scratch):
+    """Forget the samples that are as at the start again, once their velocities are of no more use."""
+    kept = 0
+    for j in range(living):
+        f = scratch.live[j]
+        if scratch.change[scratch.index[f]] != 0:
+            scratch.live[kept] = f
+            kept += 1
+    return kept
+
+
+@kernel
 def turn(candidates, r, x, on, coasting, living, scratch):
     """Candidate x changes; how many samples are living: those that differ from the start, or have a speed."""
     scratch.change[x] = 0 if scratch.change[x] != 0 else (1 if on else -1)
@@ -171,6 +189,7 @@ def turn(candidates, r, x, on, coasting, living, scratch):
             if scratch.live[j] == f:
                 return living
         scratch.live[living] = f
+        scratch.p[f] = 0
         return living + 1
     for j in range(living):
         if scratch.live[j] == f:
@@ -255,7 +274,7 @@ def record_drift(drift, found, part, r, squared, doubt, step, rest, unsure, reco
 @kernel
 def follow(candidates, course, neurons, rounding, drift, found, scratch, part, r, events, records):
     """The path of one neuron: the numbers of events and of records so far, beyond the room if that is too small."""
-    first, coasting = candidates.first[r], course.motion[0] != 0
+    first, coasting = candidates.first[r], False
     k = candidates.first[r + 1] - first
     vectors, changed, living, a = (k + 15) // 16, 0, 0, np.float64(neurons.a[r])
     way, pulled, adds, within, unit = 0.0, 0.0, 0, 0, abs(np.float64(neurons.unit[r]))
@@ -274,6 +293,9 @@ def follow(candidates, course, neurons, rounding, drift, found, scratch, part, r
     for step in range(1, course.directions.shape[0]):
         move(candidates, course, neurons.K, r, step - 1, living, vectors, scratch)
         adds += living
+        coasted, coasting = coasting, carries(course, step)
+        if coasted and not coasting:
+            living = drop(living, scratch)
         doubt = doubt_of(rounding, adds, pulled)
         turned, close = signs(course, neurons.unit, r, step, unit * doubt, vectors, scratch)
         within += close
@@ -300,7 +322,7 @@ def follow(candidates, course, neurons, rounding, drift, found, scratch, part, r
         for j in range(living):
             x = scratch.index[scratch.live[j]]
             S[candidates.sample[first + x], step] += a * np.float64(scratch.change[x] * scratch.z[x])
-        if drifts:
+        if drifts and found.bar[part, step] < np.inf:
             rest = changed_drift(candidates, first, k, vectors, scratch) if changed else 0.0
             squared = a * a * (scratch.squared[step] + rest)
             relative = 2.0 * (vectors + rounding.terms) * rounding.unit
@@ -327,7 +349,7 @@ def scratch_of(scratch, thread):
 
 @kernel(parallel=True)
 def path_sweep(candidates, course, neurons, rounding, drift, found, scratch, events, records):
-    """events and records (ranges,): how many there are; S, best and bar are zero at the start."""
+    """events, records (ranges,): their numbers; S, best, bar start at 0; bar is infinite where no drift is wanted."""
     m, ranges = candidates.first.size - 1, events.size
     for part in numba.prange(ranges):
         own = scratch_of(scratch, numba.get_thread_id())

@@ -37,6 +37,6 @@ def stage_error_kernel(start, far, middle, u, derivatives, out):
 def stage_error(start, far, middle, u, derivatives, out, stream=0):
     """out[0] = ``|u - middle - (far - start) / 3|_2``, out[1] = ``|derivatives|_2``, all (n,) float64.
 
-    See `fastntk.training.flow` for the names of the outputs of the stages.
+    See `fastntk.engines.step_sizes` for the names of the outputs of the stages.
     """
     stage_error_kernel[1, THREADS, stream](start, far, middle, u, derivatives, out)
