@@ -19,9 +19,8 @@ from fastntk.spectra.eigenvalue import (
 from fastntk.spectra.subspace import furthest, orthonormal
 from fastntk.spectra.tracking import SMALL
 
-BLOCK = 4  # vectors kept for each end of the spectrum
-_REACH = 1e10  # norms further from 1 than this factor would leave the range of float32
-_FRESH = 2  # random vectors that replace the last ones of the block in every call
+BLOCK = 2  # vectors kept for each end of the spectrum, beside a fresh random one in every call
+REACH = 1e10  # norms further from 1 than this factor would leave the range of float32
 
 
 class SpectralNorm:
@@ -41,9 +40,9 @@ class SpectralNorm:
     The result is an `Eigenvalue`; its ``vector`` is the direction of largest change.  Proven: the norm is between
     ``lower_bound``, which is the value less its rounding, and ``upper_bound = |A - B|_F``; the value or its negative
     lies within ``residual_bound`` of an eigenvalue of ``A - B``.  That none is larger is not proven, but made unlikely
-    by following both ends of the spectrum, several vectors for each, with fresh random directions in every call.
-    Cost: about ten products with the float32 difference for each end, ``4 n^2`` bytes of
-    scratch.  Symmetry is checked in the first call only.
+    by following both ends of the spectrum, two vectors for each, with a fresh random direction in every call.
+    Cost: about ten products with the float32 difference, ``4 n^2`` bytes of scratch.  Symmetry is checked
+    in the first call only.
 
     Examples
     --------
@@ -74,36 +73,39 @@ class SpectralNorm:
             self._difference = np.empty(A.shape, dtype=np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
             change, exponent = difference(A, B, self._difference), 0
-        if not is_moderate(*change.norms, reach=_REACH):
-            (A, B), _, exponent = moderate(_REACH, A=A, B=B)
+        if not is_moderate(*change.norms, reach=REACH):
+            (A, B), _, exponent = moderate(REACH, A=A, B=B)
             change = difference(A, B, self._difference)
         rounding = allowance(len(A), sum(change.norms))
         if self._difference is None:
             values, vectors = np.linalg.eigh(A - B)
             vector = np.ascontiguousarray(vectors[:, np.argmax(np.abs(values))])
         else:
-            vector = self._iterate(self._difference, rounding)
+            vector = self._iterate(self._difference, rounding)[1]
         value, residual, rounding = rayleigh(A @ vector - B @ vector, vector, rounding)
         value = abs(value)
         low, high = max(0.0, value - rounding), max(value, change.frobenius)
         return Eigenvalue(value, residual, vector, low, high).scaled(exponent)
 
-    def _iterate(self, change: np.ndarray, rounding: float) -> np.ndarray:
-        """The vector of the largest absolute eigenvalue of `change`."""
+    @one_blas_thread()
+    def of(self, change: np.ndarray, rounding: float) -> float:
+        """``|change|_2`` of a difference in single precision, symmetric; `rounding` is that of what it was made from.
 
-        def product(rows: np.ndarray) -> np.ndarray:
-            rows = rows.astype(np.float32)
-            # one row: gemv, several times cheaper than a product with one row
-            return ((change @ rows[0])[None] if len(rows) == 1 else rows @ change).astype(np.float64)
+        The largest Ritz value in size, so not above the norm but for single rounding, and without bounds.
+        """
+        return self._iterate(change, rounding)[0]
 
-        block = self._block
-        if block is None:
-            block = orthonormal(self._rng.standard_normal((2 * BLOCK, len(change))))
-        else:  # the innermost vectors of both ends make room for fresh ones
-            middle = slice(BLOCK - _FRESH // 2, BLOCK + _FRESH // 2)
-            block[middle] = self._rng.standard_normal((_FRESH, len(change)))
-            block = orthonormal(block)
+    def _iterate(self, change: np.ndarray, rounding: float) -> tuple[float, np.ndarray]:
+        """The largest absolute eigenvalue of `change` and its vector."""
+
+        def product(rows: np.ndarray) -> np.ndarray:  # one or several; float32 loses what rtol need not know
+            return (rows.astype(np.float32) @ change).astype(np.float64)
+
+        kept = np.empty((0, len(change))) if self._block is None else self._block
+        fresh = self._rng.standard_normal((1 if len(kept) else 2 * BLOCK, len(change)))
+        block = orthonormal(np.concatenate([kept, fresh]))
         values, self._block = furthest(
-            product, block, product(block), lambda value: max(self.rtol * value, rounding), limit=300
+            product, block, product(block), lambda value: max(self.rtol * value, rounding), BLOCK, limit=300
         )
-        return self._block[np.abs(values).argmax()].copy()
+        most = np.abs(values).argmax()
+        return float(np.abs(values[most])), self._block[most].copy()

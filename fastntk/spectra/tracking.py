@@ -11,6 +11,7 @@ from fastntk.spectra.eigenvalue import (
     allowance,
     factor_above,
     inverse_from,
+    is_moderate,
     lower_bound,
     lowest_dense,
     lowest_with_proof,
@@ -48,12 +49,13 @@ class SmallestEigenvalue:
     Proven of every result: the smallest eigenvalue of H is between ``lower_bound`` and ``upper_bound``, which is the
     value and its rounding.  A Cholesky factorisation of ``H - s I``, s just below the value, proves that no eigenvalue
     lies below ``s``, up to its rounding; for the matrices that follow this bound is lowered by a bound of their
-    distance from that H (`CarriedBound`), and once it lies more than ``slack |value|`` below the value, the present H
-    is factored.  Where that fails, an eigenvalue was hidden from the search, which begins again.  So a value errs
-    by at most the slack, whatever H does.  Where H has more than eight eigenvalues at zero every H is factored.
+    distance from that H (`CarriedBound`), and once it lies more than ``slack |value|`` below the value, the mean of
+    both or the present H is factored.  Where that fails, an eigenvalue was hidden from the search, which begins again.
+    So a value errs by at most the slack, whatever H does.  Where H has more than eight eigenvalues at zero every H is
+    factored.
 
-    Cost of a call: one pass over H and that of the last proof, about ten products of H with one vector and two with
-    eight; now and then a factorisation (n^3 / 3 multiply-adds, in single precision if that leaves the slack).
+    Cost of a call: one pass over H and that of the last proof, or two, three to ten products of H with one vector and
+    one with eight; now and then a factorisation (n^3 / 3 multiply-adds, in single precision if that leaves the slack).
     Memory: two n x n matrices, one of them in single precision unless H is badly conditioned, two more while
     factoring.  Symmetry of H is checked in the first call only, because the check would cost as much as the update:
     the bound is one of symmetric matrices.
@@ -95,11 +97,18 @@ class SmallestEigenvalue:
         H = symmetric(H, "H") if self._shape is None else square(H, "H")
         require_shape(H, self._shape, "H")
         self._shape = H.shape
-        (H,), (norm,), exponent = moderate(H=H)
+        exponent, norm = 0, None
+        if self._exponent == 0:
+            with np.errstate(over="ignore", invalid="ignore"):
+                norm = self._bound.look(H)
+        if norm is None or not is_moderate(norm):
+            (H,), (norm,), exponent = moderate(H=H)
         if len(H) <= SMALL:
             return lowest_with_proof(H, norm).scaled(exponent)
         if exponent != self._exponent:
             self._forget()
+        elif exponent != 0:
+            self._bound.look(H)
         self._norm, self._exponent = norm, exponent
         return self._smallest(H, -np.inf if decide is None else float(np.ldexp(decide, -exponent))).scaled(
             exponent
@@ -112,28 +121,31 @@ class SmallestEigenvalue:
         else:
             self._start(H)
         value, residual, rounding, vector = self._pair(H)
-        lower = self._bound.at(H)
-        if not (value - lower <= self.slack * abs(value) and not lower < decide <= value):
-            proven = self._bound.prove(H, value, residual, self._open(value, decide))
+        enough = self._enough(value, decide)
+        lower = self._bound.at(H, enough)
+        if not lower >= enough:
+            proven = self._bound.prove(H, value, residual, enough)
             if proven is None and begun:  # an eigenvalue that the search did not see
                 self._start(H)
                 value, residual, rounding, vector = self._pair(H)
-                proven = self._bound.prove(H, value, residual, self._open(value, decide))
+                proven = self._bound.prove(H, value, residual, self._enough(value, decide))
             lower = self._bound.insist(H, value, residual, self._norm) if proven is None else proven
         return Eigenvalue(value, residual, vector, lower, value + rounding)
 
     @one_blas_thread()
     def tightened(self, H: Any, found: Eigenvalue) -> float:
-        """A lower bound of H as close below the value `found` for it as its residual, if that can be proven."""
+        """A lower bound of H as close below the value `found` as a part of its residual, if that can be proven."""
         (H,), (norm,), exponent = moderate(H=square(H, "H"))
-        value, margin = (float(np.ldexp(number, -exponent)) for number in (found.value, found.residual_bound))
+        value, residual = (
+            float(np.ldexp(number, -exponent)) for number in (found.value, found.residual_bound)
+        )
+        margin = 0.125 * residual  # the value itself errs by about its square
         tight = float(np.nextafter(np.ldexp(lower_bound(H, value, margin, norm), exponent), -np.inf))
         return max(found.lower_bound, tight)
 
-    def _open(self, value: float, decide: float) -> float:
-        """How far below the value a proof may end."""
-        allowed = self.slack * abs(value)
-        return 0.0 if value - allowed < decide <= value else allowed
+    def _enough(self, value: float, decide: float) -> float:
+        """The least bound that need not be proven better."""
+        return max(value - self.slack * abs(value), decide if decide <= value else -np.inf)
 
     def _pair(self, H: np.ndarray) -> tuple[float, float, float, np.ndarray]:
         """Value, residual bound, rounding and vector of the best pair of the block."""
@@ -145,21 +157,16 @@ class SmallestEigenvalue:
         assert self._shape is not None
         return max(self.rtol * abs(value), allowance(self._shape[0], self._norm))
 
-    def _precondition(self, rows: np.ndarray) -> np.ndarray:
+    def _precondition(self, vector: np.ndarray) -> np.ndarray:
         assert self._inverse is not None
         # unit length first: single precision must not underflow when the residual is tiny
-        lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float64).tiny)
-        scaled = (rows / lengths).astype(self._inverse.dtype, copy=False)
-        if len(scaled) == 1:  # gemv: several times cheaper than a product with one column
-            return (self._inverse @ scaled[0])[None].astype(np.float64, copy=False)
-        return (scaled @ self._inverse).astype(np.float64, copy=False)
+        length = max(float(np.linalg.norm(vector)), np.finfo(np.float64).tiny)
+        scaled = (vector / length).astype(self._inverse.dtype, copy=False)
+        return (self._inverse @ scaled).astype(np.float64, copy=False)
 
     def _improve(self, H: np.ndarray, block: np.ndarray, images: np.ndarray, limit: int) -> Ritz:
-        def product(rows: np.ndarray) -> np.ndarray:
-            return (H @ rows[0])[None] if len(rows) == 1 else rows @ H
-
         precondition = None if self._inverse is None else self._precondition
-        ritz = refine(product, block, images, self._tolerance, limit, precondition)
+        ritz = refine(lambda vector: H @ vector, block, images, self._tolerance, limit, precondition)
         self._block = ritz.rows
         return ritz
 

@@ -29,7 +29,7 @@ class CountChange:
     def gram(self, K: np.ndarray, m: float, out: np.ndarray | None = None) -> np.ndarray:
         """``K o C / m``, (n, n)."""
         H = np.empty_like(self._sums) if out is None else out
-        tiles = aligned_zeros((thread_slots(), TILE, TILE), np.float64)
+        tiles = aligned_zeros((thread_slots(), 2, TILE * TILE), np.float64)
         path_gram(K, self._sums, self._A, float(m), H, tiles)
         return H
 

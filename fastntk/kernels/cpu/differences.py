@@ -11,6 +11,7 @@ Rejected: blocks of NumPy (four passes over each block, 1.3 ms instead of 0.3 at
 """
 
 import numba
+import numpy as np
 
 from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.lanes import load, multiply_add, total, zeros
@@ -40,5 +41,6 @@ def square_sums(H, A, out, sums):
     for part in numba.prange(sums.shape[0]):
         first, last = part * RANGE, min((part + 1) * RANGE, H.size)
         range_sums(H, A, first, last, sums[part])
-        for at in range(first, last if out.size > 0 else first):
-            out[at] = H[at] - A[at]
+        if out.size > 0:
+            for at in range(np.uint64(first), np.uint64(last)):  # signed indices would not become vectors
+                out[at] = H[at] - A[at]
