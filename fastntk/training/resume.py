@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 from fastntk.base.version import number_series, package_version
 from fastntk.results import Run
 from fastntk.results.archive import read_archive
-from fastntk.training.settings import completed
+from fastntk.training.samples import Samples
+from fastntk.training.settings import Settings, completed
 
-__all__ = ["finished_runs", "run_file"]
+__all__ = ["finished_runs", "parts_folder", "run_file"]
 
 
 def run_file(width: int, seed: int) -> str:
     """Name the file in which a sweep keeps one run."""
     return f"run-w{width}-s{seed}.npz"
+
+
+def parts_folder(
+    width: int, seed: int, samples: Samples, settings: Settings, digest: str | None = None
+) -> str:
+    """Name the folder of what an unfinished run has come to: that of other data or settings is another one."""
+    if digest is None:
+        asked = [package_version(), samples.description["sha256"], settings.record()]
+        digest = hashlib.sha256(repr(asked).encode()).hexdigest()[:12]
+    return f"{run_file(width, seed).removesuffix('.npz')}.{digest}.unfinished"
 
 
 def finished_runs(

@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import shutil
 from collections.abc import Generator, Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
@@ -18,7 +20,7 @@ from fastntk.results import Run, Sweep
 from fastntk.training import train
 from fastntk.training.options import spelled_out
 from fastntk.training.problem import on_samples, require_suitable
-from fastntk.training.resume import finished_runs, run_file
+from fastntk.training.resume import finished_runs, parts_folder, run_file
 from fastntk.training.samples import Samples
 from fastntk.training.settings import Settings, SharedOptions
 
@@ -61,7 +63,9 @@ def sweep(
     out : str or path-like, optional
         A folder where each run is saved the moment it ends. Called again with the same data and settings, the
         runs found there are loaded, not repeated; so an interrupted sweep resumes, and a longer list of
-        widths or seeds adds to it.
+        widths or seeds adds to it.  A run of the path engine wider than 131072 neurons resumes at the last block of
+        so many that it has finished: until it is saved it keeps a folder there, of about 0.4 GB for a million
+        neurons and a thousand samples.
     progress : bool or callable
         True draws a bar on a terminal; a callable gets ``(done, total)`` in neuron updates (width times
         steps, or logged times of a flow).
@@ -117,7 +121,7 @@ def sweep(
         done = finished_runs(folder, pairs, shared)
     todo = [pair for pair in pairs if pair not in done]
     with SweepBar(todo, settings.goal, progress) as bar:
-        made = _here(samples, settings, todo, threads, bar, bool(progress))
+        made = _here(samples, settings, todo, threads, bar, bool(progress), folder)
         if workers is not None:
             made = _there(workers, samples, settings, todo, threads)
         with contextlib.closing(made):
@@ -132,13 +136,17 @@ def sweep(
 
 
 def _here(
-    samples: Samples, settings: Settings, todo: list[Pair], threads: int | None, bar: SweepBar, progress: bool
-) -> Runs:
-    """One run after the other."""
+    samples: Samples, settings: Settings, todo: list[Pair], threads: int | None, bar: SweepBar, progress: bool,
+    folder: Path | None,
+) -> Runs:  # fmt: skip
+    """One run after the other; what one has come to is in the folder until it is saved there."""
     for width, seed in todo:
         bar.start(width, seed)
         own = replace(settings, width=width, seed=seed)
-        yield (width, seed), _train_one(samples, own, threads, bar.step if progress else False)
+        parts = None if folder is None else folder / parts_folder(width, seed, samples, own)
+        yield (width, seed), _train_one(samples, own, threads, bar.step if progress else False, parts)
+        for unfinished in [] if folder is None else folder.glob(parts_folder(width, seed, samples, own, "*")):
+            shutil.rmtree(unfinished)
 
 
 def _there(
@@ -170,10 +178,12 @@ def _pairs(widths: Iterable[int], seeds: Iterable[int], settings: Settings) -> l
     return [(width, seed) for width in wide for seed in checks.distinct_integers(seeds, "seeds", 0)]
 
 
-def _train_one(samples: Samples, settings: Settings, threads: int | None, progress: Progress) -> Run:
+def _train_one(
+    samples: Samples, settings: Settings, threads: int | None, progress: Progress, folder: Path | None = None
+) -> Run:
     """One run, without what would not fit in memory for all of them."""
     problem = on_samples(samples, None, settings)
-    run = train.record(problem, train.run(problem, threads, progress))
+    run = train.record(problem, train.run(problem, threads, progress, None, folder))
     run.net = run.X = run.y = None
     return run
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
@@ -16,7 +17,8 @@ from fastntk.device.arrays import give_back, upload
 from fastntk.distributed import Workers
 from fastntk.engines import DualEngine, Engine, PathEngine, engine_of
 from fastntk.engines.choice import PATH_PASSES
-from fastntk.engines.path import Path, Slow, attempt
+from fastntk.engines.path import Path as SolvedPath
+from fastntk.engines.path import Slow, attempt
 from fastntk.model.deep import DeepReLU
 from fastntk.model.network import TwoLayerReLU
 from fastntk.model.streamed import StreamedNetwork
@@ -184,13 +186,26 @@ def train(
     return found
 
 
-def run(problem: Problem, threads: int | None, progress: Progress, workers: Workers | None = None) -> Outcome:
-    """Move the network to where it ends; how it ends is part of the answer."""
+def run(
+    problem: Problem,
+    threads: int | None,
+    progress: Progress,
+    workers: Workers | None = None,
+    folder: Path | None = None,
+) -> Outcome:
+    """Move the network to where it ends; how it ends is part of the answer.
+
+    In the folder a run that is cut off leaves what it goes on from when it is called again, if its engine can.
+    """
     if isinstance(problem.start, DeepReLU):
         return run_deep(problem, threads, progress)
     began = time.perf_counter()
-    with CompileClock.running() as clock:
-        problem, path = _solved(problem, threads, workers)
+    with (
+        CompileClock.running() as clock,
+        reporter(progress, problem.settings.goal, f"width {problem.start.width}") as report,
+    ):
+        report = _forward(report)
+        problem, path = _solved(problem, threads, workers, report, folder)
         samples, settings, start = problem.samples, problem.settings, problem.start
         assert isinstance(start, TwoLayerReLU)
         X, y, kind = samples.X, samples.y, engine_of(problem.choice)
@@ -203,10 +218,7 @@ def run(problem: Problem, threads: int | None, progress: Progress, workers: Work
         # Dense linear algebra, before BLAS is limited to one thread.
         gram = gram_metrics(kernel, lambda: samples.limit(layers, start.a), settings.metrics)
         recorder = Recorder(kernel, len(X), settings.metrics, gram, history, settings.snapshots)
-        with (
-            kernel_threads(threads) as used,
-            reporter(progress, settings.goal, f"width {start.width}") as report,
-        ):
+        with kernel_threads(threads) as used:
             moving = kind(X, start, settings.motion) if path is None else PathEngine(start, path)
             with moving.working():
                 end = follow(moving, y, settings, recorder, report)
@@ -220,7 +232,26 @@ def run(problem: Problem, threads: int | None, progress: Progress, workers: Work
     return Outcome(end, net, engine, recorder.arrays(), recorder.limit, largest, used, seconds, clock.seconds)
 
 
-def _solved(problem: Problem, threads: int | None, workers: Workers | None) -> tuple[Problem, Path | None]:
+def _forward(report: Callable[[int], object]) -> Callable[[int], object]:
+    """Reports of more than has been reached before: a path is solved, then its steps are looked up."""
+    reached = 0
+
+    def told(step: int) -> None:
+        nonlocal reached
+        if step > reached:
+            reached = step
+            report(step)
+
+    return told
+
+
+def _solved(
+    problem: Problem,
+    threads: int | None,
+    workers: Workers | None,
+    report: Callable[[int], object],
+    folder: Path | None,
+) -> tuple[Problem, SolvedPath | None]:
     """All steps at once if the path engine is chosen; where that is slow the problem is one for another engine."""
     if problem.choice.name != PathEngine.name:
         return problem, None
@@ -228,6 +259,7 @@ def _solved(problem: Problem, threads: int | None, workers: Workers | None) -> t
     assert isinstance(net, TwoLayerReLU)
     (n, d), m = X.shape, net.width
     held = DualEngine.bytes_needed(n, d, m, net.a.itemsize, settings.motion) + m * d * net.a.itemsize
+    parts = 1 if set(settings.metrics) <= {"loss", "flips", "drift"} and not settings.diagnostics else 2
     least = PATH_PASSES if held <= available_bytes() else 0.0
     with kernel_threads(threads):
         try:
@@ -241,6 +273,8 @@ def _solved(problem: Problem, threads: int | None, workers: Workers | None) -> t
                 settings.steps,
                 least,
                 workers,
+                lambda step: report(step // parts),
+                folder,
             )
         except Slow as slow:
             return stepwise(problem, f"the path engine gave up: {slow}"), None

@@ -170,6 +170,26 @@ for _, names in cases:
 print(json.dumps([measure(*case) for case in cases]))
 """
 
+PATH = """
+from fastntk.engines import PathEngine
+
+def measure(n, m, dtype):
+    X, y = fastntk.datasets.sphere(n, n, seed=0)
+    options = {"width": m, "lr": 0.1, "dtype": dtype, "engine": "path"}
+    taken = peak(lambda: fastntk.train(X, y, steps=100, **options))[0]
+    return PathEngine.bytes_needed(n, n, m, np.dtype(dtype).itemsize), taken
+
+cases = json.loads(sys.argv[1])
+for _, _, dtype in cases:
+    measure(40, 700, dtype)
+print(json.dumps([measure(*case) for case in cases]))
+"""
+
+PATHS = [
+    (500, 400_000, "float32"),  # what parts keep
+    (800, 10_000, "float32"),  # what one takes
+]
+
 FOLLOWED = [(1400, ("gram", "lambda_min"))]
 ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "131072"}  # what is freed goes back, whatever was freed before
 
@@ -193,6 +213,11 @@ def test_engines_keep_their_promise(name, python):
 
 def test_plans_keep_their_promise(python, tmp_path):
     assert broken(PLANS, python(MEASURE + PLAN, json.dumps(PLANS), tmp_path, env=ENVIRONMENT)) == {}
+
+
+def test_paths_keep_their_promise(python):
+    """At what users train: samples as random as can be, a hundred steps."""
+    assert broken(PATHS, python(MEASURE + PATH, json.dumps(PATHS), env=ENVIRONMENT)) == {}
 
 
 def test_metrics_of_the_kernel_keep_their_promise(python):

@@ -7,7 +7,7 @@ import pytest
 import fastntk
 from fastntk import losses, optimizers
 from fastntk.compilation.threads import kernel_threads
-from fastntk.engines.path import PathProblem, rounds, solve, windows
+from fastntk.engines.path import PathProblem, rounds, solve, start, sweeps
 from fastntk.losses import explosion
 from fastntk.model.draws import Draws
 from fastntk.reference import loss_and_derivative, train
@@ -93,6 +93,13 @@ def test_fewer_neurons_than_samples(m):
     compare(X, y, *network(8, m), 40, 0.1)
 
 
+def test_more_changed_samples_than_there_is_room_for(monkeypatch):
+    monkeypatch.setattr(sweeps, "_PRODUCTS", 0)
+    X, y = samples(60, 8)
+    path = compare(X, y, *network(8, 20), 40, 0.1)
+    assert path.windows[0].solved.swept.events.total > 2 * 20
+
+
 def test_entries_at_their_kink_alternate():
     """One neuron, pushed over its kink by one sample and back by another, at every step."""
     X, y = np.array([[1.0], [-1.0]]), np.array([1.0, 1.0])
@@ -129,7 +136,7 @@ def test_short_windows(optimizer, monkeypatch):
 
 def test_entries_that_were_not_kept_are_found(monkeypatch):
     """A first guess that is far too small is noticed, and the pass repeated."""
-    monkeypatch.setattr(windows, "_DEVIATIONS", 1e-3)
+    monkeypatch.setattr(start, "_DEVIATIONS", 1e-3)
     X, y = samples(30, 12)
     compare(X, y, *network(12, 500), 20, 0.2)
 

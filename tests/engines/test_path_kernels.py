@@ -7,8 +7,9 @@ from fastntk import losses, optimizers
 from fastntk.engines.path import PathProblem
 from fastntk.engines.path.basis import basis
 from fastntk.engines.path.candidates import Field, chain, distances
-from fastntk.engines.path.coefficients import pattern
+from fastntk.engines.path.coefficients import changed_entries, pattern
 from fastntk.engines.path.displaced import Displaced
+from fastntk.engines.path.events import Events
 from fastntk.engines.path.outputs import Recursion
 from fastntk.engines.path.start import begin
 from fastntk.engines.path.sweeps import Sweeper
@@ -162,6 +163,25 @@ def test_patterns_follow_the_events():
     for step, masks in enumerate(exact["masks"]):
         change_patterns(events.first[step], events.neurons, events.on, rows)
         np.testing.assert_array_equal(pattern(rows, 65).T, masks)
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (63, 5), (64, 7), (65, 9), (129, 40)])
+def test_sums_of_changes(n, m):
+    rng = np.random.default_rng(n)
+    steps, samples, neurons = np.nonzero(rng.random((6, n, m)) < 0.2)
+    first = np.searchsorted(steps * n + samples, np.arange(7)[:, None] * n + np.arange(n + 1))
+    events = Events(first[:6], neurons.astype(np.int32), rng.random(steps.size) < 0.5)
+    tails = rng.standard_normal((5, n))
+    expected = np.zeros((m, n))
+    np.add.at(
+        expected,
+        (neurons, samples),
+        np.where(steps < 5, np.where(events.on, 1.0, -1.0) * tails[steps % 5, samples], 0.0),
+    )
+    found = changed_entries(events, tails, n)
+    keys = np.unique((neurons * n + samples)[steps < 5])
+    np.testing.assert_array_equal(found.keys, keys)
+    np.testing.assert_array_equal(found.values, expected.ravel()[keys])
 
 
 def test_counts_from_changes():

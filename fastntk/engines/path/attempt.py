@@ -1,13 +1,20 @@
 """A run by its path, given up where windows become so short that steps one by one are cheaper."""
 
+import pathlib
+import shutil
+from collections.abc import Callable
+
 import numpy as np
 
 from fastntk.distributed import Workers
+from fastntk.engines.path.kept_parts import KeptParts, Stale
+from fastntk.engines.path.meter import Meter
 from fastntk.engines.path.problem import PathProblem
+from fastntk.engines.path.rounds import Unreachable
 from fastntk.engines.path.solution import Path
 from fastntk.engines.path.spread import Spread
-from fastntk.engines.path.teams import cuts
-from fastntk.engines.path.windows import Unreachable, solve
+from fastntk.engines.path.teams import Here, Team, cuts
+from fastntk.engines.path.windows import solve
 from fastntk.losses import Loss
 from fastntk.model.network import TwoLayerReLU
 from fastntk.optimizers import Optimizer
@@ -29,8 +36,13 @@ def attempt(
     steps: int,
     least: float,
     workers: Workers | None = None,
+    report: Callable[[int], object] = lambda _: None,
+    folder: pathlib.Path | None = None,
 ) -> Path:
     """The path of full-batch descent of the first layer from a network; workers follow its parts if there are several.
+
+    `report` is told how many steps are done, or as good as done.  With a folder, parts that are followed here are kept
+    there after each of their steps, and are found there when the same run begins again.
 
     Raises
     ------
@@ -52,8 +64,17 @@ def attempt(
             raise Slow(f"it needed {windows} windows for the first {done} steps")
 
     with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss
-        team = Spread(problem, net, workers) if workers is not None and len(cuts(net.width)) > 1 else None
+        team: Team = Here(problem)
+        if workers is not None and len(cuts(net.width)) > 1:
+            team = Spread(problem, net, workers)
+        elif folder is not None and len(cuts(net.width)) > 1:
+            team = KeptParts(problem, folder)
+        team.meter = Meter(report)
         try:
             return solve(problem, judge, team)
+        except Stale:
+            assert folder is not None
+            shutil.rmtree(folder)
+            return attempt(X, labels, net, objective, optimizer, lr, steps, least, workers, report, folder)
         except Unreachable:
             raise Slow(f"steps of size {size:.3g} are beyond what it can bound") from None

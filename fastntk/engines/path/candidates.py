@@ -91,6 +91,7 @@ class Field:
         self.margins, self.spare, self.gram = bounds(
             problem, start.rows, self.knots, self._corners, self._width, reach, per_size, inverse, start.kept
         )
+        self.gram = self.gram.astype(dtype)  # one unit of rounding more; `drift_doubt` has hundreds
         self.margins[~moving[start.kept.samples]] = np.inf  # samples that nothing moves
         within = np.count_nonzero(self.margins <= 0.0) / m
         apart = (np.abs(problem.K).sum(axis=1) - np.diag(problem.K))[moving] / (n * self.sizes[moving])

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastntk.engines.path.events import Events
 from fastntk.engines.path.problem import PathProblem
+from fastntk.kernels.cpu.path_changes import list_changes, mark_changes, sum_changes
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,15 @@ class Responses:
 
 def changed_entries(events: Events, tails: np.ndarray, n: int) -> Sparse:
     """What the events up to the last step of the tails add to the coefficients of their entries."""
-    some = events.until(len(tails) - 1).of()
-    values = np.where(some.on, 1.0, -1.0) * tails[some.steps, some.samples]
-    return Sparse.summed(some.neurons.astype(np.int64) * n + some.samples, values)
+    some = events.until(len(tails) - 1)
+    marks = np.zeros((int(some.neurons.max(initial=-1)) + 1, -(-n // 64)), np.uint64)
+    mark_changes(some.first, some.neurons, marks)
+    counts = np.bitwise_count(marks).sum(axis=1, dtype=np.int64)
+    starts = np.cumsum(counts) - counts
+    keys, values = np.empty(counts.sum(), np.int64), np.zeros(counts.sum())
+    list_changes(marks, n, starts, keys)
+    sum_changes(some.first, some.neurons, some.on, tails, marks, starts, values)
+    return Sparse(keys, values)
 
 
 def pattern(rows: np.ndarray, n: int) -> np.ndarray:

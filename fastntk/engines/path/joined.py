@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,32 +12,29 @@ from fastntk.engines.path.coefficients import Sparse
 from fastntk.engines.path.events import Events
 from fastntk.engines.path.momentum import Moving
 from fastntk.engines.path.solution import Window
-from fastntk.engines.path.solved import Solved
-from fastntk.engines.path.start import Kept, Start
-from fastntk.engines.path.sweeps import Leaders, Swept
+from fastntk.engines.path.start import Start
+
+__all__ = ["joined", "joined_base"]
 
 
-def joined(n: int, firsts: Sequence[int], windows: Sequence[Window]) -> Window:
-    """`firsts` are the numbers of the parts' first neurons; what only the search for events needs is left out."""
-    if len(windows) == 1:
-        return windows[0]
+def joined(
+    n: int, firsts: Sequence[int], windows: Sequence[Window], sums: np.ndarray, rows: np.ndarray, base: Base
+) -> Window:
+    """`firsts` are the numbers of the parts' first neurons; what is given is that of all neurons."""
     head = windows[0]
-    starts, swept = [one.start for one in windows], [one.solved.swept for one in windows]
-    sums = starts[0].sums.copy()
-    for start in starts[1:]:
-        sums += start.sums  # integers, or close to the order of the parts
-    kept = Kept(np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0))
-    start = Start(np.zeros(n), np.concatenate([one.rows for one in starts]), sums, kept, head.start.reach)
-    events = _events(firsts, [one.events for one in swept])
-    found = Swept(events, swept[0].S, np.empty(0), 0, 0.0, 0, Leaders.none())
+    events = _events(firsts, [one.solved.swept.events for one in windows])
+    solved = replace(head.solved, swept=replace(head.solved.swept, events=events))
     keys = np.concatenate([one.moving.keys + first * n for first, one in zip(firsts, windows, strict=True)])
     moving = Moving(head.moving.velocity, keys, np.concatenate([one.moving.speeds for one in windows]))
-    changed = Sparse(
-        np.concatenate([one.base.changed.keys + first * n for first, one in zip(firsts, windows, strict=True)]),
-        np.concatenate([one.base.changed.values for one in windows]),
-    )  # fmt: skip
-    base = Base(np.concatenate([one.base.rows for one in windows]), head.base.active, changed)
-    return Window(head.begin, start, Solved(head.solved.e, head.solved.E, found, head.steps), moving, base)
+    start = Start(np.zeros(n), rows, sums, head.start.kept, head.start.reach)
+    return Window(head.begin, start, solved, moving, base)
+
+
+def joined_base(n: int, firsts: Sequence[int], bases: Sequence[Base], rows: np.ndarray) -> Base:
+    """That of all neurons, whose pattern was `rows` at the start of the run."""
+    changed = [one.changed for one in bases]
+    keys = np.concatenate([one.keys + first * n for first, one in zip(firsts, changed, strict=True)])
+    return Base(rows, bases[0].active, Sparse(keys, np.concatenate([one.values for one in changed])))
 
 
 def _events(firsts: Sequence[int], parts: Sequence[Events]) -> Events:

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastntk.base.memory import aligned_zeros
+from fastntk.engines.path.drag import RANGES
 from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.start import Start
 from fastntk.engines.path.sweeps import Swept
 from fastntk.kernels.cpu.path_recursion import path_step
-
-RANGES = 16
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,8 @@ class Recursion:
                 self._K, self._C, self._start.rows, first, neurons, on, self._weights, factors, self._shares
             )
             push = self._shares.sum(axis=0, dtype=np.float64)[:n]
+            if swept is not None and swept.drag is not None:
+                push += swept.drag.along(s, e[s])
             velocity = beta * velocity + push
             read_out = read_out + ahead * velocity + direct * push
         return Outputs(u, loss, e, False)

@@ -2,6 +2,9 @@
 
 A network of up to `SIZE` neurons is one part.  A wider one is cut at multiples of it; its parts may be followed one
 after the other or on as many machines, and what they give is added up in a fixed order (`shares`).
+
+Memory: between rounds a part keeps its pattern, n / 8 bytes a neuron; of a neuron 80 bytes beside that (bounds, Gram
+    matrix of the knots, levels); of an entry near zero 12, of a change of the pattern 5.
 """
 
 from __future__ import annotations
@@ -9,24 +12,22 @@ from __future__ import annotations
 import copy
 import functools
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fastntk.base.memory import aligned_zeros
 from fastntk.engines.path.base import Base
 from fastntk.engines.path.coefficients import Sparse
+from fastntk.engines.path.drag import pushes
 from fastntk.engines.path.drift import drift_of
 from fastntk.engines.path.momentum import Ended, Moving
-from fastntk.engines.path.outputs import RANGES
 from fastntk.engines.path.problem import PathProblem, Rows
 from fastntk.engines.path.rounds import Follower
 from fastntk.engines.path.shares import Share
 from fastntk.engines.path.solution import WeightChange, Window, moved, net_of
 from fastntk.engines.path.solved import Solved
-from fastntk.engines.path.start import Start, begin
+from fastntk.engines.path.start import Start, begin, reach_for
 from fastntk.engines.path.sweeps import Swept
-from fastntk.kernels.cpu.path_recursion import path_step
 
 __all__ = ["SIZE", "Part"]
 
@@ -35,14 +36,24 @@ SIZE = 2**17  # neurons of a part: what every part does for itself costs little 
 
 @dataclass
 class Part:
-    """Each method gives the part that comes after it, and its share of what all parts make together in ``share``."""
+    """Each method gives the part that comes after it, and its share of what all parts make together in ``share``.
+
+    Attributes
+    ----------
+    base : Base or None
+        How far the weights have come before the window; None before the first one.
+    room : ndarray or None
+        Where the pattern at the start of the next window goes; None for memory of its own.
+    """
 
     problem: PathProblem
     windows: tuple[Window, ...] = ()
     share: Share | None = None
+    base: Base | None = None
+    room: np.ndarray | None = None
     _weights: Rows | None = None
     _before: Ended | None = None
-    _base: Base | None = None
+    _reach: np.ndarray | None = None
     _begun: tuple[Start, Moving] | None = None
     _follower: Follower | None = None
     swept: Swept | None = None
@@ -53,7 +64,8 @@ class Part:
         assert self._begun is not None
         return self._begun[0].rows
 
-    def _now(self, **changes: object) -> Part:
+    def now(self, **changes: object) -> Part:
+        """The part with changes."""
         after = copy.copy(self)
         after.__dict__.update(changes)
         return after
@@ -65,76 +77,90 @@ class Part:
 
     def begin(self, reach: np.ndarray, scale: float) -> Part:
         """The pass over the weights at the start of a window; `scale` is that of the whole network."""
-        problem, before, base = self.problem, self._before, self._base
-        weights = self._weights or problem.weights
-        start = begin(problem, weights, reach, None if before is None else before.keys)
-        if base is None:
-            base = Base(start.rows, np.zeros(problem.n), Sparse.none())
+        problem, before = self.problem, self._before
+        reach = reach if self._reach is None else np.maximum(reach, self._reach)
+        start = self._pass(reach)
+        base = Base(start.rows, np.zeros(problem.n), Sparse.none()) if self.base is None else self.base
         moving = Moving.still(problem.n) if before is None else before.against(start.rows)
         share = Share({"u": start.u, "sums": start.sums, "push": moving.of_outputs(problem, start)}, {})
         if problem.whole:
-            share = share.packed(scale)
-        return self._now(share=share, _base=base, _begun=(start, moving), _follower=None, swept=None)
+            share, start = share.packed(scale), start.without_sums()
+        return self.now(
+            share=share, base=base, room=None, _reach=reach, _begun=(start, moving), _follower=None, swept=None
+        )  # fmt: skip
 
     def sweep(self, e: np.ndarray, drifts: bool, coarse: float) -> Part:
-        """A round: what these neurons do along the path with these derivatives; the first one is the first guess."""
+        """A round: what these neurons do along the path with these derivatives; the first one is the first guess.
+
+        With drifts it may be the last one, so it is repeated until no other entry can have changed.
+        """
         assert self._begun is not None
-        assert self._base is not None
-        E = self.problem.course(e, self._begun[1].velocity)
-        if self._follower is None:
-            follower = Follower(self.problem, *self._begun, self._base, E)
-        else:
-            follower = self._follower.copy()
-        if not follower.choose(E):
-            return self._now(share=Share({"uncovered": 1}, {}), _follower=follower)
-        swept, proven = follower.sweep(e, E, drifts, coarse)
+        E, part = self.problem.course(e, self._begun[1].velocity), self
+        follower = None if part._follower is None else part._follower.copy()
+        while True:
+            if follower is None:
+                follower = part._fresh(E)
+            if not follower.choose(E):
+                further = part._reaching_further(E)
+                if further is None:
+                    return self.now(share=Share({"unreachable": 1}, {}))
+                part, follower = further, None
+                continue
+            swept, proven = follower.sweep(e, E, drifts, coarse)
+            if proven or not drifts:
+                break
         share = Share(
             {
-                "S": swept.S + self._drag(e, swept) if self.problem.whole else swept.S,
-                "uncovered": 0, "unproven": int(not proven),
+                "S": swept.S, "unproven": int(not proven), "unreachable": 0,
                 "candidates": follower.candidates, "within": swept.within, "events": swept.events.total,
             },
-            {"doubt": swept.doubt, "rank": swept.rank},
+            {"doubt": swept.doubt, "rank": swept.rank, "best": swept.leaders.best},
         )  # fmt: skip
-        return self._now(share=share, _follower=follower, swept=swept)
+        if self.problem.whole:
+            share.added["pushes"] = pushes(self.problem, part.rows, e, swept.events)
+            swept = replace(swept, S=np.empty((0, 0)))
+        return part.now(share=share, _follower=follower, swept=swept)
 
-    def close(self, steps: int, e: np.ndarray) -> Part:
-        """Keep so many steps of the window, of which `e` are the derivatives, and get ready for the next one."""
-        problem, follower, swept, base = self.problem, self._follower, self.swept, self._base
+    def close(self, steps: int, e: np.ndarray, best: np.ndarray) -> Part:
+        """Keep so many steps of the window, of which `e` are the derivatives, and get ready for the next one.
+
+        The largest drift of all parts is at least `best`.
+        """
+        problem, follower, swept, base = self.problem, self._follower, self.swept, self.base
         assert self._begun is not None
         assert follower is not None
         assert swept is not None
         assert base is not None
         start, moving = self._begun
-        solved = Solved(e[: steps + 1], follower.E[: steps + 1], swept.until(steps), steps)
+        solved = Solved(e[: steps + 1], follower.E[: steps + 1], swept.until(steps, best), steps)
         net, drift = net_of(start.rows, solved, base), drift_of(problem, start, solved, moving, base)
         done = self.windows[-1].begin + self.windows[-1].steps if self.windows else 0
-        window = Window(done, start, solved, moving, base)
         made = WeightChange(problem, start, solved, moving, base, solved.steps)
-        return self._now(
+        window = Window(done, start.alone(), replace(solved, swept=solved.swept.alone()), moving, base)
+        return self.now(
             windows=(*self.windows, window),
             share=Share({"net": net, "events": solved.swept.events.total}, {"drift": drift}),
+            base=base.moved(made.changed, start.rows, solved.E[-1]),
             _weights=functools.partial(moved, problem, made),
             _before=Ended(problem, start, solved, moving) if problem.optimizer.momentum else None,
-            _base=base.moved(made.changed, start.rows, solved.E[-1]),
             _begun=None, _follower=None, swept=None,
         )  # fmt: skip
 
-    def _drag(self, e: np.ndarray, swept: Swept) -> np.ndarray:
-        """What changed patterns of these neurons add to the outputs read out at the start's, (steps + 1, n)."""
+    def _pass(self, reach: np.ndarray) -> Start:
+        forced = None if self._before is None else self._before.keys
+        return begin(self.problem, self._weights or self.problem.weights, reach, forced, self.room)
+
+    def _fresh(self, E: np.ndarray) -> Follower:
         assert self._begun is not None
-        problem, rows, n = self.problem, self._begun[0].rows, self.problem.n
-        beta, ahead, direct, _ = problem.optimizer.coefficients()
-        K, events = problem.inner(problem.counting), swept.events
-        C = np.zeros_like(K)
-        shares = aligned_zeros((min(RANGES, n), K.shape[1]), problem.counting)
-        squares = np.square(problem.a, dtype=np.float64)
-        weights = (squares[:1] if problem.scale else squares).astype(problem.counting)
-        found, velocity, factors = np.zeros((len(e) + 1, n)), np.zeros(n), np.empty(n, problem.counting)
-        for s, derivatives in enumerate(e):
-            factors[:] = (-problem.lr / problem.width) * derivatives
-            path_step(K, C, rows, events.first[s], events.neurons, events.on, weights, factors, shares)
-            push = shares.sum(axis=0, dtype=np.float64)[:n]
-            velocity = beta * velocity + push
-            found[s + 1] = found[s] + ahead * velocity + direct * push
-        return found
+        assert self.base is not None
+        return Follower(self.problem, *self._begun, self.base, E)
+
+    def _reaching_further(self, E: np.ndarray) -> Part | None:
+        """The pass once more, with more entries kept; None if no reach is enough."""
+        assert self._begun is not None
+        start, moving = self._begun
+        wider = np.maximum(2.0 * start.reach, reach_for(self.problem, E))
+        if not (np.isfinite(wider).all() and (wider > start.reach).any()):
+            return None
+        again = replace(self._pass(wider), rows=start.rows, sums=start.sums)
+        return self.now(_reach=wider, _begun=(again, moving))

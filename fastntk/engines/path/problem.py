@@ -91,9 +91,15 @@ class PathProblem:
 
     def inner(self, dtype: np.dtype) -> np.ndarray:
         """``X X^T`` with padded columns."""
-        padded = aligned_zeros((self.n, COLUMNS * -(-self.n // COLUMNS)), dtype)
-        padded[:, : self.n] = self.K
-        return padded
+        if dtype not in self._inner:
+            padded = aligned_zeros((self.n, COLUMNS * -(-self.n // COLUMNS)), dtype)
+            padded[:, : self.n] = self.K
+            self._inner[dtype] = padded
+        return self._inner[dtype]
+
+    @cached_property
+    def _inner(self) -> dict[np.dtype, np.ndarray]:
+        return {}
 
     @cached_property
     def tiles(self) -> np.ndarray:
@@ -137,7 +143,7 @@ class PathProblem:
     def sharing(self, a: np.ndarray, weights: Rows, whole: int = 0) -> "PathProblem":
         """Other neurons on the same samples."""
         some = replace(self, a=a, weights=weights, whole=whole)
-        shared = ("K", "points", "sizes", "tiles", "stretch")
+        shared = ("K", "points", "sizes", "tiles", "stretch", "_inner")
         some.__dict__.update({name: getattr(self, name) for name in shared})
         return some
 

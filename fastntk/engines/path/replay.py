@@ -9,16 +9,19 @@ import numpy.typing as npt
 
 from fastntk.base.packing import PackedMasks, byte_rows
 from fastntk.engines.interface import PLAIN, Engine, Motion
+from fastntk.engines.path.base import Base
 from fastntk.engines.path.counts import CountChange, counts_of
+from fastntk.engines.path.part import SIZE
 from fastntk.engines.path.problem import PathProblem
-from fastntk.engines.path.solution import Path, WeightChange, Window
+from fastntk.engines.path.solution import Path
+from fastntk.engines.path.start import octets
 from fastntk.engines.tangent import TangentKernel
 from fastntk.kernels.cpu.path_events import change_patterns
 from fastntk.model.network import TwoLayerReLU
 from fastntk.model.streamed import Moved, StreamedNetwork
 
 _BLOCK = 4096  # neurons whose weights are written at once
-_KEPT = 40.0  # entries of a sample that are near zero, in units of sqrt(m), of a run about as long as most
+_LANES = {4: 16, 8: 96}  # numbers of a candidate's displacement and what its path takes, by their bytes
 
 
 class PathKernel(TangentKernel):
@@ -32,7 +35,7 @@ class PathKernel(TangentKernel):
     def initial(self, engine: Engine) -> npt.NDArray[np.float64]:
         """H at the start."""
         assert isinstance(engine, PathEngine)
-        H = engine.path.problem.K * engine.path.windows[0].start.sums
+        H = engine.path.problem.K * engine.path.logs[0].sums
         H /= engine.m
         return H
 
@@ -47,16 +50,19 @@ class PathEngine(Engine):
     def bytes_needed(
         n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN, shared: bool = False
     ) -> int:
-        """The pattern; entries near zero, with displacements and events; what is kept of a neuron; matrices; blocks."""
-        near = n * min(float(m), _KEPT * m**0.5)
-        return int(
-            n * m // 8
-            + near * (2 * itemsize + 32)
-            + 240 * m
-            + 64 * n * n
-            + 2**24 * itemsize
-            + 8192 * d * itemsize
-        )
+        """What parts keep, and what one of them takes while it is followed, of a run of a hundred steps.
+
+        Near zero are 18 entries of a sample, in units of sqrt(m), 2.2 are candidates, and 11 changes are found; more
+        of the first two where samples are close to each other.
+        """
+        root = m**0.5
+        spread = ((1.0 + n / d) / 2.0) ** 0.75 * root
+        near, candidates, changes = (n * min(m, count) for count in (18 * spread, 2.2 * spread, 11 * root))
+        kept = m * (octets(n) + 88) + near * (4 + 2 * itemsize) + 5 * changes
+        displacements = _LANES[itemsize] * itemsize
+        followed = min(1.0, SIZE / m) * (candidates * (36 + displacements) + 43 * changes) + 13000 * n
+        drawn = min(m, 8192) * d * itemsize * 1.25
+        return int(kept + max(followed, drawn) + (40 + 4 * itemsize) * n * n + 2 * n * d * itemsize)
 
     def __init__(self, net: TwoLayerReLU, path: Path) -> None:
         problem = path.problem
@@ -125,7 +131,7 @@ class PathEngine(Engine):
     def network(self) -> StreamedNetwork:
         """The network at the end, which keeps of the path what makes its weights again."""
         if self.path.again is None:
-            return moved_rows(self.net, self.path.problem, self.path.windows[-1]).network()
+            return moved_rows(self.net, self.path.problem, self.path.end()).network()
         rows = Repeated(self.net, self.path.problem, self.path.again)
         return StreamedNetwork(rows, self.net.a, self.net.d)
 
@@ -142,22 +148,20 @@ class PathEngine(Engine):
 class Repeated:
     """The rows of a network whose path was followed elsewhere: the first that is asked for has it followed here."""
 
-    def __init__(self, net: TwoLayerReLU, problem: PathProblem, windows: Callable[[], list[Window]]) -> None:
-        self._net, self._problem, self._windows = net, problem, windows
+    def __init__(self, net: TwoLayerReLU, problem: PathProblem, end: Callable[[], Base]) -> None:
+        self._net, self._problem, self._end = net, problem, end
 
     @cached_property
     def _rows(self) -> Moved:
-        return moved_rows(self._net, self._problem, self._windows()[-1])
+        return moved_rows(self._net, self._problem, self._end())
 
     def __call__(self, first: int, last: int) -> np.ndarray:
         """These rows."""
         return self._rows(first, last)
 
 
-def moved_rows(net: TwoLayerReLU, problem: PathProblem, window: Window) -> Moved:
-    """The rows at the end of a window."""
-    made = WeightChange(problem, window.start, window.solved, window.moving, window.base, window.steps)
-    end = window.base.moved(made.changed, window.start.rows, window.solved.E[-1])
+def moved_rows(net: TwoLayerReLU, problem: PathProblem, end: Base) -> Moved:
+    """The rows at the end of a path."""
     X = problem.X.astype(problem.dtype)
     return Moved(net, X, end.rows, end.active, end.changed.keys, end.changed.values)
 

@@ -3,12 +3,12 @@
 import copy
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fastntk.engines.path.base import Base
-from fastntk.engines.path.candidates import Chosen, Field
+from fastntk.engines.path.candidates import Field
 from fastntk.engines.path.displaced import Displaced
 from fastntk.engines.path.momentum import Moving
 from fastntk.engines.path.outputs import Outputs, Recursion
@@ -23,8 +23,8 @@ _SPARE = 1.1  # of a level over what was needed, so that one more round seldom s
 _SETTLED = {"float32": 5e-6, "float64": 2e-13}
 
 
-class Uncovered(Exception):
-    """Entries that were not kept may be candidates: the pass over the neurons must reach further."""
+class Unreachable(Exception):
+    """Numbers of a size at which no reach covers the path."""
 
 
 class Follower:
@@ -36,7 +36,7 @@ class Follower:
         self._sweeper = Sweeper(
             problem, start, self._field, Displaced(problem, start, self._field.knots, base)
         )
-        self._chosen: Chosen | None = None
+        self.candidates = 0
         self._need: np.ndarray | None = None
 
     def copy(self) -> "Follower":
@@ -47,31 +47,19 @@ class Follower:
         return after
 
     def choose(self, E: np.ndarray) -> bool:
-        """Choose candidates for a path, those of before if they will do; whether all that can be one were kept."""
-        if self._need is not None and self._field.widen(self._need, E, _SPARE):
-            self._chosen = None
-        if self._chosen is None:
-            if not self._field.covered():
-                return False
-            self._chosen = self._field.chosen()
-            self._speeds = self._moving.at(self._chosen, self._problem)
-        return True
-
-    @property
-    def candidates(self) -> int:
-        """How many there are."""
-        return 0 if self._chosen is None else self._chosen.samples.size
+        """Set the levels of candidates for a path; whether all entries that can be one were kept."""
+        if self._need is not None:
+            self._field.widen(self._need, E, _SPARE)
+        return self._field.covered()
 
     def sweep(self, e: np.ndarray, E: np.ndarray, drifts: bool, coarse: float) -> tuple[Swept, bool]:
         """Follow the candidates; whether no other entry can have changed."""
-        assert self._chosen is not None
         self.E = E
-        swept = self._sweeper(e, E, self._chosen, self._speeds, drifts, coarse)
-        proven = not self._field.widen(swept.need, E)
-        self._need = swept.need
-        if not proven:
-            self._chosen = None
-        return swept, proven
+        chosen = self._field.chosen()
+        speeds = self._moving.at(chosen, self._problem)
+        swept = self._sweeper(e, E, chosen, speeds, drifts, coarse)
+        self._need, self.candidates = swept.need, chosen.samples.size
+        return replace(swept, need=np.empty(0)), not self._field.widen(self._need, E)
 
 
 @dataclass(frozen=True)
@@ -103,7 +91,7 @@ def settle(
 
     Raises
     ------
-    Uncovered
+    Unreachable
     """
     outputs, close = linear, _SETTLED[problem.dtype.name] * size
     wanted, exact, coarse = False, 0, 0.1 * _COARSE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,8 +45,8 @@ def unpacked(sums: np.ndarray, n: int, scale: float) -> np.ndarray:
     return whole
 
 
-def summed(shares: Sequence[Share]) -> Share:
-    """The sum by a tree over places: pairs at places 2 k, pairs of pairs at places 4 k, and so on.
+def summed(shares: Iterable[Share]) -> Share:
+    """The sum by a tree over places: pairs at places 2 k, pairs of pairs at places 4 k; few are held at once.
 
     Examples
     --------
@@ -55,10 +55,16 @@ def summed(shares: Sequence[Share]) -> Share:
     >>> summed(parts) == summed(groups)
     True
     """
-    if len(shares) == 1:
-        return shares[0]
-    half = 2 ** ((len(shares) - 1).bit_length() - 1)
-    return summed(shares[:half]) + summed(shares[half:])
+    waiting: list[tuple[int, Share]] = []  # sums of powers of two of shares, the larger ones first
+    for share in shares:
+        size, one = 1, share
+        while waiting and waiting[-1][0] == size:
+            size, one = 2 * size, waiting.pop()[1] + one
+        waiting.append((size, one))
+    total = waiting.pop()[1]
+    while waiting:
+        total = waiting.pop()[1] + total
+    return total
 
 
 def groups_of(parts: int, workers: int) -> list[range]:

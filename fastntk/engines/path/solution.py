@@ -37,12 +37,13 @@ class Window:
 
 @dataclass(frozen=True)
 class WindowLog:
-    """Numbers of a window: outputs, entries that differ from the run's start, drift; and how they were found."""
+    """Numbers of a window: outputs, entries that differ from the run's start, drift, sums; how they were found."""
 
     begin: int
     outputs: Outputs
     net: np.ndarray
     drift: np.ndarray
+    sums: np.ndarray
     found: dict[str, Any]
 
     @property
@@ -66,13 +67,16 @@ class Path:
         ``max_r |w_r - w_r(0)|_2``.
     windows : list of Window
         Of all neurons; made, perhaps fetched, when they are asked for.
+    end : callable
+        How far the weights come in all.
     again : callable or None
-        Makes the windows again in this process, where they are elsewhere.
+        Makes the end again in this process, where the neurons were followed elsewhere.
     """
 
     problem: PathProblem
-    make_windows: Callable[[], list[Window]]
-    again: Callable[[], list[Window]] | None = None
+    make_windows: Callable[[list[np.ndarray]], list[Window]]
+    end: Callable[[], Base]
+    again: Callable[[], Base] | None = None
     logs: list[WindowLog] = field(default_factory=list)
 
     @property
@@ -88,7 +92,7 @@ class Path:
     @cached_property
     def windows(self) -> list[Window]:
         """Patterns and their changes."""
-        return self.make_windows()
+        return self.make_windows([log.sums for log in self.logs])
 
     def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(parts[:1] + [part[1:] for part in parts[1:]])

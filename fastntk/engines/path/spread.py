@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastntk.distributed import Task, Workers
+from fastntk.engines.path.base import Base
 from fastntk.engines.path.part import Part
 from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.shares import Share, groups_of, summed
@@ -103,6 +104,11 @@ def windows_of(group: Group) -> list[tuple[Window, ...]]:
     return [part.windows for part in group.parts]
 
 
+def ends_of(group: Group) -> list[Base]:
+    """How far the weights of the parts have come."""
+    return [part.base for part in group.parts if part.base is not None]
+
+
 class Spread(Team):
     """Groups of parts, each on a worker.
 
@@ -134,7 +140,18 @@ class Spread(Team):
         """Fetched from the workers."""
         return [windows for group in self._of_groups(windows_of) for windows in group]
 
+    def rows_of(self, number: int) -> np.ndarray:
+        """Fetched from the workers."""
+        return np.concatenate([windows[number].start.rows for windows in self.part_windows()])
+
+    def ends(self) -> Sequence[Base]:
+        """Fetched from the workers."""
+        return [base for group in self._of_groups(ends_of) for base in group]
+
     def _of_groups(self, function: Any) -> list[Any]:
         tasks = (Task(number, function, (group,), False) for number, group in enumerate(self._groups))
-        found = {done.key: done.result for done in self._workers.each(tasks)}
+        found = {}
+        for done in self._workers.each(tasks):
+            found[done.key] = done.result
+            self.meter(len(found) / len(self._groups))
         return [found[number] for number in range(len(found))]

@@ -1,6 +1,8 @@
 """The one pass over all neurons: pattern, outputs, common activations, and the entries near zero."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from fastntk.model.forward import block_rows
 from fastntk.model.patterns import panels
 
 _BLOCK = 2**23  # pre-activations of a block of neurons
+_DEVIATIONS = 9.0  # of the displacements, within which entries are kept
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,9 @@ class Kept:
     first: np.ndarray
     samples: np.ndarray
     values: np.ndarray
+
+
+NOTHING = Kept(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,21 @@ class Start:
     sums: np.ndarray
     kept: Kept
     reach: np.ndarray
+
+    def without_sums(self) -> Start:
+        """Of a part, which has no use for them."""
+        return replace(self, sums=self.sums[:0].copy())
+
+    def alone(self) -> Start:
+        """The pattern and the sums without what only the search for events needs."""
+        return replace(self, kept=NOTHING)
+
+
+def reach_for(problem: PathProblem, E: np.ndarray) -> np.ndarray:
+    """How near zero entries must start to be kept: generous, and checked afterwards."""
+    lengths = np.linalg.norm(E, axis=1)
+    typical = 0.5 * _DEVIATIONS * lengths.max() / np.sqrt(problem.n)
+    return 1.2 * min(typical, lengths.max()) * problem.sizes
 
 
 def octets(n: int) -> int:
@@ -71,11 +92,17 @@ class _Scratch:
         self.u_shares = aligned_zeros((-(-block // self.rows), columns), np.float64)
 
 
-def begin(problem: PathProblem, weights: Rows, reach: np.ndarray, forced: np.ndarray | None = None) -> Start:
-    """Pass over the neurons with these weights; `forced` are keys of entries to be kept, neuron * n + sample."""
+def begin(
+    problem: PathProblem, weights: Rows, reach: np.ndarray, forced: np.ndarray | None = None,
+    into: np.ndarray | None = None,
+) -> Start:  # fmt: skip
+    """Pass over the neurons with these weights; `forced` are keys of entries to be kept, neuron * n + sample.
+
+    The pattern is written to `into`, zeros behind n, if that is given.
+    """
     n, m, dtype = problem.n, problem.m, problem.dtype
     block = block_size(problem)
-    rows = aligned_zeros((m, octets(n)), np.uint8)
+    rows = aligned_zeros((m, octets(n)), np.uint8) if into is None else into
     u, sums = np.zeros(problem.padded), np.zeros((n, n))
     counts = np.empty((n, n), np.uint64)
     limits = aligned_zeros(problem.padded, dtype)

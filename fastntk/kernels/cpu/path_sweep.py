@@ -56,7 +56,8 @@ Drift = namedtuple("Drift", "gram weights slack doubt")
 # wrong sum_j c_j D_ji is, at most; length: at least that sum, and the offsets; unit: of rounding; terms: operations
 # on the way to a q
 Rounding = namedtuple("Rounding", "travel coast far path length unit terms")
-# of a thread: vectors of candidates, of changed samples (slots), of steps; matrices of both
+# of a thread: vectors of candidates, of changed samples (slots), of steps; D (rank, candidates); products (the first
+# slots, candidates), those of later ones are looked up in K
 Scratch = namedtuple(
     "Scratch", "z start lin moved q now turned change D products slot index live p most near squared"
 )
@@ -89,13 +90,15 @@ def take_candidates(candidates, r, vectors, scratch):
 
 @kernel
 def watch(candidates, K, r, x, changed, vectors, scratch):
-    """Candidate x of neuron r changes for the first time: its products with all candidates are wanted from now on."""
+    """Candidate x of neuron r changes for the first time: its products with the others are kept, if there is room."""
     first = candidates.first[r]
     k, row = candidates.first[r + 1] - first, K[candidates.sample[first + x]]
     scratch.slot[x] = changed
     scratch.index[changed] = x
     scratch.p[changed] = 0
     scratch.most[changed] = 0
+    if changed >= scratch.products.shape[0]:
+        return
     products = scratch.products[changed]
     for y in range(k):
         products[y] = row[candidates.sample[first + y]]
@@ -104,7 +107,7 @@ def watch(candidates, K, r, x, changed, vectors, scratch):
 
 
 @kernel
-def move(candidates, course, r, step, living, vectors, scratch):
+def move(candidates, course, K, r, step, living, vectors, scratch):
     """Let the coefficients q of the living samples of a neuron follow the gradients of a step."""
     beta, ahead, direct = course.motion[0], course.motion[1], course.motion[2]
     first, width = candidates.first[r], scratch.products.shape[1]
@@ -118,6 +121,11 @@ def move(candidates, course, r, step, living, vectors, scratch):
         q = scratch.q[x] + added
         scratch.q[x] = q
         scratch.most[f] = max(scratch.most[f], abs(q))
+        if f >= scratch.products.shape[0]:
+            products = K[candidates.sample[first + x]]
+            for y in range(candidates.first[r + 1] - first):
+                scratch.moved[y] += added * products[candidates.sample[first + y]]
+            continue
         factor = spread(scratch.q, added)
         for v in range(vectors):
             row = load(scratch.products, f * width + 16 * v)
@@ -264,7 +272,7 @@ def follow(candidates, course, neurons, rounding, drift, found, scratch, part, r
     if drifts:
         squared_drifts(drift, r, scratch)
     for step in range(1, course.directions.shape[0]):
-        move(candidates, course, r, step - 1, living, vectors, scratch)
+        move(candidates, course, neurons.K, r, step - 1, living, vectors, scratch)
         adds += living
         doubt = doubt_of(rounding, adds, pulled)
         turned, close = signs(course, neurons.unit, r, step, unit * doubt, vectors, scratch)
