@@ -67,7 +67,7 @@ def test_reproduce_draws_the_figure_of_scale_over_a_decade(data, tmp_path):
     assert (out / "scaling.pdf").read_bytes().startswith(b"%PDF")
     record = json.loads((out / "provenance.json").read_text())
     assert {made["engine"]["name"] for made in record["runs"]} == {"path"}
-    assert "full-batch descent" in fails("sweep", "--data", data, "--widths", 8, "--engine", "path",
+    assert "first layer on all samples" in fails("sweep", "--data", data, "--widths", 8, "--engine", "path",
                                          "--batch-size", 2, "--out", tmp_path / "b")  # fmt: skip
 
 

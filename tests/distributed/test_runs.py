@@ -52,6 +52,14 @@ def test_several_windows(client):
     same(found, fastntk.train(few, Y, **options))
 
 
+def test_flow(client):
+    options = {"width": 1000, "dynamics": "flow", "t_final": 1.0, "tolerance": 1e-3, "engine": "path"}
+    found = fastntk.train(X, Y, **options, client=client)
+    assert found.provenance["engine"]["name"] == "path"
+    assert found.provenance["cluster"]["bytes_moved"] > 0
+    same(found, fastntk.train(X, Y, **options))
+
+
 def test_weights_that_are_given_travel(client, rng):
     net = fastntk.TwoLayerReLU(rng.standard_normal((500, 30)), rng.standard_normal(500))
     options = {"net": net, "steps": 5, "lr": 0.1, "engine": "path"}
@@ -171,10 +179,8 @@ def test_bytes_do_not_grow_with_the_width(client):
         ({"engine": "dual"}, "engine='path', one hidden layer, got engine='dual'"),
         ({"engine": "auto", "depth": 2}, "got several hidden layers"),
         ({"engine": "auto", "batch_size": 5}, "path"),
-        ({"engine": "auto", "dynamics": "flow", "t_final": 1.0, "steps": None, "lr": None}, "path"),
     ],
 )
 def test_what_one_run_cannot_be(client, options, message):
-    chosen = {name: value for name, value in (RUN | options).items() if value is not None}
     with pytest.raises(ValueError, match=message):
-        fastntk.train(X, Y, **chosen, client=client)
+        fastntk.train(X, Y, **RUN | options, client=client)

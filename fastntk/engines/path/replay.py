@@ -58,7 +58,7 @@ class PathEngine(Engine):
         root = m**0.5
         spread = ((1.0 + n / d) / 2.0) ** 0.75 * root
         near, candidates, changes = (n * min(m, count) for count in (18 * spread, 2.2 * spread, 11 * root))
-        kept = m * (octets(n) + 88) + near * (4 + 2 * itemsize) + 5 * changes
+        kept = m * (octets(n) + 112) + near * (4 + 2 * itemsize) + 5 * changes
         displacements = _LANES[itemsize] * itemsize
         followed = min(1.0, SIZE / m) * (candidates * (36 + displacements) + 43 * changes) + 13000 * n
         drawn = min(m, 8192) * d * itemsize * 1.25
