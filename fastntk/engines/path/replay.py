@@ -144,7 +144,8 @@ class PathEngine(Engine):
         return {
             **{name: [one[name] for one in found] for name in found[0]},
             "certificate": "from z as computed at the start of each window: every sign is that of the exact z but for "
-            "within_rounding signs of candidates closer to zero than rounding; no other entry can have changed",
+            "within_rounding signs of candidates closer to zero than rounding, and what follows in their neurons; "
+            "no other entry can have changed",
         }
 
 
