@@ -9,6 +9,8 @@ import pytest
 
 import fastntk
 from fastntk.engines.path import kept_parts, part, rounds, teams
+from fastntk.engines.path.schedule import Schedule
+from fastntk.optimizers import GradientDescent
 from fastntk.training import train as training
 
 SCRIPT = """
@@ -165,3 +167,13 @@ def test_progress_moves_during_the_rounds(monkeypatch):
     assert sorted(set(seen)) == seen
     assert seen[-1] == (100, 100)
     assert 0 < events[0] < events[3] < events[6] < len(seen)
+
+
+def test_schedules_that_look_alike_are_told_apart():
+    """The text of a long array leaves its middle out."""
+    one = Schedule.of_descent(GradientDescent(), 0.1, 2000)
+    other = Schedule(one.rows.copy(), one.shown)
+    other.rows[1000, 0] = 0.2
+    assert repr(one) == repr(other)
+    assert kept_parts._digest("sweep", (one, 1.0)) != kept_parts._digest("sweep", (other, 1.0))
+    assert kept_parts._digest("sweep", (one, 1.0)) == kept_parts._digest("sweep", (one.until(2000), 1.0))

@@ -37,13 +37,10 @@ class CountChange:
 def counts_of(path: Path) -> Iterator[CountChange]:
     """``C = sum_r a_r^2 M_ir M_jr`` at each step, in float64: integers where all ``a_r^2`` are one."""
     problem, n = path.problem, path.problem.n
-    squares = np.square(problem.a, dtype=np.float64)
-    if problem.scale:
-        squares = squares[:1]
     for window in path.windows:
         rows, events = window.start.rows.copy(), window.solved.swept.events
         kind = np.float32 if problem.scale == 1.0 and events.total < _EXACT else np.float64
-        A, weights = aligned_zeros((n, COLUMNS * -(-n // COLUMNS)), kind), squares.astype(kind)
+        A, weights = aligned_zeros((n, COLUMNS * -(-n // COLUMNS)), kind), problem.squares(kind)
         for step in range(window.steps + 1):
             of_step = events.first[step], events.neurons, events.on
             path_patterns(A, rows, *of_step, weights)

@@ -25,8 +25,7 @@ def pushes(
     n, kind = problem.n, problem.counting
     K = problem.inner(kind)
     C, shares = np.zeros_like(K), aligned_zeros((min(RANGES, n), K.shape[1]), kind)
-    squares = np.square(problem.a, dtype=np.float64)
-    weights = (squares[:1] if problem.scale else squares).astype(kind)
+    weights = problem.squares(kind)
     found, factors = np.empty((len(e), n), problem.dtype), np.empty(n, kind)
     for s, (weight, derivatives) in enumerate(zip(schedule.weights, e, strict=False)):
         factors[:] = (-weight / problem.width) * derivatives

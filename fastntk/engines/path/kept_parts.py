@@ -17,6 +17,7 @@ import numpy as np
 from fastntk.base.storage import atomic_write, ensure_folder, remove_leftovers
 from fastntk.engines.path.part import Part
 from fastntk.engines.path.problem import PathProblem
+from fastntk.engines.path.schedule import Schedule
 from fastntk.engines.path.shares import Share
 from fastntk.engines.path.teams import Here
 
@@ -122,5 +123,7 @@ class _PartReader(pickle.Unpickler):
 def _digest(name: str, arguments: tuple[Any, ...]) -> str:
     found = hashlib.sha256(name.encode())
     for one in arguments:
+        if isinstance(one, Schedule):  # whose text is cut short
+            one = one.rows
         found.update(one.tobytes() if isinstance(one, np.ndarray) else repr(one).encode())
     return found.hexdigest()[:16]

@@ -40,8 +40,7 @@ class Recursion:
         self._K = problem.inner(problem.counting)
         self._C = np.empty_like(self._K)
         self._shares = aligned_zeros((min(RANGES, problem.n), self._K.shape[1]), problem.counting)
-        squares = np.square(problem.a, dtype=np.float64)
-        self._weights = (squares[:1] if problem.scale else squares).astype(problem.counting)
+        self._weights = problem.squares(problem.counting)
 
     def __call__(self, schedule: Schedule, swept: Swept | None) -> Outputs:
         """At most these steps; without events those of the network with the kernel of the start."""

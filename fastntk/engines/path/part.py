@@ -131,13 +131,8 @@ class Part:
 
         The largest drift of all parts is at least `best`.
         """
-        steps, problem, follower, swept, base = (
-            len(schedule),
-            self.problem,
-            self._follower,
-            self.swept,
-            self.base,
-        )
+        problem, follower, swept, base = self.problem, self._follower, self.swept, self.base
+        steps = len(schedule)
         assert self._begun is not None
         assert self._e is not None
         assert follower is not None

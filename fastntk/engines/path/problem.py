@@ -80,6 +80,11 @@ class PathProblem:
         exact = self.dtype == np.float32 and self.scale and self.m < 2**24
         return np.dtype(np.float32 if exact else np.float64)
 
+    def squares(self, kind: np.dtype | type) -> np.ndarray:
+        """``a_r^2``; one number if all are alike."""
+        found = np.square(self.a, dtype=np.float64)
+        return (found[:1] if self.scale else found).astype(kind)
+
     @cached_property
     def unit(self) -> np.ndarray:
         """``a_r / sqrt(m)``."""
