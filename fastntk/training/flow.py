@@ -92,13 +92,12 @@ def integrate(
     report: Callable[[int], object],
 ) -> Solution:
     """Follow the flow through all times; each is recorded with the number of accepted steps up to it."""
-    X, net = moving.X, moving.net
-    rounding = rounding_of(X, float(np.linalg.norm(net.W)), net.a)
 
     def log(accepted: int, loss: float) -> None:
         recorder.record(accepted, loss, moving)
 
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the error of a step
+        rounding = rounding_of(moving.X, float(np.linalg.norm(moving.net.W)), moving.net.a)
         return _integrate(steps_of(moving, labels, settings.loss), rounding, settings, log, report)
 
 

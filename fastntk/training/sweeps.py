@@ -208,7 +208,13 @@ def _train_one(
 ) -> Run:
     """One run, without what would not fit in memory for all of them."""
     problem = on_samples(samples, None, settings, choice)
-    run = train.record(problem, train.run(problem, threads, progress, workers, folder))
+    outcome = train.run(problem, threads, progress, workers, folder)
+    try:
+        run = train.record(problem, outcome)
+    except Exception:  # a run that diverged is over, too
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
     run.net = run.X = run.y = None
     return run
 

@@ -266,11 +266,12 @@ def _solved(
     with kernel_threads(threads):
         try:
             data = X, problem.samples.y, net, settings.loss
+            where = least, workers, folder
             if settings.times is None:
                 descent = settings.optimizer, settings.lr, settings.steps
-                found = attempt(*data, *descent, least, workers, lambda step: report(step // parts), folder)
+                found = attempt(*data, *descent, *where, lambda step: report(step // parts))
             else:
-                found = attempt_flow(*data, settings.times, settings.tolerance, least, workers)
+                found = attempt_flow(*data, settings.times, settings.tolerance, *where)
         except Slow as slow:
             return stepwise(problem, f"the path engine gave up: {slow}"), None
     return problem, found

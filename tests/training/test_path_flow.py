@@ -6,7 +6,7 @@ import pytest
 import fastntk
 from fastntk import losses, optimizers
 from fastntk.engines import step_sizes
-from fastntk.engines.path import PathProblem, counts_of, flows, rounds, solve_flow
+from fastntk.engines.path import PathProblem, counts_of, flows, rounds, solve_flow, stretches, teams
 from fastntk.engines.path.coefficients import pattern
 from fastntk.engines.path.schedule import Schedule
 from fastntk.model.streamed import StreamedNetwork
@@ -39,7 +39,7 @@ def compare(path, sizes, exact, times, tolerance):
     np.testing.assert_allclose(path.loss, exact["loss"], rtol=1e-10, atol=1e-10 * exact["loss"][0])
     np.testing.assert_array_equal(path.flips, exact["flips"])
     np.testing.assert_allclose(path.drift[logged], exact["drift"][logged], rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(path.weights(path.steps, 0, len(exact["W"])), exact["W"], atol=1e-11)
+    np.testing.assert_allclose(path.weights(path.steps)(0, len(exact["W"])), exact["W"], atol=1e-11)
     u = exact["u"]
     errors = np.linalg.norm(u[5::5] - u[4::5] - (u[3::5] - u[:-1:5]) / 3.0, axis=1)
     assert (errors <= tolerance * np.linalg.norm(exact["e"][:-1:5], axis=1) + 1e-13).all()
@@ -73,6 +73,37 @@ def test_windows_and_counts(monkeypatch):
             C = counts.gram(np.ones((40, 40)), 1.0)
             np.testing.assert_array_equal(C, following_counts(exact["masks"][0], masks))
             np.testing.assert_array_equal(pattern(rows, 40).T, masks)
+
+
+def test_steps_that_are_given_up_leave_nothing_behind(monkeypatch):
+    """A window whose first step fails is tried again by smaller steps, here in three parts, without another pass."""
+    for name, value in {"_PROBES": 0, "_ATTEMPTS": 1, "_LONGEST": 9}.items():
+        monkeypatch.setattr(flows, name, value)
+    monkeypatch.setattr(teams, "SIZE", 40)
+    windows, begins, solve, begin = [], [], flows._FlowWindow.solve, teams.Team.begin
+
+    def watched(self, plan):
+        found = solve(self, plan)
+        windows.append(len(found[0]))
+        return found
+
+    monkeypatch.setattr(flows._FlowWindow, "solve", watched)
+    monkeypatch.setattr(teams.Team, "begin", lambda *given: begins.append(1) or begin(*given))
+    path, _, exact = followed(40, 20, 120, [0.0, 1.0, 4.0], 3e-4)
+    assert 0 in windows
+    assert len(begins) == len(path.windows) == np.count_nonzero(windows)
+    for rows, masks in zip(path.patterns(), exact["masks"], strict=True):
+        np.testing.assert_array_equal(pattern(rows, 40).T, masks)
+
+
+def test_a_window_that_ends_with_a_logged_time():
+    """As many steps as there is room for, and the last one ends then: the time is not left to an empty step."""
+    control = step_sizes.Control([0.0, 1.0, 3.0], 1e-3, 0.0)
+    control.size = 0.25
+    for most, goals in ((3, [-1, -1, -1]), (4, [-1, -1, -1, 1]), (5, [-1, -1, -1, 1, -1]), (20, None)):
+        plan = stretches.even_steps(control, [0.0, 1.0, 3.0], 0, most)
+        assert plan.goals.tolist() == ([-1] * 3 + [1] + [-1] * 7 + [2] if goals is None else goals)
+        np.testing.assert_allclose(plan.sizes, 0.25)
 
 
 def test_float32_follows_the_same_steps():
@@ -158,15 +189,20 @@ def test_what_stops_short_is_said_and_kept(monkeypatch):
     assert 0.5 * np.sum((run.net(X) - y) ** 2) < run.loss[0]
 
 
-@pytest.mark.parametrize("change", [{"MOST_ROUNDS": 2}, {"labels": 1e160}])
-def test_what_it_gives_up_is_left_to_the_dual_engine(change, monkeypatch):
+@pytest.mark.parametrize("engine", ["path", "dual"])
+@pytest.mark.parametrize("scale", [{"y": 1e160}, {"W": 1e200}, {"a": 1e300}])
+def test_a_loss_that_overflows_at_the_start(engine, scale):
+    X, y = samples(20, 10)
+    net = fastntk.TwoLayerReLU.init(10, 60, dtype="float64")
+    big = fastntk.TwoLayerReLU(scale.get("W", 1.0) * net.W, scale.get("a", 1.0) * net.a)
+    with pytest.raises(ValueError, match="the loss of the initial network"):
+        fastntk.train(X, scale.get("y", 1.0) * y, net=big, engine=engine, dynamics="flow", t_final=1.0)
+
+
+def test_what_it_gives_up_is_left_to_the_dual_engine(monkeypatch):
     X, y = samples(20, 10)
     settings = {"width": 60, "dynamics": "flow", "t_final": 1.0, "times": [0.5], "dtype": "float64"}
-    if "labels" in change:
-        with pytest.raises(ValueError, match="the loss of the initial network"):
-            fastntk.train(X, change["labels"] * y, engine="path", **settings)
-        return
-    monkeypatch.setattr(rounds, "MOST_ROUNDS", change["MOST_ROUNDS"])
+    monkeypatch.setattr(rounds, "MOST_ROUNDS", 2)
     run, dual = (fastntk.train(X, y, engine=name, **settings) for name in ("path", "dual"))
     assert run.provenance["engine"]["reason"].startswith("the path engine gave up: not one step of the flow")
     np.testing.assert_array_equal(run.loss, dual.loss)

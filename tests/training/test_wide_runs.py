@@ -1,5 +1,6 @@
 """A run in parts that is killed goes on from the last part that it finished, and ends with the same bits."""
 
+import io
 import signal
 import subprocess
 import sys
@@ -125,11 +126,39 @@ def test_windows_go_on_too(monkeypatch, tmp_path):
         np.testing.assert_array_equal(series, expected.series[name], err_msg=name)
 
 
-def test_a_file_makes_nothing_but_parts(tmp_path):
-    path = tmp_path / "part"
-    path.write_bytes(b"cos\nsystem\n(S'true'\ntR.")
-    with path.open("rb") as file, pytest.raises(kept_parts.pickle.UnpicklingError, match="has no place"):
-        kept_parts._PartReader(file, {}).load()
+def test_a_flow_goes_on_too(monkeypatch, tmp_path):
+    options = {"dynamics": "flow", "t_final": 1.0, "times": [0.5], "steps": 100, "lr": 0.1}
+    whole, expected = interrupted(monkeypatch, tmp_path / "whole", None, **options)
+    assert expected.provenance["engine"]["name"] == "path"
+    for count in (whole // 2, whole // 4):
+        with pytest.raises(Stop):
+            interrupted(monkeypatch, tmp_path / "parts", count, **options)
+    calls, run = interrupted(monkeypatch, tmp_path / "parts", None, **options)
+    assert calls == whole - whole // 2 - whole // 4
+    for name, series in run.series.items():
+        np.testing.assert_array_equal(series, expected.series[name], err_msg=name)
+
+
+def test_a_run_that_diverges_leaves_no_parts(monkeypatch, tmp_path):
+    """It is over: what it has come to is in the error."""
+    with pytest.raises(fastntk.DivergenceError):
+        interrupted(monkeypatch, tmp_path, None, lr=10.0, steps=60)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("os", "system"),
+        *(("fastntk.engines.path.kept_parts", name) for name in ("pickle.loads", "ensure_folder")),
+    ],
+)
+def test_a_file_makes_nothing_but_parts(module, name):
+    """Nor what its modules have imported."""
+    texts = (b"\x8c" + bytes([len(text)]) + text.encode() for text in (module, name))
+    stream = b"\x80\x04" + b"".join(texts) + b"\x93."
+    with pytest.raises(kept_parts.pickle.UnpicklingError, match=f"{module}.{name} has no place"):
+        kept_parts._PartReader(io.BytesIO(stream), {}).load()
 
 
 def test_only_the_parts_that_need_it_are_repeated(monkeypatch):
@@ -177,3 +206,5 @@ def test_schedules_that_look_alike_are_told_apart():
     assert repr(one) == repr(other)
     assert kept_parts._digest("sweep", (one, 1.0)) != kept_parts._digest("sweep", (other, 1.0))
     assert kept_parts._digest("sweep", (one, 1.0)) == kept_parts._digest("sweep", (one.until(2000), 1.0))
+    shown = Schedule(one.rows, ~one.shown)
+    assert kept_parts._digest("sweep", (one, 1.0)) != kept_parts._digest("sweep", (shown, 1.0))

@@ -40,13 +40,13 @@ def attempt(
     steps: int,
     least: float,
     workers: Workers | None = None,
-    report: Callable[[int], object] = lambda _: None,
     folder: pathlib.Path | None = None,
+    report: Callable[[int], object] = lambda _: None,
 ) -> Path:
     """The path of full-batch descent of the first layer from a network; workers follow its parts if there are several.
 
-    `report` is told how many steps are done, or as good as done.  With a folder, parts that are followed here are kept
-    there after each of their steps, and are found there when the same run begins again.
+    With a folder, parts that are followed here are kept there after each of their steps, and are found there when the
+    same run begins again.  `report` is told how many steps are done, or as good as done.
 
     Raises
     ------
@@ -54,15 +54,8 @@ def attempt(
         If the windows have fewer than ``least`` steps on average, or squares of steps overflow.
     """
     problem = _problem(X, labels, net, objective, optimizer, lr, steps)
-    with np.errstate(over="ignore"):
-        size = lr * float(problem.sizes.max()) * max(1.0, float(np.abs(labels).max()))
-    meter, follow = Meter(report), functools.partial(solve, problem)
-    try:
-        return _tried(follow, problem, size, net, workers, _Judge(least, steps), meter, folder)
-    except Stale:
-        assert folder is not None
-        shutil.rmtree(folder)
-        return attempt(X, labels, net, objective, optimizer, lr, steps, least, workers, report, folder)
+    follow = functools.partial(solve, problem)
+    return _tried(follow, problem, lr, net, workers, folder, least, report)
 
 
 def attempt_flow(
@@ -74,17 +67,18 @@ def attempt_flow(
     tolerance: float,
     least: float,
     workers: Workers | None = None,
+    folder: pathlib.Path | None = None,
 ) -> Path:
     """The same of gradient flow; ``least`` counts gradients."""
     problem = _problem(X, labels, net, objective, GradientDescent(), 0.0, 0)
-    squares = sum(
-        float(np.square(net.weights(first, min(first + _BLOCK, net.width)), dtype=np.float64).sum())
-        for first in range(0, net.width, _BLOCK)
-    )
-    rounding = rounding_of(problem.X, squares**0.5, problem.a)
+    with np.errstate(over="ignore"):  # shows in the outputs
+        squares = sum(
+            float(np.square(net.weights(first, min(first + _BLOCK, net.width)), dtype=np.float64).sum())
+            for first in range(0, net.width, _BLOCK)
+        )
+        rounding = rounding_of(problem.X, squares**0.5, problem.a)
     follow = functools.partial(solve_flow, problem, times, tolerance, rounding)
-    size = float(problem.sizes.max()) * max(1.0, float(np.abs(labels).max()))
-    return _tried(follow, problem, size, net, workers, _Judge(least / EVALUATIONS), Meter(), None)
+    return _tried(follow, problem, 1.0, net, workers, folder, least / EVALUATIONS)
 
 
 def _problem(
@@ -97,30 +91,36 @@ def _problem(
 class _Judge:
     """Counts windows, and gives up where they are too short."""
 
-    def __init__(self, least: float, steps: float = np.inf) -> None:
-        self._least, self._steps, self._windows = least, steps, 0
+    def __init__(self, least: float) -> None:
+        self._least, self._windows = least, 0
 
     def __call__(self, done: int) -> None:
         self._windows += 1
-        if self._windows >= _WINDOWS and done < self._least * self._windows and done < self._steps:
+        if self._windows >= _WINDOWS and done < self._least * self._windows:
             raise Slow(f"it needed {self._windows} windows for the first {done} steps")
 
 
 def _tried(
-    solver: Callable[[Callable[[int], object], Team | None], Path], problem: PathProblem, size: float,
-    net: TwoLayerReLU, workers: Workers | None, judge: Callable[[int], object], meter: Meter,
-    folder: pathlib.Path | None,
+    solver: Callable[[Callable[[int], object], Team], Path], problem: PathProblem, step: float, net: TwoLayerReLU,
+    workers: Workers | None, folder: pathlib.Path | None, least: float,
+    report: Callable[[int], object] = lambda _: None,
 ) -> Path:  # fmt: skip
-    if not size < float(np.finfo(problem.dtype).max) ** 0.5:
-        raise Slow(f"steps of size {size:.3g} overflow when they are squared")
     with np.errstate(over="ignore", invalid="ignore"):  # shows in the loss
+        size = step * float(problem.sizes.max()) * max(1.0, float(np.abs(problem.labels).max()))
+        if not size < float(np.finfo(problem.dtype).max) ** 0.5:
+            raise Slow(f"steps of size {size:.3g} overflow when they are squared")
         team: Team = Here(problem)
-        if workers is not None and len(cuts(net.width)) > 1:
-            team = Spread(problem, net, workers)
-        elif folder is not None and len(cuts(net.width)) > 1:
-            team = KeptParts(problem, folder)
-        team.meter = meter
+        if len(cuts(net.width)) > 1:
+            if workers is not None:
+                team = Spread(problem, net, workers)
+            elif folder is not None:
+                team = KeptParts(problem, folder)
+        team.meter = Meter(report)
         try:
-            return solver(judge, team)
+            return solver(_Judge(least), team)
         except Unreachable as cause:
             raise Slow(str(cause) or f"steps of size {size:.3g} are beyond what it can bound") from None
+        except Stale:
+            assert folder is not None
+            shutil.rmtree(folder)
+            return _tried(solver, problem, step, net, workers, folder, least, report)

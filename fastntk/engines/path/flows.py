@@ -19,7 +19,7 @@ from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.rounds import COARSE, Settled, Unreachable, settle
 from fastntk.engines.path.schedule import FLOW_ROWS, Schedule
 from fastntk.engines.path.solution import Flow, Path
-from fastntk.engines.path.start import begin, reach_for
+from fastntk.engines.path.start import Start, begin, reach_for
 from fastntk.engines.path.stretches import (
     Stretch,
     better,
@@ -56,10 +56,12 @@ def solve_flow(
     times: Sequence[float],
     tolerance: float,
     rounding: float,
-    report: Callable[[int], object] = lambda _: None,
+    judge: Callable[[int], object] = lambda _: None,
     team: Team | None = None,
 ) -> Path:
     """The flow through all times, or up to where it fails; errors below ``rounding`` are always allowed.
+
+    `judge` is told after each window but the last how many steps are done.
 
     Examples
     --------
@@ -78,12 +80,14 @@ def solve_flow(
     found, logged, reach, size = control.found, [(0, 0)], first_reach(problem, times), 0.0
     path.flow = Flow(found, logged)
     most = int(np.clip(_ROOM // (FLOW_ROWS * problem.n), 1, _LONGEST))
+    begun: tuple[Start, np.ndarray] | None = None
     while len(logged) < len(times):
         if control.propose(times[len(logged)]) is None:
             if not path.logs:
                 raise Unreachable
             return path
-        start, push = team.begin(problem, reach)
+        begun = team.begin(problem, reach) if begun is None else begun
+        start, push = begun
         room = min(most, control.left)
         if path.logs:
             plan = even_steps(control, times, len(logged) - 1, room)
@@ -95,6 +99,7 @@ def solve_flow(
         window = _FlowWindow(problem, Recursion(problem, start, push, np.inf), control, team, size, most)
         plan, settled, errors, slopes = window.solve(plan)
         if len(plan):
+            begun = None
             done = path.steps if path.logs else 0
             path.logs.append(closed(team, done, Schedule.of_flow(plan.sizes, plan.goals >= 0), settled))
         for step, goal, error, slope in zip(plan.sizes, plan.goals, errors, slopes, strict=True):
@@ -103,7 +108,7 @@ def solve_flow(
             if goal >= 0:
                 logged.append((found.accepted, FLOW_ROWS * found.accepted))
         if len(logged) < len(times):
-            report(found.accepted)
+            judge(found.accepted)
     return path
 
 

@@ -113,17 +113,20 @@ class _PartReader(pickle.Unpickler):
         return self._known[name]
 
     def find_class(self, module: str, name: str) -> Any:
-        """Classes of the path engine, and what makes arrays."""
+        """What modules of the path engine define, and what makes arrays."""
         makes_arrays = module.startswith("numpy.") and name in _ARRAY_MAKERS
-        if makes_arrays or (module, name) in _ARRAYS or module.startswith("fastntk.engines.path."):
+        if makes_arrays or (module, name) in _ARRAYS:
             return super().find_class(module, name)
+        if module.startswith("fastntk.engines.path."):
+            found = super().find_class(module, name)
+            if getattr(found, "__module__", None) == module:  # not what it imports
+                return found
         raise pickle.UnpicklingError(f"{module}.{name} has no place in a file of parts")
 
 
 def _digest(name: str, arguments: tuple[Any, ...]) -> str:
     found = hashlib.sha256(name.encode())
     for one in arguments:
-        if isinstance(one, Schedule):  # whose text is cut short
-            one = one.rows
-        found.update(one.tobytes() if isinstance(one, np.ndarray) else repr(one).encode())
+        for part in (one.rows, one.shown) if isinstance(one, Schedule) else (one,):  # whose text is cut short
+            found.update(part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
     return found.hexdigest()[:16]

@@ -7,7 +7,6 @@ import numpy as np
 from fastntk.engines.path.candidates import Chosen
 from fastntk.engines.path.coefficients import Responses, Sparse, changed_entries, differences, pattern
 from fastntk.engines.path.problem import PathProblem
-from fastntk.engines.path.schedule import Schedule
 from fastntk.engines.path.solved import Solved
 from fastntk.engines.path.start import Start
 
@@ -52,21 +51,14 @@ class Moving:
         return cls(np.zeros(n), np.empty(0, np.int64), np.empty(0))
 
 
-def velocity_after(schedule: Schedule, e: np.ndarray, velocity: np.ndarray) -> np.ndarray:
-    """The velocity of active entries at the end of a window, whose last step is that of the last derivatives."""
-    steps = len(e) - 1
-    return schedule.coast(steps)[1] * velocity + Responses(schedule, e).velocity(steps)[0]
-
-
 class Ended:
     """The velocities at the end of a window, to be seen from the pattern that the next one starts with."""
 
     def __init__(self, problem: PathProblem, start: Start, solved: Solved, moving: Moving) -> None:
-        schedule, n = solved.schedule, problem.n
-        tails = Responses(schedule, solved.e).velocity(solved.steps)
-        _, damping = schedule.coast(solved.steps)
-        self._rows, self._velocity = start.rows, velocity_after(schedule, solved.e, moving.velocity)
-        self._speeds = changed_entries(solved.swept.events, tails, n)
+        tails = Responses(solved.schedule, solved.e).velocity(solved.steps)
+        _, damping = solved.schedule.coast(solved.steps)
+        self._rows, self._velocity = start.rows, damping * moving.velocity + tails[0]
+        self._speeds = changed_entries(solved.swept.events, tails, problem.n)
         self._speeds += Sparse(moving.keys, damping * moving.speeds)
 
     @property

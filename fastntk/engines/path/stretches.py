@@ -71,9 +71,10 @@ def even_steps(control: Control, times: Sequence[float], reached: int, most: int
     time = control.found.time
     for number in range(reached + 1, len(times)):
         parts = int(np.ceil((times[number] - time) / control.size * (1.0 - 1e-9)))
-        sizes += [(times[number] - time) / parts] * min(parts, most - len(sizes))
-        goals += [-1] * (len(sizes) - len(goals))
-        if len(sizes) == most:
+        count = min(parts, most - len(sizes))
+        sizes += [(times[number] - time) / parts] * count
+        goals += [-1] * count
+        if count < parts:
             break
         goals[-1], time = number, times[number]
     return Stretch(control.found.time, np.array(sizes), np.array(goals))

@@ -8,7 +8,6 @@ import numpy as np
 
 from fastntk.compilation.threads import one_blas_thread
 from fastntk.engines.path.base import Base
-from fastntk.engines.path.momentum import velocity_after
 from fastntk.engines.path.outputs import Outputs, Recursion
 from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.rounds import Settled, settle
@@ -45,7 +44,7 @@ def solve(
 ) -> Path:
     """All steps, or those up to an explosion of the loss; `team` follows the neurons, by default in this process.
 
-    `judge` is told after each window how many steps are done.
+    `judge` is told after each window but the last how many steps are done.
 
     Examples
     --------
@@ -62,7 +61,6 @@ def solve(
     """
     team = Here(problem) if team is None else team
     path = path_of(problem, team)
-    velocity = np.zeros(problem.n)
     horizon, ceiling, size = problem.steps, np.inf, 0.0
     reach = first_reach(problem)
     while True:
@@ -76,12 +74,10 @@ def solve(
         recursion, linear = linear_path(problem, start, push, schedule, ceiling)
         settled = settle(problem, schedule, linear, recursion, size, team.follow)
         path.logs.append(closed(team, done, schedule, settled))
-        judge(path.steps)
         if path.exploded or path.steps == problem.steps:
             return path
+        judge(path.steps)
         horizon = 2 * settled.steps
-        if problem.optimizer.momentum:
-            velocity = velocity_after(schedule, settled.outputs.e, velocity)
 
 
 def path_of(problem: PathProblem, team: Team) -> Path:
