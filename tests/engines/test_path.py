@@ -1,5 +1,7 @@
 """The path engine against gradient descent step by step: the same losses, pattern changes, drifts and weights."""
 
+import copy
+
 import numba
 import numpy as np
 import pytest
@@ -7,7 +9,8 @@ import pytest
 import fastntk
 from fastntk import losses, optimizers
 from fastntk.compilation.threads import kernel_threads
-from fastntk.engines.path import PathProblem, rounds, solve, start, sweeps
+from fastntk.engines.path import PathProblem, part, rounds, solve, start, sweeps
+from fastntk.engines.path.coefficients import pattern
 from fastntk.losses import explosion
 from fastntk.model.draws import Draws
 from fastntk.reference import loss_and_derivative, train
@@ -52,7 +55,7 @@ def compare(X, y, W, a, steps, lr, loss="squared", optimizer="gd"):
     np.testing.assert_allclose(path.loss, log["loss"], rtol=1e-10, atol=1e-10 * log["loss"][0])
     np.testing.assert_array_equal(path.flips, np.rint(log["flips"] * len(X) * len(W)).astype(int))
     np.testing.assert_allclose(path.drift, log["drift"], rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(path.weights(steps, 0, len(W)), log["W"], atol=1e-11)
+    np.testing.assert_allclose(path.weights(steps)(0, len(W)), log["W"], atol=1e-11)
     return path
 
 
@@ -141,6 +144,60 @@ def test_entries_that_were_not_kept_are_found(monkeypatch):
     compare(X, y, *network(12, 500), 20, 0.2)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("power", [40, -50])
+def test_units_do_not_matter(power, dtype):
+    """Longer rows, shorter weights and steps to match, all by powers of two: the same bits."""
+    X, y = samples(30, 12)
+    (W, a), unit = network(12, 200, dtype), 2.0**power
+    one = solved(X, y, W, a, 15, 0.3, optimizer="nesterov")
+    other = solved(X * unit, y, (W / unit).astype(dtype), a, 15, 0.3 / unit**2, optimizer="nesterov")
+    assert one.flips[-1] > 20
+    assert one.logs[0].found == other.logs[0].found | {"rounding": one.logs[0].found["rounding"]}
+    for name in ("loss", "flips"):
+        np.testing.assert_array_equal(getattr(other, name), getattr(one, name))
+    np.testing.assert_array_equal(other.drift * unit, one.drift)
+
+
+def test_neurons_of_hardly_any_weight():
+    """Entries at zero of a neuron whose inverse weight is beyond the range of float32 still leave zero."""
+    X, y = samples(20, 10)
+    W, a = network(10, 40, np.float32)
+    W[:4], a[:4] = 0.0, np.array([1.0, -1.0, 1.0, -1.0]) * 1e-41
+    path = solved(X, y, W, a, 6, 0.3)
+    rows = np.array([path.weights(step)(0, 4) for step in range(7)])
+    signs = np.array([pattern(now[:4], 20) for now in path.patterns()])
+    np.testing.assert_array_equal(signs, rows @ X.astype(np.float32).T >= 0.0)
+    assert not signs.all()
+
+
+@pytest.mark.parametrize("optimizer", ["heavy_ball", "nesterov"])
+def test_signs_that_rounding_has_turned_keep_their_speed(optimizer, monkeypatch):
+    """A window may begin with another sign than the last one ended with, though the entry is not near zero."""
+    X, y = samples(30, 12)
+    W, a = network(12, 200)
+    monkeypatch.setattr(rounds, "MOST_ROUNDS", 2)
+    begin, checked = part.Part.begin, []
+
+    def turned(self, reach, scale):
+        if self._before is not None and not checked:
+            before, keys = copy.copy(self._before), self._before.keys
+            key = next(
+                key for key in range(30 * 200) if key not in keys and abs(X[key % 30] @ W[key // 30]) > 2.0
+            )
+            before._rows = before._rows.copy()
+            before._rows[key // 30, key % 30 // 8] ^= 1 << (key % 30 % 8)
+            start, moving = begin(self.now(_before=before), reach, scale)._begun
+            checked.append(key)
+            assert key in moving.keys
+            assert np.isin(moving.keys, start.kept.keys(30)).all()
+        return begin(self, reach, scale)
+
+    monkeypatch.setattr(part.Part, "begin", turned)
+    compare(X, y, W, a, 24, 0.2, optimizer=optimizer)
+    assert checked
+
+
 def test_patterns_of_every_step():
     X, y = samples(40, 20)
     W, a = network(20, 200)
@@ -177,7 +234,7 @@ def test_results_do_not_depend_on_threads():
     for path in runs:
         for name in ("loss", "u", "flips", "drift"):
             np.testing.assert_array_equal(getattr(path, name), getattr(runs[0], name))
-        np.testing.assert_array_equal(path.weights(30, 0, 700), runs[0].weights(30, 0, 700))
+        np.testing.assert_array_equal(path.weights(30)(0, 700), runs[0].weights(30)(0, 700))
 
 
 def test_float32_is_close_to_float64():
@@ -210,7 +267,7 @@ def test_drawn_neurons_are_never_held():
     assert max(asked) < 9000
     for name in ("loss", "flips", "drift"):
         np.testing.assert_array_equal(getattr(streamed, name), getattr(held, name))
-    np.testing.assert_array_equal(streamed.weights(10, 4000, 4100), held.weights(10, 4000, 4100))
+    np.testing.assert_array_equal(streamed.weights(10)(4000, 4100), held.weights(10)(4000, 4100))
 
 
 def test_the_rest_of_the_entries_is_proven_not_to_change():

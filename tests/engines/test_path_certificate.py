@@ -1,5 +1,7 @@
 """What is proven of a path: signs outside the doubt are exact, no entry that is not a candidate can change."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -9,8 +11,11 @@ from fastntk.engines.path.base import Base
 from fastntk.engines.path.candidates import Field
 from fastntk.engines.path.coefficients import Sparse, pattern
 from fastntk.engines.path.displaced import Displaced
+from fastntk.engines.path.rounding import table_terms
 from fastntk.engines.path.start import begin
 from fastntk.engines.path.sweeps import Sweeper
+from fastntk.kernels.cpu.path_displacement import TABLE_ROWS, path_displacement
+from fastntk.kernels.scratch import thread_slots
 from fastntk.reference.path import residual_path
 
 N, M, STEPS, LR = 24, 60, 20, 0.4
@@ -96,6 +101,25 @@ def test_signs_in_doubt_are_counted_and_the_others_are_exact(dtype):
     candidate[chosen.samples, owners] = True
     assert not wrong[:, ~candidate].any()
     assert np.count_nonzero(wrong) <= found.within <= np.count_nonzero(np.abs(Z) <= 2.0 * found.doubt)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [(np.float32, 16), (np.float64, 8)])
+def test_roundings_of_a_displacement_are_all_counted(dtype, size):
+    """A sum to which every addition is the worst: to one, of just above half a step of its rounding each."""
+    n, unit = 4096, float(np.finfo(dtype).eps) / 2.0
+    K = np.zeros((1, n), dtype)
+    K[0, ::8], K[0, 4::8] = 1.001 * unit, 2.0 * unit * 4.5625 / size  # tables of `size` bytes are joined
+    K[0, 0] = 1.0
+    B, rows = np.zeros((1, n, 16), dtype), np.full((1, n // 8), 255, np.uint8)
+    B[0, :, 0] = 1.0
+    first, one = np.array([0, 1]), np.zeros(1, np.int32)
+    tables = np.empty((thread_slots(), 2 * size, TABLE_ROWS, 16), dtype)
+    sums, D = np.empty((thread_slots(), 1, 16), dtype), np.empty((1, 1, 16), dtype)
+    path_displacement(rows, K, B, first, one, one.astype(np.int64), tables, sums, D)
+    exact = math.fsum(K[0].astype(float))
+    wrong = abs(float(D[0, 0, 0]) - exact) / unit
+    bare = problem_of(np.zeros((n, 1)), np.zeros(n), np.zeros((1, 1)), np.ones(1), 1)
+    assert n / 8 < wrong <= table_terms(bare) - 16
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

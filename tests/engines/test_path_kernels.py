@@ -1,13 +1,16 @@
 """Kernels of the path engine against their NumPy twins, at sizes around their vectors, words and tiles."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from fastntk import losses, optimizers
 from fastntk.engines.path import PathProblem
+from fastntk.engines.path.base import Base
 from fastntk.engines.path.basis import basis
 from fastntk.engines.path.candidates import Field, chain, distances
-from fastntk.engines.path.coefficients import changed_entries, pattern
+from fastntk.engines.path.coefficients import Sparse, changed_entries, pattern
 from fastntk.engines.path.displaced import Displaced
 from fastntk.engines.path.events import Events
 from fastntk.engines.path.outputs import Recursion
@@ -151,6 +154,27 @@ def test_sweep_and_recursion(size, optimizer):
     drifts = np.linalg.norm(exact["W"] - W, axis=1)
     last = swept.leaders.of(swept.leaders.steps == problem.steps)
     assert drifts.argmax() in last.neurons or drifts.max() == 0.0
+
+
+def test_counts_times_a_number_that_float32_does_not_know():
+    """Common activations stay exact when their weights, all alike, are no powers of two."""
+    problem, _ = made(17, 5, 129, np.float32)
+    problem = dataclasses.replace(problem, a=np.float32(0.7) * problem.a)
+    start, exact, E, field = window(problem)
+    swept = Sweeper(
+        problem,
+        start,
+        field,
+        Displaced(problem, start, field.knots, Base(start.rows, np.zeros(17), Sparse.none())),
+    )(problem.schedule(problem.steps), exact["e"][:-1], E, field.chosen(), np.empty(0), False)
+    assert swept.events.total > 50
+    recursion = Recursion(problem, start, np.zeros(17), np.inf)
+    recursion(problem.schedule(problem.steps), swept)
+    rows = start.rows.copy()
+    for step in range(problem.steps):
+        change_patterns(swept.events.first[step], swept.events.neurons, swept.events.on, rows)
+    counts = pattern(rows, 17).T.astype(int) @ pattern(start.rows, 17).astype(int)
+    np.testing.assert_allclose(recursion._C[:, :17], counts * float(problem.a[0]) ** 2, rtol=1e-13)
 
 
 def test_patterns_follow_the_events():

@@ -6,7 +6,7 @@ import pytest
 import fastntk
 from fastntk import losses, optimizers
 from fastntk.engines import DualEngine, Motion
-from fastntk.engines.path import PathEngine, PathProblem, counts_of, rounds, solve
+from fastntk.engines.path import PathEngine, PathProblem, counts_of, replay, rounds, solution, solve
 from fastntk.reference.path import following_counts, residual_path
 
 
@@ -46,6 +46,18 @@ def test_replay_is_the_dual_engine(optimizer, most, monkeypatch):
     facts = replay.facts()
     assert sum(facts["steps"]) == 12
     assert sum(facts["events"]) > 0
+
+
+def test_changes_are_summed_once_for_all_weights(monkeypatch):
+    """However many blocks of neurons they are written in."""
+    path, net, _, _ = solved(20, 10, 200, 5, 0.3)
+    made, change = [], solution.changed_entries
+    monkeypatch.setattr(solution, "changed_entries", lambda *given: made.append(1) or change(*given))
+    monkeypatch.setattr(replay, "_BLOCK", 64)
+    engine = PathEngine(net, path)
+    engine.go(5)
+    engine.write_weights(np.empty_like(net.W))
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize("most", [2, 12])

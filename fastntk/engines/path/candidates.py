@@ -87,7 +87,7 @@ class Field:
         reach[:n][moving] = start.reach[moving]
         per_size[:n][moving] = 1.0 / self.sizes[moving]
         unit = np.abs(problem.unit).astype(np.float64)
-        inverse = np.divide(1.0, unit, out=np.full(m, np.finfo(dtype).max ** 0.5), where=unit > 0.0)
+        inverse = 1.0 / np.maximum(unit, np.finfo(dtype).max ** -0.5)  # 1 / 1e-40 would be none
         self.margins, self.spare, self.gram = bounds(
             problem, start.rows, self.knots, self._corners, self._width, reach, per_size, inverse, start.kept
         )
@@ -98,8 +98,7 @@ class Field:
         each = float(apart.mean()) * self.length / np.sqrt(n) if moving.any() else 0.0
         self.allowance = 2.0 * self.remainder(E) + _SHARE * within * each
         if forced.size:
-            owners = np.repeat(np.arange(m), np.diff(start.kept.first))
-            self.margins[np.searchsorted(owners * n + start.kept.samples, forced)] = -np.inf
+            self.margins[np.searchsorted(start.kept.keys(n), forced)] = -np.inf
 
     def remainder(self, E: np.ndarray) -> float:
         """How far a path is from what the knots cover, rounding included."""

@@ -27,7 +27,7 @@ from fastntk.engines.path.schedule import Schedule
 from fastntk.engines.path.shares import Share
 from fastntk.engines.path.solution import WeightChange, Window, moved, net_of
 from fastntk.engines.path.solved import Solved
-from fastntk.engines.path.start import Start, begin, reach_for
+from fastntk.engines.path.start import NO_KEYS, Start, begin, reach_for
 from fastntk.engines.path.sweeps import Swept
 
 __all__ = ["SIZE", "Part"]
@@ -81,9 +81,11 @@ class Part:
         """The pass over the weights at the start of a window; `scale` is that of the whole network."""
         problem, before = self.problem, self._before
         reach = reach if self._reach is None else np.maximum(reach, self._reach)
-        start = self._pass(reach)
+        start = self._pass(reach, NO_KEYS if before is None else before.keys)
         base = Base(start.rows, np.zeros(problem.n), Sparse.none()) if self.base is None else self.base
         moving = Moving.still(problem.n) if before is None else before.against(start.rows)
+        if moving.keys.size and not np.isin(moving.keys, start.kept.keys(problem.n), True).all():
+            start = self._pass(reach, moving.keys)  # rounding has changed a sign that is not near zero
         share = Share({"u": start.u, "sums": start.sums, "push": moving.of_outputs(problem, start)}, {})
         if problem.whole:
             share, start = share.packed(scale, problem.width), start.without_sums()
@@ -155,8 +157,7 @@ class Part:
             _begun=None, _follower=None, _e=None, swept=None,
         )  # fmt: skip
 
-    def _pass(self, reach: np.ndarray) -> Start:
-        forced = None if self._before is None else self._before.keys
+    def _pass(self, reach: np.ndarray, forced: np.ndarray) -> Start:
         return begin(self.problem, self._weights or self.problem.weights, reach, forced, self.room)
 
     def _fresh(self, E: np.ndarray) -> Follower:
@@ -171,5 +172,5 @@ class Part:
         wider = np.maximum(2.0 * start.reach, reach_for(self.problem, E))
         if not (np.isfinite(wider).all() and (wider > start.reach).any()):
             return None
-        again = replace(self._pass(wider), rows=start.rows, sums=start.sums)
+        again = replace(self._pass(wider, moving.keys), rows=start.rows, sums=start.sums)
         return self.now(_reach=wider, _begun=(again, moving))

@@ -77,7 +77,7 @@ class PathProblem:
     @cached_property
     def counting(self) -> np.dtype:
         """Precision in which sums of ``a_r^2`` over common activations are exact, if they are counts."""
-        exact = self.dtype == np.float32 and self.scale and self.m < 2**24
+        exact = self.dtype == np.float32 and self.scale == 1.0 and self.m < 2**24
         return np.dtype(np.float32 if exact else np.float64)
 
     def squares(self, kind: np.dtype | type) -> np.ndarray:

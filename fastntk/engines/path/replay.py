@@ -16,7 +16,6 @@ from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.solution import Path
 from fastntk.engines.path.start import octets
 from fastntk.engines.tangent import TangentKernel
-from fastntk.kernels.cpu.path_events import change_patterns
 from fastntk.model.network import TwoLayerReLU
 from fastntk.model.streamed import Moved, StreamedNetwork
 
@@ -70,7 +69,8 @@ class PathEngine(Engine):
         self.path, self._at = path, 0
         self._u, self._flips, self._drift = path.u, path.flips, path.drift
         self.u = self._u[0]
-        self._shown, self._counted = 0, -1
+        self._shown, self._counted = -1, -1
+        self._patterns: Iterator[np.ndarray] = path.patterns()
         self._counts: Iterator[CountChange] = counts_of(path)
 
     def step(self, e: np.ndarray, lr: float) -> None:
@@ -89,21 +89,12 @@ class PathEngine(Engine):
         """The pattern at the start."""
         return packed_rows(self.path.windows[0].start.rows, self.path.problem)
 
-    @cached_property
-    def _rows(self) -> np.ndarray:
-        """The pattern of the step shown, that of the start at first; only what asks for patterns pays for it."""
-        return self.path.windows[0].start.rows.copy()
-
     @property
     def masks(self) -> PackedMasks:  # type: ignore[override]
-        """The present pattern."""
+        """The present pattern; steps that are past cannot be asked for."""
         while self._shown < self._at:
+            self._rows = next(self._patterns)
             self._shown += 1
-            window = self.path.window_of(self._shown)
-            if self._shown == window.begin + 1:
-                self._rows[...] = window.start.rows
-            events = window.solved.swept.events
-            change_patterns(events.first[self._shown - window.begin], events.neurons, events.on, self._rows)
         return packed_rows(self._rows, self.path.problem)
 
     def counts(self) -> CountChange:
@@ -127,9 +118,10 @@ class PathEngine(Engine):
 
     def write_weights(self, out: np.ndarray) -> None:
         """Of the present step, by blocks of neurons."""
+        weights = self.path.weights(self._at)
         for first in range(0, self.m, _BLOCK):
             last = min(first + _BLOCK, self.m)
-            out[first:last] = self.path.weights(self._at, first, last)
+            out[first:last] = weights(first, last)
 
     def network(self) -> StreamedNetwork:
         """The network at the end, which keeps of the path what makes its weights again."""

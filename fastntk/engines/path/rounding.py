@@ -26,8 +26,8 @@ def unit_of(problem: PathProblem) -> float:
 
 
 def table_terms(problem: PathProblem) -> float:
-    """Operations on the way to a displacement: a row of a table is a sum of up to six; at most 8 are added a word."""
-    return COLUMNS * -(-problem.n // COLUMNS) / 8 + _BESIDE
+    """Operations on the way to a displacement: a row of a table is a sum of up to six; at most 9 are added a word."""
+    return 9.0 * -(-problem.n // COLUMNS) + _BESIDE
 
 
 def sweep_rounding(

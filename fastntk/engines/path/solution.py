@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from fastntk.engines.path.base import Base
 from fastntk.engines.path.coefficients import Responses, Sparse, changed_entries, pattern
 from fastntk.engines.path.momentum import Moving
 from fastntk.engines.path.outputs import Outputs
-from fastntk.engines.path.problem import PathProblem
+from fastntk.engines.path.problem import PathProblem, Rows
 from fastntk.engines.path.solved import Solved
 from fastntk.engines.path.start import Start
 from fastntk.engines.step_sizes import Solution
@@ -142,26 +142,22 @@ class Path:
                 if step > 0 or window.begin == 0:
                     yield rows
 
-    def coefficients(self, step: int, first: int, last: int) -> np.ndarray:
-        """Those of the samples in the change of some neurons since the start, but for ``-a_r / sqrt(m)``."""
-        return rows_at(self.problem, self.window_of(step), step)(first, last)
-
     def drifts(self, step: int) -> np.ndarray:
         """``|w_r - w_r(0)|_2`` of all neurons, (m,)."""
-        made, found = rows_at(self.problem, self.window_of(step), step), np.empty(self.problem.m)
+        made, found = self._change(step), np.empty(self.problem.m)
         for first in range(0, self.problem.m, _BLOCK):
             last = min(first + _BLOCK, self.problem.m)
             found[first:last] = np.linalg.norm(made(first, last) @ self.problem.X, axis=1)
         return found * np.abs(self.problem.unit)
 
-    def weights(self, step: int, first: int, last: int) -> np.ndarray:
-        """Rows of W at a step."""
-        return moved(self.problem, rows_at(self.problem, self.window_of(step), step), first, last)
+    def weights(self, step: int) -> Rows:
+        """Rows of W at a step, as a function of the first one and the one after the last."""
+        return partial(moved, self.problem, self._change(step))
 
-
-def rows_at(problem: PathProblem, window: Window, step: int) -> "WeightChange":
-    """The coefficients of neurons ``first ... last - 1`` at a step of a window, as a function of both."""
-    return WeightChange(problem, window.start, window.solved, window.moving, window.base, step - window.begin)
+    def _change(self, step: int) -> "WeightChange":
+        """The coefficients of the samples in the change of weights until a step."""
+        one = self.window_of(step)
+        return WeightChange(self.problem, one.start, one.solved, one.moving, one.base, step - one.begin)
 
 
 class WeightChange:

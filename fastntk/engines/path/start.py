@@ -27,7 +27,12 @@ class Kept:
     samples: np.ndarray
     values: np.ndarray
 
+    def keys(self, n: int) -> np.ndarray:
+        """neuron * n + sample of each, ascending."""
+        return np.repeat(np.arange(self.first.size - 1), np.diff(self.first)) * n + self.samples
 
+
+NO_KEYS = np.empty(0, np.int64)
 NOTHING = Kept(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0))
 
 
@@ -93,7 +98,7 @@ class _Scratch:
 
 
 def begin(
-    problem: PathProblem, weights: Rows, reach: np.ndarray, forced: np.ndarray | None = None,
+    problem: PathProblem, weights: Rows, reach: np.ndarray, forced: np.ndarray = NO_KEYS,
     into: np.ndarray | None = None,
 ) -> Start:  # fmt: skip
     """Pass over the neurons with these weights; `forced` are keys of entries to be kept, neuron * n + sample.
@@ -108,10 +113,9 @@ def begin(
     limits = aligned_zeros(problem.padded, dtype)
     limits[:n] = reach
     unit = np.abs(problem.unit)
-    marked = aligned_zeros((0 if forced is None else m, octets(n)), np.uint8)
-    if forced is not None:
-        neurons, sample = np.divmod(forced, n)
-        np.bitwise_or.at(marked, (neurons, sample >> 3), (1 << (sample & 7)).astype(np.uint8))
+    marked = aligned_zeros((m if forced.size else 0, octets(n)), np.uint8)
+    neurons, sample = np.divmod(forced, n)
+    np.bitwise_or.at(marked, (neurons, sample >> 3), (1 << (sample & 7)).astype(np.uint8))
     kept = np.zeros(m, np.int64)
     samples, values = [], []
     scratch = _Scratch(problem, min(block, m))

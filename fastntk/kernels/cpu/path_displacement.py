@@ -8,7 +8,8 @@ Method: four samples give a table of the 16 partial sums of K_il b_l, sixteen di
 Cost: n / 4 look-ups of sixteen lanes an entry, and 4 n additions a sample for tables.
 Bound: two loads a cycle, half of them table rows.
 Machine: any; vectors of sixteen lanes.
-Accumulation: working precision, in sample order; at most n / 4 + 4 roundings of sums of |K_il b_jl|.
+Accumulation: working precision, two chains that are joined after each set of tables, of 64 samples or more: at most
+    9 additions to a sum for every 64 samples, and 4 roundings before, each of sums of |K_il b_jl|.
 Rejected: all tables of a sample at once (they lie in the second-level cache: 5 cycles a look-up instead of
     1.3).
 """
