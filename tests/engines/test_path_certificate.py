@@ -157,3 +157,6 @@ def test_bounds_hold_for_every_entry_of_every_step(dtype):
         bound = distance - field.margins.reshape(300, 40).T
         room = field.remainder(other) * field.sizes[:, None] + 4.0 * np.finfo(dtype).eps * distance
         assert (moved <= bound + room).all()
+        assert (
+            field.remainder(0.0 * other) > 0.0
+        )  # the rounding of bounds is that of the path they were made for

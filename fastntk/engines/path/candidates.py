@@ -105,7 +105,7 @@ class Field:
         coefficients = E @ self.knots.T
         across = np.linalg.norm(E - coefficients @ self.knots, axis=1)
         rounding = 2.0 * table_terms(self._problem) * unit_of(self._problem)
-        count, longest = len(self.knots), np.linalg.norm(E, axis=1).max()
+        count, longest = len(self.knots), max(self.length, float(np.linalg.norm(E, axis=1).max()))
         beside = np.maximum(distances(coefficients, self._corners) - self._width, 0.0)
         return float(np.hypot(across, beside).max() + rounding * (np.sqrt(count) + _WIDTH * count) * longest)
 

@@ -9,6 +9,7 @@ final, and its error is within the tolerance.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -19,7 +20,7 @@ from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.rounds import COARSE, Settled, Unreachable, settle
 from fastntk.engines.path.schedule import FLOW_ROWS, Schedule
 from fastntk.engines.path.solution import Flow, Path
-from fastntk.engines.path.start import Start, begin, reach_for
+from fastntk.engines.path.start import Start
 from fastntk.engines.path.stretches import (
     Stretch,
     better,
@@ -30,7 +31,7 @@ from fastntk.engines.path.stretches import (
     smaller,
 )
 from fastntk.engines.path.teams import Here, Team
-from fastntk.engines.path.windows import SAMPLE, closed, path_of
+from fastntk.engines.path.windows import closed, first_reach, path_of
 from fastntk.engines.step_sizes import EVALUATIONS, Control
 
 _ROOM = 2**22  # outputs of the stages of a window
@@ -40,15 +41,10 @@ _ATTEMPTS = 3  # to settle all steps of a window within the tolerance
 _FEWER = 0.7  # of the steps: then it is worth another probe
 
 
-def first_reach(problem: PathProblem, times: Sequence[float]) -> np.ndarray:
-    """A guess of the reach from a rough flow of the network of the first neurons."""
-    sample = problem.part(min(problem.m, SAMPLE))
-    start = begin(sample, problem.weights, np.zeros(problem.n))
-    ends = (times[0], times[-1])
-    plan = linear_steps(sample, start, Control(ends, 0.1, 0.0), ends, _LONGEST)
-    schedule = Schedule.of_flow(plan.sizes)
-    outputs = Recursion(sample, start, np.zeros(problem.n), np.inf)(schedule, None)
-    return reach_for(problem, schedule.course(outputs.e[:-1], np.zeros(problem.n)))
+def rough_steps(problem: PathProblem, start: Start, end: float) -> Schedule:
+    """Of the flow from 0 to a time."""
+    times = (0.0, end)
+    return Schedule.of_flow(linear_steps(problem, start, Control(times, 0.1, 0.0), times, _LONGEST).sizes)
 
 
 def solve_flow(
@@ -77,7 +73,8 @@ def solve_flow(
     """
     team = Here(problem) if team is None else team
     path, control = path_of(problem, team), Control(times, tolerance, rounding)
-    found, logged, reach, size = control.found, [(0, 0)], first_reach(problem, times), 0.0
+    found, logged, size = control.found, [(0, 0)], 0.0
+    reach = first_reach(problem, functools.partial(rough_steps, end=times[-1]))
     path.flow = Flow(found, logged)
     most = int(np.clip(_ROOM // (FLOW_ROWS * problem.n), 1, _LONGEST))
     begun: tuple[Start, np.ndarray] | None = None

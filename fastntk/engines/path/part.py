@@ -118,7 +118,7 @@ class Part:
         share = Share(
             {
                 "S": swept.S, "unproven": int(not proven), "unreachable": 0,
-                "candidates": follower.candidates, "within": swept.within, "events": swept.events.total,
+                "candidates": follower.candidates, "within": swept.within,
             },
             {"doubt": swept.doubt, "rank": swept.rank, "best": swept.leaders.best},
         )  # fmt: skip

@@ -67,12 +67,11 @@ class Follower:
 
 @dataclass(frozen=True)
 class Round:
-    """What all neurons were found to do along a path; ``candidates`` and ``events`` are numbers."""
+    """What all neurons were found to do along a path; ``candidates`` is their number."""
 
     swept: Swept
     proven: bool
     candidates: int
-    events: int
 
 
 @dataclass(frozen=True)

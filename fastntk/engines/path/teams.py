@@ -98,7 +98,7 @@ class Team(abc.ABC):
                 none, S, np.empty(0), int(added["within"]), float(most["doubt"]), int(most["rank"]),
                 replace(Leaders.none(), best=most["best"]), Drag(e.astype(np.float64), added["pushes"]),
             )  # fmt: skip
-        return Round(swept, not added["unproven"], int(added["candidates"]), int(added["events"]))
+        return Round(swept, not added["unproven"], int(added["candidates"]))
 
     def windows(self, problem: PathProblem, sums: Sequence[np.ndarray]) -> list[Window]:
         """Those of the whole network, whose sums at their starts are given."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastntk.compilation.threads import one_blas_thread
 from fastntk.engines.path.base import Base
-from fastntk.engines.path.outputs import Outputs, Recursion
+from fastntk.engines.path.outputs import Recursion
 from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.rounds import Settled, settle
 from fastntk.engines.path.schedule import Schedule
@@ -21,21 +21,12 @@ from fastntk.losses import explosion
 SAMPLE = 512  # neurons that tell how far those of the whole network will move
 
 
-def linear_path(
-    problem: PathProblem, start: Start, push: np.ndarray, schedule: Schedule, ceiling: float
-) -> tuple[Recursion, Outputs]:
-    """The recursion of a window, and its outputs if no pattern changed."""
-    recursion = Recursion(problem, start, push, ceiling)
-    return recursion, recursion(schedule, None)
-
-
-def first_reach(problem: PathProblem) -> np.ndarray:
-    """A guess of the reach from the network of the first neurons, whose outputs are as large."""
-    sample = problem.part(min(problem.m, SAMPLE))
-    start = begin(sample, problem.weights, np.zeros(problem.n))
-    still = np.zeros(problem.n)
-    schedule = problem.schedule(problem.steps)
-    _, outputs = linear_path(sample, start, still, schedule, np.inf)
+def first_reach(problem: PathProblem, plan: Callable[[PathProblem, Start], Schedule]) -> np.ndarray:
+    """A guess of the reach from the network of the first neurons, whose outputs are as large, along steps for it."""
+    sample, still = problem.part(min(problem.m, SAMPLE)), np.zeros(problem.n)
+    start = begin(sample, problem.weights, still)
+    schedule = plan(sample, start)
+    outputs = Recursion(sample, start, still, np.inf)(schedule, None)
     return reach_for(problem, schedule.course(outputs.e[:-1], still))
 
 
@@ -62,7 +53,7 @@ def solve(
     team = Here(problem) if team is None else team
     path = path_of(problem, team)
     horizon, ceiling, size = problem.steps, np.inf, 0.0
-    reach = first_reach(problem)
+    reach = first_reach(problem, lambda *_: problem.schedule(problem.steps))
     while True:
         done = path.steps if path.logs else 0
         team.meter.window(done, min(horizon, problem.steps - done))
@@ -71,8 +62,8 @@ def solve(
             loss, e = problem.objective.evaluate(start.u, problem.labels)
             ceiling, size = explosion(problem.objective, loss, problem.labels), float(np.abs(e).max())
         schedule = problem.schedule(min(horizon, problem.steps - done))
-        recursion, linear = linear_path(problem, start, push, schedule, ceiling)
-        settled = settle(problem, schedule, linear, recursion, size, team.follow)
+        recursion = Recursion(problem, start, push, ceiling)
+        settled = settle(problem, schedule, recursion(schedule, None), recursion, size, team.follow)
         path.logs.append(closed(team, done, schedule, settled))
         if path.exploded or path.steps == problem.steps:
             return path
