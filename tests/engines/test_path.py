@@ -9,7 +9,7 @@ import pytest
 import fastntk
 from fastntk import losses, optimizers
 from fastntk.compilation.threads import kernel_threads
-from fastntk.engines.path import PathProblem, part, rounds, solve, start, sweeps
+from fastntk.engines.path import PathProblem, displaced, momentum, part, rounds, solve, start, sweeps
 from fastntk.engines.path.coefficients import pattern
 from fastntk.losses import explosion
 from fastntk.model.draws import Draws
@@ -132,6 +132,8 @@ def test_explosion_is_found_at_the_same_step(loss):
 def test_short_windows(optimizer, monkeypatch):
     """Whatever the windows are, the run is the same: drifts, velocities and coefficients go on through them."""
     monkeypatch.setattr(rounds, "MOST_ROUNDS", 2)
+    for blocks in (displaced, momentum):
+        monkeypatch.setattr(blocks, "_BLOCK", 64)
     X, y = samples(30, 12)
     path = compare(X, y, *network(12, 200), 24, 0.2, optimizer=optimizer)
     assert len(path.windows) > 4

@@ -8,10 +8,12 @@ import pytest
 from fastntk import losses, optimizers
 from fastntk.engines.path import PathProblem, solve
 from fastntk.engines.path.base import Base
+from fastntk.engines.path.basis import basis
 from fastntk.engines.path.candidates import Field
 from fastntk.engines.path.coefficients import Sparse, pattern
 from fastntk.engines.path.displaced import Displaced
-from fastntk.engines.path.rounding import table_terms
+from fastntk.engines.path.knots import grams, pair_weights
+from fastntk.engines.path.rounding import drift_slack, sweep_rounding, table_terms
 from fastntk.engines.path.start import begin
 from fastntk.engines.path.sweeps import Sweeper
 from fastntk.kernels.cpu.path_displacement import TABLE_ROWS, path_displacement
@@ -120,6 +122,37 @@ def test_roundings_of_a_displacement_are_all_counted(dtype, size):
     wrong = abs(float(D[0, 0, 0]) - exact) / unit
     bare = problem_of(np.zeros((n, 1)), np.zeros(n), np.zeros((1, 1)), np.ones(1), 1)
     assert n / 8 < wrong <= table_terms(bare) - 16
+
+
+def test_doubt_counts_every_addition():
+    """Of each changed sample at each step at which it differs from the start, and its way times its largest product."""
+    problem = problem_of(*posed(np.float64, 40, 300, 60))
+    e = residual_path(problem.X, problem.labels, problem.weights(0, 300), problem.a, 60, LR)["e"][:-1]
+    schedule = problem.schedule(60)
+    E = schedule.course(e, np.zeros(40))
+    start, _, _, found = swept(problem, E, e)
+    _, masks = exact_path(problem, start, found, e)
+    changed = masks != masks[0]
+    rounding = sweep_rounding(problem, schedule, e, E, basis(E, 1e-14), np.zeros(1))
+    adds = changed[:-1].sum(axis=(0, 1))
+    pulled = (rounding.travel * rounding.far) @ changed.any(axis=0)
+    wrong = rounding.path + (adds + rounding.terms) * rounding.unit * pulled
+    assert adds.max() > rounding.terms
+    assert found.doubt == pytest.approx((np.abs(problem.unit) * wrong).max(), rel=1e-12)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_drifts_are_off_by_no_more_than_the_slack(count):
+    """Those of neurons whose patterns stay, from the Gram matrices of few knots."""
+    problem = problem_of(*posed(np.float64, 40, 300, 30))
+    e = residual_path(problem.X, problem.labels, problem.weights(0, 300), problem.a, 30, LR)["e"][:-1]
+    E = problem.schedule(30).course(e, np.zeros(40))
+    rows, leading = begin(problem, problem.weights, np.zeros(40)).rows, basis(E, 1e-4).leading(count)
+    squares = grams(problem, rows, leading.vectors) @ pair_weights(leading.coefficients)
+    exact = np.linalg.norm(np.einsum("ri,si,id->rsd", pattern(rows, 40), E, problem.X), axis=2)
+    slack = drift_slack(problem, E, leading.vectors)
+    assert (np.abs(np.sqrt(np.maximum(squares, 0.0)) - exact) <= slack + 1e-12).all()
+    assert slack.max() < 0.5 * exact.max()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
