@@ -138,7 +138,7 @@ def test_doubt_counts_every_addition():
     pulled = (rounding.travel * rounding.far) @ changed.any(axis=0)
     wrong = rounding.path + (adds + rounding.terms) * rounding.unit * pulled
     assert adds.max() > rounding.terms
-    assert found.doubt == pytest.approx((np.abs(problem.unit) * wrong).max(), rel=1e-12)
+    assert found.doubt == pytest.approx((np.abs(problem.unit) * wrong).max(), rel=1e-12, abs=0.0)
 
 
 @pytest.mark.parametrize("count", [1, 3])

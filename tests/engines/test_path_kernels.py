@@ -12,6 +12,7 @@ from fastntk.engines.path.basis import basis
 from fastntk.engines.path.candidates import Field, chain, distances
 from fastntk.engines.path.coefficients import Sparse, changed_entries, pattern
 from fastntk.engines.path.displaced import Displaced
+from fastntk.engines.path.drag import Drag
 from fastntk.engines.path.events import Events
 from fastntk.engines.path.outputs import Recursion
 from fastntk.engines.path.start import begin
@@ -175,6 +176,15 @@ def test_counts_times_a_number_that_float32_does_not_know():
         change_patterns(swept.events.first[step], swept.events.neurons, swept.events.on, rows)
     counts = pattern(rows, 17).T.astype(int) @ pattern(start.rows, 17).astype(int)
     np.testing.assert_allclose(recursion._C[:, :17], counts * float(problem.a[0]) ** 2, rtol=1e-13)
+
+
+def test_pushes_grow_with_the_residuals():
+    """Of a step without residuals as they are, there is no direction to measure along."""
+    e, pushes = np.array([[3.0, 4.0], [0.0, 0.0]]), np.array([[1.0, -2.0], [5.0, 6.0]])
+    drag = Drag(e, pushes)
+    np.testing.assert_allclose(drag.along(0, np.array([4.5, 6.0])), [1.5, -3.0])
+    np.testing.assert_allclose(drag.along(0, np.array([3.0 + 4.0, 4.0 - 3.0])), [1.0, -2.0])
+    np.testing.assert_allclose(drag.along(1, np.array([1.0, 1.0])), [5.0, 6.0])
 
 
 def test_patterns_follow_the_events():
