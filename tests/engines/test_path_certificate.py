@@ -175,6 +175,20 @@ def test_need_covers_what_changed_samples_do_to_the_others(dtype):
     assert (found.need > 0.0).any()
 
 
+def test_levels_below_what_is_needed_are_raised():
+    problem = problem_of(*posed())
+    e = residual_path(problem.X, problem.labels, problem.weights(0, M), problem.a, STEPS, LR)["e"][:-1]
+    E = problem.schedule(STEPS).course(e, np.zeros(N))
+    field = Field(problem, begin(problem, problem.weights, np.full(N, np.inf)), E, np.empty(0, np.int64))
+    share = field.remainder(E) / field.allowance
+    need = np.full(M, 0.999 - share)
+    assert not field.widen(need, E)
+    need[7] += 0.002
+    assert field.widen(need, E)
+    assert np.flatnonzero(field.level > 1.0).tolist() == [7]
+    assert field.level[7] >= need[7] + share
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_bounds_hold_for_every_entry_of_every_step(dtype):
     """Displacements of unchanged samples never exceed the bound of the margins and the remainder."""

@@ -3,8 +3,8 @@
 A network of up to `SIZE` neurons is one part.  A wider one is cut at multiples of it; its parts may be followed one
 after the other or on as many machines, and what they give is added up in a fixed order (`shares`).
 
-Memory: between rounds a part keeps its pattern, n / 8 bytes a neuron; of a neuron about 90 bytes beside that (bounds, Gram
-    matrix of the knots, levels); of an entry near zero 12, of a change of the pattern 5.
+Memory: between rounds a part keeps its pattern, n / 8 bytes a neuron; of a neuron about 90 bytes beside that (bounds,
+    Gram matrix of the knots, levels); of an entry near zero 12, of a change of the pattern 5.
 """
 
 from __future__ import annotations
