@@ -1,6 +1,7 @@
 """The path engine against gradient descent step by step: the same losses, pattern changes, drifts and weights."""
 
 import copy
+import dataclasses
 
 import numba
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import fastntk
 from fastntk import losses, optimizers
 from fastntk.compilation.threads import kernel_threads
-from fastntk.engines.path import PathProblem, displaced, momentum, part, rounds, solve, start, sweeps
+from fastntk.engines.path import PathProblem, displaced, momentum, part, rounds, solve, start, sweeps, teams
 from fastntk.engines.path.coefficients import pattern
 from fastntk.losses import explosion
 from fastntk.model.draws import Draws
@@ -137,6 +138,24 @@ def test_short_windows(optimizer, monkeypatch):
     X, y = samples(30, 12)
     path = compare(X, y, *network(12, 200), 24, 0.2, optimizer=optimizer)
     assert len(path.windows) > 4
+
+
+def test_a_round_that_is_not_proven_is_not_the_last(monkeypatch):
+    X, y = samples(30, 12)
+    W, a = network(12, 200)
+    rounds_of, follow, doubted = solved(X, y, W, a, 10, 0.1).logs[0].found["rounds"], teams.Team.follow, []
+
+    def unproven(self, schedule, e, drifts, coarse):
+        one = follow(self, schedule, e, drifts, coarse)
+        if not drifts or len(doubted) == 2:
+            return one
+        doubted.append(one)
+        return dataclasses.replace(one, proven=False)
+
+    monkeypatch.setattr(teams.Team, "follow", unproven)
+    last = solved(X, y, W, a, 10, 0.1).logs[0].found["rounds"]
+    assert len(doubted) == 2
+    assert last > rounds_of
 
 
 def test_entries_that_were_not_kept_are_found(monkeypatch):

@@ -129,6 +129,7 @@ def test_coefficients_of_a_schedule(kind):
         coast, still = schedule.coast(step)[0], np.zeros((step, 1))
         np.testing.assert_allclose(coast, schedule.course(still, np.ones(1))[-1, 0], atol=1e-14)
         assert abs(coast) <= schedule.coasting() + 1e-14
+    assert schedule.coasting() == pytest.approx(schedule.coast(20)[0], rel=1e-12)
     e = rng.standard_normal((20, 50)) * rng.integers(0, 2, (20, 50))
     way = np.abs(np.diff(schedule.course(e, np.zeros(50)), axis=0)).sum(axis=0)
     assert (way <= schedule.travel(e) * (1.0 + 1e-12)).all()

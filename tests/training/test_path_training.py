@@ -236,12 +236,12 @@ def test_progress_and_interruption():
 
 def test_provenance_says_how_the_path_was_found():
     X, y = samples(30, 20)
-    made = fastntk.train(X, y, width=500, steps=15, engine="path").provenance["engine"]
+    made = fastntk.train(X, y, width=500, steps=40, engine="path").provenance["engine"]
     assert made["reason"] == "asked for"
-    assert made["steps"] == [15]
+    assert made["steps"] == [40]
     for name in ("rounds", "rank", "candidates", "events"):
         assert made[name][0] > 0
-    assert made["last_change"][0] < 1e-4
+    assert made["last_change"][0] <= 5e-6 * np.abs(TwoLayerReLU.init(20, 500)(X) - y).max()
     assert "no other entry" in made["certificate"]
 
 
