@@ -143,19 +143,14 @@ def test_short_windows(optimizer, monkeypatch):
 def test_a_round_that_is_not_proven_is_not_the_last(monkeypatch):
     X, y = samples(30, 12)
     W, a = network(12, 200)
-    rounds_of, follow, doubted = solved(X, y, W, a, 10, 0.1).logs[0].found["rounds"], teams.Team.follow, []
+    enough, follow, seen = solved(X, y, W, a, 10, 0.1).logs[0].found["rounds"], teams.Team.follow, []
 
-    def unproven(self, schedule, e, drifts, coarse):
-        one = follow(self, schedule, e, drifts, coarse)
-        if not drifts or len(doubted) == 2:
-            return one
-        doubted.append(one)
-        return dataclasses.replace(one, proven=False)
+    def doubted(self, *asked):
+        seen.append(follow(self, *asked))
+        return dataclasses.replace(seen[-1], proven=len(seen) > enough)
 
-    monkeypatch.setattr(teams.Team, "follow", unproven)
-    last = solved(X, y, W, a, 10, 0.1).logs[0].found["rounds"]
-    assert len(doubted) == 2
-    assert last > rounds_of
+    monkeypatch.setattr(teams.Team, "follow", doubted)
+    assert solved(X, y, W, a, 10, 0.1).logs[0].found["rounds"] == enough + 1
 
 
 def test_entries_that_were_not_kept_are_found(monkeypatch):

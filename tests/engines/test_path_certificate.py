@@ -141,6 +141,18 @@ def test_doubt_counts_every_addition():
     assert found.doubt == pytest.approx((np.abs(problem.unit) * wrong).max(), rel=1e-12, abs=0.0)
 
 
+def test_what_a_basis_leaves_out_is_in_the_doubt():
+    problem = problem_of(*posed(np.float64, 40, 300, 30))
+    e = residual_path(problem.X, problem.labels, problem.weights(0, 300), problem.a, 30, LR)["e"][:-1]
+    schedule = problem.schedule(30)
+    E, masks = schedule.course(e, np.zeros(40)), problem.X @ problem.weights(0, 300).T >= 0.0
+    for tolerance in (1e-1, 1e-3):
+        few = basis(E, tolerance)
+        left = np.einsum("il,lr,sl->sir", problem.K, masks, E - few.coefficients @ few.vectors)
+        most = sweep_rounding(problem, schedule, e, E, few, np.zeros(1)).path
+        assert 0.05 * most < np.abs(left).max() <= most
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_drifts_are_off_by_no_more_than_the_slack(count):
     """Those of neurons whose patterns stay, from the Gram matrices of few knots."""
