@@ -10,7 +10,18 @@ import pytest
 import fastntk
 from fastntk import losses, optimizers
 from fastntk.compilation.threads import kernel_threads
-from fastntk.engines.path import PathProblem, displaced, momentum, part, rounds, solve, start, sweeps, teams
+from fastntk.engines.path import (
+    PathProblem,
+    candidates,
+    displaced,
+    momentum,
+    part,
+    rounds,
+    solve,
+    start,
+    sweeps,
+    teams,
+)
 from fastntk.engines.path.coefficients import pattern
 from fastntk.losses import explosion
 from fastntk.model.draws import Draws
@@ -221,6 +232,14 @@ def test_patterns_of_every_step():
     exact = residual_path(X, y, W, a, 30, 0.8)
     for rows, masks in zip(path.patterns(), exact["masks"], strict=True):
         np.testing.assert_array_equal(np.unpackbits(rows, axis=1, bitorder="little", count=40).T, masks)
+
+
+@pytest.mark.parametrize("loss", ["squared", "logistic", "huber"])
+def test_drifts_that_one_direction_tells_little_of(loss, monkeypatch):
+    """The neuron that moves most is among those that are looked at, however little the knots know."""
+    monkeypatch.setattr(candidates, "_KNOTS", 1)
+    X, y = samples(40, 20)
+    compare(X, y, *network(20, 300), 30, 0.3, loss)
 
 
 def test_drifts_of_all_neurons():
