@@ -105,8 +105,10 @@ def _mapped(path: str, dtype: np.dtype, offset: int, shape: tuple[int, ...]) -> 
 class DrawnNeurons(Neurons):
     """The float32 weights of ``TwoLayerReLU.init(columns, count, seed)``, drawn when they are needed and forgotten."""
 
+    dtype = np.dtype(np.float32)
+
     def __init__(self, columns: int, count: int, seed: int) -> None:
-        self.columns, self.dtype = columns, np.dtype(np.float32)
+        self.columns = columns
         self.count = checks.integer(count, "width", 1)
         self._seed = checks.integer(seed, "seed", 0)
 
@@ -141,9 +143,9 @@ class StreamedNeurons(Neurons):
             digest.update(np.ascontiguousarray(rows).data)
 
 
-def drawing_bytes(size: int, d: int) -> int:
-    """Memory of drawn pieces of so many neurons: one in use while the next is drawn."""
-    return 2 * 4 * size * d
+def drawing_bytes(size: int, d: int, m: int) -> int:
+    """Memory of m neurons that are drawn ``size`` at a time: some in use while the next are drawn."""
+    return DrawnNeurons.dtype.itemsize * min(2 * size, m) * d
 
 
 def _ahead(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:

@@ -193,7 +193,8 @@ def sum_over_masks(
 
 def piece_size(sides: tuple[int, ...], d: int, m: int, dtype: np.dtype, terms: Terms) -> int:
     """Neurons read at a time: whole blocks of the forward product and whole parts of the sums."""
-    per_neuron = sum(sides) * (1 + 4 * terms.dense_bytes) // 4 + 16 * d + 1
+    padded = sum(-(-n // ROWS) * ROWS for n in sides)  # as dense operands are
+    per_neuron = sum(sides) // 4 + padded * terms.dense_bytes + 16 * d + 1
     rows = (block_rows(n, m, dtype) for n in sides)
     unit = max(PART if terms.dense_bytes else 1, *rows)
     return _whole_parts(_PIECE_BYTES // per_neuron, unit, m)
