@@ -9,7 +9,7 @@ from benchmarks.case import NUMPY, OURS, PRODUCT, TORCH, Case, Measure, Side, Si
 from benchmarks.inputs import close, data
 from fastntk import DeepReLU, reference
 from fastntk.compilation.threads import kernel_threads
-from fastntk.engines import DeepEngine
+from fastntk.engines.deep import DeepEngine
 from fastntk.matrices.layers import LayerGrams
 from fastntk.model.draws import Draws
 from fastntk.model.initial import DrawnLayer

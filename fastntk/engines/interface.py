@@ -9,6 +9,7 @@ import numpy as np
 from fastntk.base.memory import aligned_zeros
 from fastntk.base.packing import PackedMasks, padded_width
 from fastntk.device.masks import DevicePackedMasks
+from fastntk.engines.linearised import Linearised
 from fastntk.engines.motion import PLAIN, Motion
 from fastntk.engines.second_layer import SecondLayer
 from fastntk.engines.tangent import TangentKernel
@@ -32,6 +33,7 @@ class Engine(abc.ABC):
     name: str
     second_layer: type = SecondLayer  # what keeps the weights of a second layer that moves
     tangent_kernel: type[TangentKernel] = TangentKernel  # what finds H(k) from the state
+    linearised: type[Linearised] = Linearised  # what moves with the kernel of the start
     u: np.ndarray
     masks: PackedMasks | DevicePackedMasks
     initial_masks: PackedMasks | DevicePackedMasks

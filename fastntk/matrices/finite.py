@@ -145,17 +145,16 @@ def gram(
     ):  # what the host draws or writes it also computes
         X, W, a, Z = map(on_host, (X, W, a, Z))
         masks, there = masks_on_host(masks), False
-    points, others, network, terms, kind = _checked(X, W, a, Z, masks, layers, width, seed, dtype)
+    points, others, network, weights, kind = _checked(X, W, a, Z, masks, layers, width, seed, dtype)
     if others is points and not (isinstance(network, tuple) and network[0] is not network[1]):
         warn_parallel_rows(points, "X", opposite=False)
     if not there:
-        return compute(
-            _host_source(points, others, network, terms, kind), out, progress=progress, client=client
-        )
+        source = _host_source(points, others, network, terms_of(layers, weights), kind)
+        return compute(source, out, progress=progress, client=client)
     with backend() as gpu:
         return compute_on_gpu(
             (len(points), len(others)), kind, X, out, progress,
-            lambda target: gpu.gram(points, others, network, terms, kind, target),
+            lambda target: gpu.gram(points, others, network, layers, weights, kind, target),
         )  # fmt: skip
 
 
@@ -184,7 +183,8 @@ def gram_source(
     dtype: npt.DTypeLike = "float64",
 ) -> FiniteGram:
     """The checked arguments of `gram`, of the host, ready to compute any block."""
-    return _host_source(*_checked(X, W, a, Z, masks, layers, width, seed, dtype))
+    points, others, network, weights, kind = _checked(X, W, a, Z, masks, layers, width, seed, dtype)
+    return _host_source(points, others, network, terms_of(layers, weights), kind)
 
 
 def _host_source(
@@ -211,8 +211,8 @@ def _checked(
     width: int | None,
     seed: int,
     dtype: npt.DTypeLike,
-) -> tuple[Any, Any, Any, Terms, np.dtype]:
-    """Both sets of points, which are one without Z; neurons or two patterns; what is summed; precision.
+) -> tuple[Any, Any, Any, np.ndarray, np.dtype]:
+    """Both sets of points, which are one without Z; neurons or two patterns; the second layer; precision.
 
     Neurons in host memory are `Neurons`, those on a GPU their weights.
     """
@@ -235,7 +235,7 @@ def _checked(
             device_checks.representable(samples, name, found.dtype)
         m = found.count if isinstance(found, Neurons) else len(found)
     weights = np.ones(1) if a is None else on_host(device_checks.vector(a, "a", m, given, np.float64))
-    return points, others, found, terms_of(layers, weights), kind
+    return points, others, found, weights, kind
 
 
 def _width_of(network: Any) -> int:

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from fastntk.base import checks
 from fastntk.base.arrays import host_array
 from fastntk.base.progress import Progress
-from fastntk.device.arrays import DeviceArray, give_back, gpu_of, library_of, on_host, on_one_gpu, view
-from fastntk.device.dispatch import backend
+from fastntk.device.arrays import give_back, gpu_of, library_of, on_host, on_one_gpu, view
+from fastntk.device.dispatch import DeviceArray, backend
 from fastntk.kernels.cpu.limit import through_layers
 from fastntk.matrices import rows
 from fastntk.matrices.limit_blocks import LimitGram

@@ -64,7 +64,8 @@ def activation_masks(X: npt.ArrayLike, W: npt.ArrayLike) -> Any:
     checks.representable(samples, "X", weights.dtype)
     if there:
         with backend() as gpu:
-            return gpu.activation_masks(samples, weights, library_of(X))
+            bits = gpu.activation_bits(samples, weights)
+        return DevicePackedMasks(bits, (len(samples), len(weights)), library_of(X))
     (n, _), m = samples.shape, len(weights)
     _require_pattern(samples, m)
     masks = PackedMasks.empty(n, m)
@@ -125,7 +126,8 @@ def packed(masks: Any, name: str) -> Any:
     if isinstance(dense, np.ndarray):
         return PackedMasks.from_dense(dense)
     with backend() as gpu:
-        return gpu.packed(dense, library_of(masks))
+        bits = gpu.packed_bits(dense)
+    return DevicePackedMasks(bits, tuple(dense.shape), library_of(masks))
 
 
 def coactivation_counts(masks: Masks) -> Any:

@@ -12,7 +12,7 @@ from fastntk.base.memory import require_memory
 from fastntk.base.progress import Progress, reporter
 from fastntk.compilation.jit import CompileClock
 from fastntk.compilation.threads import kernel_threads
-from fastntk.engines import DeepEngine
+from fastntk.engines.deep import DeepEngine
 from fastntk.matrices.deep import grams_of
 from fastntk.model.deep import DeepReLU, weights_bytes
 from fastntk.model.draws import Draws

@@ -7,7 +7,7 @@ import numpy as np
 
 from fastntk.base.memory import require_memory
 from fastntk.compilation.together import Together
-from fastntk.engines import Engine
+from fastntk.engines.interface import Engine
 from fastntk.engines.tangent import TangentKernel
 from fastntk.spectra import Eigenvalue, SmallestEigenvalue, SpectralNorm
 from fastntk.spectra.difference import difference

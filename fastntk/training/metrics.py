@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastntk.base.memory import require_memory
-from fastntk.engines import Engine
+from fastntk.engines.interface import Engine
 from fastntk.engines.tangent import TangentKernel
 from fastntk.training.gram_metrics import GramMetrics
 from fastntk.training.pattern_history import PatternHistory

@@ -16,8 +16,8 @@ from fastntk.base.progress import Progress, SweepBar
 from fastntk.base.storage import ensure_folder, remove_leftovers
 from fastntk.device.arrays import engine_for, on_host
 from fastntk.distributed import Task, Workers
-from fastntk.engines import Choice, PathEngine
-from fastntk.engines.path import cuts
+from fastntk.engines.choice import Choice
+from fastntk.engines.path import PathEngine, cuts
 from fastntk.results import Run, Sweep
 from fastntk.training import train
 from fastntk.training.options import spelled_out

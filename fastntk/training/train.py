@@ -15,10 +15,11 @@ from fastntk.compilation.jit import CompileClock
 from fastntk.compilation.threads import kernel_threads
 from fastntk.device.arrays import give_back, upload
 from fastntk.distributed import Workers
-from fastntk.engines import DualEngine, Engine, PathEngine, engine_of
-from fastntk.engines.choice import PATH_PASSES
+from fastntk.engines.choice import PATH_PASSES, engine_of
+from fastntk.engines.dual import DualEngine
+from fastntk.engines.interface import Engine
 from fastntk.engines.path import Path as SolvedPath
-from fastntk.engines.path import Slow, attempt, attempt_flow
+from fastntk.engines.path import PathEngine, Slow, attempt, attempt_flow
 from fastntk.engines.step_sizes import Solution
 from fastntk.model.deep import DeepReLU
 from fastntk.model.network import TwoLayerReLU

@@ -8,7 +8,7 @@ import pytest
 
 import fastntk
 from fastntk.compilation.threads import _blas_libraries, kernel_threads
-from fastntk.engines import ENGINES
+from fastntk.engines.choice import ENGINES
 from fastntk.matrices import operators
 from fastntk.model.draws import Draws
 

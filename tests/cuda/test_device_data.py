@@ -10,8 +10,8 @@ from fastntk.cli import main
 from fastntk.compilation.jit_cuda import simulated
 from fastntk.cuda import copies
 from fastntk.device.masks import DevicePackedMasks
+from fastntk.engines.linearised import Linearised
 from fastntk.theory import rates
-from fastntk.theory.linearised import Linearised
 from fastntk.theory.verification import evidence
 
 WRONG = r"^engine must be 'auto' or 'cuda' for data on a GPU, got 'dual'$"

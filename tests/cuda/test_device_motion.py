@@ -9,7 +9,8 @@ from fastntk.compilation import jit_cuda
 from fastntk.cuda.engines import flow as cuda_flow
 from fastntk.cuda.engines.dual import CudaDualEngine
 from fastntk.cuda.engines.primal import CudaPrimalEngine
-from fastntk.engines import Motion, choice, step_sizes
+from fastntk.engines import choice, step_sizes
+from fastntk.engines.motion import Motion
 from fastntk.kernels.cuda.vendor import address
 from fastntk.losses import Squared
 from fastntk.model.network import TwoLayerReLU

@@ -6,7 +6,7 @@ import pytest
 import fastntk
 from fastntk.device import driver
 from fastntk.device.driver import guard
-from fastntk.engines import choose, engine_of
+from fastntk.engines.choice import choose, engine_of
 from fastntk.losses import Squared
 from fastntk.model.network import TwoLayerReLU
 

@@ -7,7 +7,9 @@ import fastntk
 from fastntk import PackedMasks, optimizers, reference
 from fastntk.base import memory
 from fastntk.compilation.threads import kernel_threads
-from fastntk.engines import ENGINES, Motion, choice, choose
+from fastntk.engines import choice
+from fastntk.engines.choice import ENGINES, choose
+from fastntk.engines.motion import Motion
 from fastntk.model.network import TwoLayerReLU
 
 SIZES = (1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129)

@@ -5,7 +5,7 @@ import pytest
 
 import fastntk
 from fastntk import TwoLayerReLU
-from fastntk.engines import ENGINES
+from fastntk.engines.choice import ENGINES
 
 
 @pytest.mark.parametrize("name", ENGINES)

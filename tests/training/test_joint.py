@@ -6,7 +6,7 @@ from scipy.optimize import approx_fprime
 
 import fastntk
 from fastntk import TwoLayerReLU, reference
-from fastntk.engines import ENGINES
+from fastntk.engines.choice import ENGINES
 
 LAYERS = ("second", "both")
 

@@ -6,7 +6,7 @@ from scipy.optimize import approx_fprime
 
 import fastntk
 from fastntk import TwoLayerReLU, losses, reference
-from fastntk.engines import ENGINES
+from fastntk.engines.choice import ENGINES
 from fastntk.losses import LOSSES, Huber, Logistic, Squared
 
 NAMES = tuple(LOSSES)

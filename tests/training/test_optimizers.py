@@ -6,7 +6,9 @@ import pytest
 import fastntk
 from fastntk import TwoLayerReLU, optimizers, reference
 from fastntk.compilation.threads import kernel_threads
-from fastntk.engines import ENGINES, Motion, coefficients
+from fastntk.engines import coefficients
+from fastntk.engines.choice import ENGINES
+from fastntk.engines.motion import Motion
 from fastntk.optimizers import GradientDescent, HeavyBall, Nesterov
 
 

@@ -6,7 +6,8 @@ import pytest
 import fastntk
 from fastntk import TwoLayerReLU, reference
 from fastntk.base import memory
-from fastntk.engines import Course, choice, choose
+from fastntk.engines import choice
+from fastntk.engines.choice import Course, choose
 from fastntk.engines.path import PathEngine, rounds
 from fastntk.model.draws import Draws
 from fastntk.model.streamed import Drawn, StreamedNetwork

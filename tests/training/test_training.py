@@ -6,7 +6,7 @@ import pytest
 import fastntk
 from fastntk import TwoLayerReLU
 from fastntk.base import memory
-from fastntk.engines import ENGINES
+from fastntk.engines.choice import ENGINES
 
 SERIES = ("loss", "flips", "drift", "gram_change", "gram_limit_distance", "lambda_min")
 BOUNDS = ("lambda_min_lower", "lambda_min_residual")

@@ -8,7 +8,7 @@ import pytest
 
 import fastntk
 from fastntk import TwoLayerReLU, reference
-from fastntk.engines import CHOICES
+from fastntk.engines.motion import CHOICES
 from fastntk.losses import Huber, Logistic, Squared
 from fastntk.optimizers import GradientDescent, HeavyBall, Nesterov
 from fastntk.reference.network import pre_activations

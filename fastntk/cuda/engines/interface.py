@@ -10,8 +10,10 @@ import numpy as np
 
 from fastntk.base.packing import TILE, byte_rows, padded_width, tiles_of
 from fastntk.cuda.engines.second_layer import GpuSecondLayer
+from fastntk.cuda.linearised import GpuLinearised
 from fastntk.cuda.tangent import GpuTangentKernel
-from fastntk.device.arrays import DeviceArray, empty, upload, zeros
+from fastntk.device.arrays import empty, upload, zeros
+from fastntk.device.dispatch import DeviceArray
 from fastntk.device.driver import guard, require_memory
 from fastntk.device.masks import DevicePackedMasks
 from fastntk.engines.interface import MAX_RANGES, Engine
@@ -34,6 +36,7 @@ class CudaEngine(Engine):
 
     second_layer = GpuSecondLayer
     tangent_kernel = GpuTangentKernel
+    linearised = GpuLinearised
     written_patterns: int  # that a step needs, beside the initial one
     _second: GpuSecondLayer | None  # type: ignore[assignment]
     _D: Any
