@@ -188,8 +188,8 @@ def test_memory_is_refused_with_its_size(data, kind, monkeypatch):
 
 def test_nothing_is_kept_after_a_failure(data, monkeypatch):
     """Neither by the engine nor by the frames of the traceback, however long the error lives."""
-    from fastntk.cuda.backend import CudaBackend
     from fastntk.cuda.engines import dual
+    from fastntk.engines import choice
 
     alive = []
 
@@ -201,7 +201,7 @@ def test_nothing_is_kept_after_a_failure(data, monkeypatch):
             super()._start()
             alive.append(self)
 
-    monkeypatch.setattr(CudaBackend, "engines", (Watched, CudaBackend.engines[1]))
+    monkeypatch.setattr(choice, "GPU_ENGINES", [Watched, choice.gpu_engines()[1]])
     monkeypatch.setattr(dual, "record_flips", fail)
     X, y = data("dual", 5)
     with pytest.raises(RuntimeError, match="in the middle of a step") as caught:
