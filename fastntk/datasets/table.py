@@ -123,7 +123,7 @@ def read_table(
 
 @dataclass
 class _Reader:
-    """What is asked of one file, and then what was found out about it."""
+    """The reading of one file: what was asked for, and what was found out about it."""
 
     name: str
     labels: Column | None
@@ -334,5 +334,5 @@ class _Reader:
 
 
 def _rank(cell: str) -> tuple[bool, float, str]:
-    """Numbers come by size, before words by letter."""
+    """The order of labels: numbers by size, then words by letter."""
     return (False, float(cell), "") if is_number(cell) else (True, 0.0, cell)

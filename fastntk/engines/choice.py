@@ -37,7 +37,7 @@ from fastntk.engines.primal import PrimalEngine
 from fastntk.model.network import TwoLayerReLU
 
 ENGINES: dict[str, type[Engine]] = {"dual": DualEngine, "primal": PrimalEngine}
-"""Those that make a run step by step on the host."""
+"""The engines that make a run step by step on the host."""
 
 GPU_ENGINES: list[type[Engine]] = []
 """The dual and the primal engine of a GPU, once the backend is loaded, which adds them."""

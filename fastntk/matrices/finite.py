@@ -139,16 +139,16 @@ def gram(
         if not isinstance(net, TwoLayerReLU):
             raise TypeError(f"net must be a TwoLayerReLU or a DeepReLU, got {type(net).__name__}")
         W, a = net.W, net.a
-    there = on_one_gpu(X=X, W=W, a=a, Z=Z, **arrays_of(masks))
-    if there and (
+    on_gpu = on_one_gpu(X=X, W=W, a=a, Z=Z, **arrays_of(masks))
+    if on_gpu and (
         width is not None or client is not None or is_host_target(out)
     ):  # what the host draws or writes it also computes
         X, W, a, Z = map(on_host, (X, W, a, Z))
-        masks, there = masks_on_host(masks), False
+        masks, on_gpu = masks_on_host(masks), False
     points, others, network, weights, kind = _checked(X, W, a, Z, masks, layers, width, seed, dtype)
     if others is points and not (isinstance(network, tuple) and network[0] is not network[1]):
         warn_parallel_rows(points, "X", opposite=False)
-    if not there:
+    if not on_gpu:
         source = _host_source(points, others, network, terms_of(layers, weights), kind)
         return compute(source, out, progress=progress, client=client)
     with backend() as gpu:

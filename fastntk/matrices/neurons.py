@@ -40,7 +40,7 @@ class HeldNeurons(Neurons):
         self._W = W
 
     def pieces(self, size: int) -> Iterator[np.ndarray]:
-        """Views."""
+        """Rows of the array itself."""
         for first in range(0, self.count, size):
             yield self._W[first : first + size]
 
@@ -65,7 +65,7 @@ class MappedNeurons(Neurons):
         self._W = W
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """By the file, which is mapped again where this arrives."""
+        """Pickled as the name of the file, which is mapped again where it is unpickled."""
         W, root = self._W, self._W
         while isinstance(root.base, np.memmap):
             root = root.base
@@ -113,7 +113,7 @@ class DrawnNeurons(Neurons):
         self._seed = checks.integer(seed, "seed", 0)
 
     def pieces(self, size: int) -> Iterator[np.ndarray]:
-        """New arrays."""
+        """Rows in new arrays."""
         draws = Draws(self._seed)
         for first in range(0, self.count, size):
             rows = np.empty((min(size, self.count - first), self.columns), self.dtype)
@@ -133,7 +133,7 @@ class StreamedNeurons(Neurons):
         self._net = net
 
     def pieces(self, size: int) -> Iterator[np.ndarray]:
-        """New arrays."""
+        """Rows in new arrays."""
         for first in range(0, self.count, size):
             yield self._net.weights(first, min(first + size, self.count))
 

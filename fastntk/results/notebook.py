@@ -1,4 +1,4 @@
-"""What runs and sweeps show of themselves in a notebook: where they ended, and how they got there."""
+"""Runs and sweeps as a notebook shows them: where they ended, and how they got there."""
 
 from __future__ import annotations
 

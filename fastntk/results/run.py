@@ -194,7 +194,7 @@ class Run:
         return {name: value for name in SERIES if (value := getattr(self, name)) is not None}
 
     def diagnostics_by_folder(self) -> dict[str, Diagnostics]:
-        """Under the folder that is theirs in files: none with one hidden layer, with several "1/", "2/" and so on."""
+        """By their folder in a file: "" with one hidden layer, with several "1/", "2/" and so on."""
         if isinstance(self.diagnostics, tuple):
             return {f"{h}/": seen for h, seen in enumerate(self.diagnostics, 1)}
         return {} if self.diagnostics is None else {"": self.diagnostics}
@@ -327,7 +327,7 @@ class Run:
 
 
 def _diagnostics(arrays: Mapping[str, NDArray[Any]]) -> Diagnostics | tuple[Diagnostics, ...] | None:
-    """Of one hidden layer, or of each of several, whose numbers are folders."""
+    """The diagnostics of one hidden layer, or of each of several, whose numbers are folders."""
     if not arrays or "steps" in arrays:
         return Diagnostics.from_arrays(arrays) if arrays else None
     layers = sorted({int(name.split("/")[0]) for name in arrays})

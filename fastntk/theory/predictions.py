@@ -148,7 +148,7 @@ class Prediction:
         return self.times if self.steps is None else self.steps
 
     def _check_dynamics(self, run: Run) -> None:
-        """Descent goes with descent, flow with flow."""
+        """ValueError unless both are descent, or both flow."""
         its = "descent" if run.times is None else "flow"
         if its != self.settings["dynamics"]:
             raise ValueError(

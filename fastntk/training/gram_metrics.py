@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fastntk.base.memory import require_memory
-from fastntk.compilation.together import Together
+from fastntk.compilation.parallel_calls import ParallelCalls
 from fastntk.engines.interface import Engine
 from fastntk.engines.tangent import TangentKernel
 from fastntk.spectra import Eigenvalue, SmallestEigenvalue, SpectralNorm
@@ -66,7 +66,7 @@ class GramMetrics:
         self._smallest = SmallestEigenvalue(rtol=_RTOL)
         self._last: tuple[np.ndarray, Eigenvalue] | None = None
         self._distances: Distances | None = None
-        self._together = Together()
+        self._at_once = ParallelCalls()
 
     @staticmethod
     def bytes_needed(n: int, metrics: tuple[str, ...]) -> int:
@@ -83,7 +83,7 @@ class GramMetrics:
             updates.append(lambda: self._of_smallest(H))
         if self._distances is not None:
             updates.append(functools.partial(self._distances, H))
-        return {name: value for found in self._together(*updates) for name, value in found.items()}
+        return {name: value for found in self._at_once(*updates) for name, value in found.items()}
 
     def _of_smallest(self, H: np.ndarray) -> dict[str, float]:
         # the theory asks whether H(k) keeps half of lambda_0: the bound says so wherever it is true

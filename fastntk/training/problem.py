@@ -1,4 +1,4 @@
-"""What a run begins with: whatever is wrong with it is found here, before the work."""
+"""A run before it begins: whatever is wrong with it is found here, before the work."""
 
 from __future__ import annotations
 

@@ -299,7 +299,7 @@ class Settings:
         return step % self.every == 0 or step == self.steps
 
     def record(self) -> dict[str, Any]:
-        """All that the dynamics uses but width and seed, JSON-able: what the runs of a sweep have in common."""
+        """What the runs of a sweep have in common, JSON-able: all that the dynamics uses but width and seed."""
         used = [part.name for part in fields(self) if part.metadata["only"] in (None, self.dynamics)]
         if self.dynamics == "descent":
             used.remove("dynamics")  # folders that are older than gradient flow do not name it
@@ -307,7 +307,7 @@ class Settings:
 
 
 def completed(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record with what it leaves unsaid: a setting that it is older than had its default. No record stays none."""
+    """A record completed by the defaults of settings that are younger than it; no record stays none."""
     defaults = {"dynamics": Settings.dynamics, **Settings().record()} if record else {}
     return {**record, **{name: value for name, value in defaults.items() if name not in record}}
 

@@ -50,7 +50,7 @@ class CudaEngine(Engine):
     def bytes_needed(
         n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN, shared: bool = False
     ) -> int:
-        """As of every engine; shared: the samples have the precision of the network."""
+        """As for every engine; shared: the samples have the precision of the network."""
 
     def __init__(self, X: np.ndarray, net: TwoLayerReLU, motion: Motion = PLAIN) -> None:
         (n, d), m, kind = X.shape, net.width, self.name.removeprefix("cuda-")
@@ -121,7 +121,7 @@ class CudaEngine(Engine):
 
     def a_on_gpu(self) -> Any:
         """The present weights of the second layer, on the device."""
-        return self._a if self._second is None else self._second.there
+        return self._a if self._second is None else self._second.a_on_gpu
 
     def _drift_shares(self, rows: int) -> Any:
         """Shares of the squared drift of so many rows of the state, samples or columns."""

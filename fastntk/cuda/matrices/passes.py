@@ -110,7 +110,7 @@ class _GpuSide:
         positive(self.outputs, len(W))
 
     def forget(self) -> None:
-        """Of neurons that are not read next, nothing stays."""
+        """Clear what was read of neurons before."""
         if self._terms.first:
             zero(self.bits)
 

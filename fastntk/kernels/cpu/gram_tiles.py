@@ -21,9 +21,8 @@ from fastntk.kernels.cpu.gram_sums import ROWS
 from fastntk.kernels.cpu.lanes import load, store, store_transposed, zeros
 
 SIDE = ROWS // BLOCK  # blocks along the side of a tile
-SPLIT = (
-    2 * BLOCK
-)  # rows of a tile on the diagonal that are multiplied on their own: a quarter of its products saved
+# Rows of a tile on the diagonal that are multiplied on their own: a quarter of its products saved.
+SPLIT = 2 * BLOCK
 
 
 @kernel(parallel=True)

@@ -238,7 +238,7 @@ def verify(
 
 
 def _reporter(progress: bool | Callable[[str], object]) -> Callable[[str], object]:
-    """What is told which measurement begins."""
+    """A function that is told which measurement begins."""
     if callable(progress):
         return progress
     if progress and sys.stderr.isatty():
