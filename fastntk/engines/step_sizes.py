@@ -151,6 +151,6 @@ def step_error(start: np.ndarray, far: np.ndarray, middle: np.ndarray, end: np.n
 
 
 def rounding_of(X: np.ndarray, weights: float, a: np.ndarray) -> float:
-    """The error of outputs that no step size makes smaller: some roundings, of independent weights with that ``|W|_F``."""
+    """Error of the outputs at any step size: some roundings, for independent weights of that ``|W|_F``."""
     one = float(np.finfo(a.dtype).eps) * float(np.linalg.norm(X)) * weights * float(np.linalg.norm(a))
     return _ROUNDINGS * one / (a.size * math.sqrt(2.0 * X.shape[1]))
