@@ -120,7 +120,9 @@ def train(
         engine = "cuda" if settings["engine"] == "cuda" else "auto"
         predict(X, y, times=run.times, engine=engine, **shared).plot(run, prediction)
     if diagnostics is not None:
-        for layer, seen in run.diagnostics_by_folder().items():
+        from fastntk.results.run_arrays import diagnostics_by_folder
+
+        for layer, seen in diagnostics_by_folder(run.diagnostics).items():
             folder = ensure_folder(diagnostics / layer, "--diagnostics")
             for figure in ("diagnostics.png", "diagnostics.pdf"):
                 seen.plot(folder / figure)

@@ -9,7 +9,7 @@ from fastntk.cuda.matrices import finite, limit, patterns
 from fastntk.device.dispatch import Backend, DeviceArray, DevicePattern
 from fastntk.engines.choice import GPU_ENGINES
 from fastntk.kernels.cpu.limit import Points
-from fastntk.matrices.finite import terms_of
+from fastntk.matrices.passes import terms_of
 
 
 class CudaBackend:

@@ -25,7 +25,7 @@ from fastntk.kernels.cuda.flips import flip_count
 from fastntk.kernels.cuda.forward import NEURONS
 from fastntk.kernels.cuda.plans import MaskedSums, Products
 from fastntk.kernels.cuda.reductions import column_sums, largest_root
-from fastntk.matrices.finite import terms_of
+from fastntk.matrices.passes import terms_of
 from fastntk.model.network import TwoLayerReLU
 
 _BLOCK_BYTES = 2**30  # of pre-activations and their change

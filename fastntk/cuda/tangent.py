@@ -14,7 +14,7 @@ from fastntk.device.dispatch import DeviceArray
 from fastntk.device.driver import guard
 from fastntk.device.masks import DevicePackedMasks
 from fastntk.engines.tangent import State, TangentKernel
-from fastntk.matrices.finite import terms_of
+from fastntk.matrices.passes import terms_of
 
 _FLOAT64 = np.dtype(np.float64)
 

@@ -18,8 +18,8 @@ from fastntk.compilation.launch import current_threads
 from fastntk.matrices import deep
 from fastntk.matrices.blocks import FiniteGram
 from fastntk.matrices.calibration import Matrix, deep_rate, fill_rates, write_rate
-from fastntk.matrices.finite import terms_of
 from fastntk.matrices.limit_blocks import LimitGram
+from fastntk.matrices.passes import terms_of
 from fastntk.matrices.plan_table import Plan
 from fastntk.matrices.tiled.blocks import Blocks
 from fastntk.matrices.tiled.files import checked_path, partial_path

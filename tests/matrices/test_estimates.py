@@ -9,10 +9,11 @@ import pytest
 import fastntk
 from fastntk.matrices import blocks, deep, passes
 from fastntk.matrices.blocks import FiniteGram
-from fastntk.matrices.finite import gram_source, terms_of
+from fastntk.matrices.finite import gram_source
 from fastntk.matrices.limit import limit_source
 from fastntk.matrices.limit_blocks import LimitGram
 from fastntk.matrices.neurons import DrawnNeurons
+from fastntk.matrices.passes import terms_of
 from fastntk.matrices.tiled import blocks as tiling
 from fastntk.matrices.tiled import compute
 from fastntk.matrices.tiled.blocks import Blocks

@@ -11,7 +11,7 @@ from fastntk.engines.choice import Course, choose
 from fastntk.engines.path import PathEngine, rounds
 from fastntk.model.draws import Draws
 from fastntk.model.streamed import Drawn, StreamedNetwork
-from fastntk.training import train as training
+from fastntk.training import run as running
 
 LOSSES = ("squared", "logistic", "huber")
 OPTIMIZERS = ("gd", "heavy_ball", "nesterov")
@@ -46,7 +46,7 @@ def test_trajectory_is_that_of_the_reference(shape, optimizer, loss):
 def test_all_that_is_logged_is_that_of_the_dual_engine(every, most, monkeypatch):
     """Also where the path has many windows."""
     monkeypatch.setattr(rounds, "MOST_ROUNDS", most)
-    monkeypatch.setattr(training, "PATH_PASSES", 0.0)
+    monkeypatch.setattr(running, "PATH_PASSES", 0.0)
     X, y = samples(40, 30)
     settings = {
         "width": 700, "steps": 22, "lr": 0.3, "metrics": "all", "diagnostics": True, "snapshots": [0, 7, 22],
@@ -168,7 +168,7 @@ def test_given_weights_that_fit_only_once_are_read_again(monkeypatch):
     X, y = samples(30, 12)
     net = TwoLayerReLU.init(12, 600)
     held = fastntk.train(X, y, net=net, steps=6, engine="path").net
-    monkeypatch.setattr(training, "available_bytes", lambda: net.W.nbytes)
+    monkeypatch.setattr(running, "available_bytes", lambda: net.W.nbytes)
     streamed = fastntk.train(X, y, net=net, steps=6, engine="path").net
     assert isinstance(streamed, StreamedNetwork)
     np.testing.assert_array_equal(streamed.W, held.W)
