@@ -16,10 +16,10 @@ from fastntk.engines.path.rounding import drift_doubt, drift_slack, sweep_roundi
 from fastntk.engines.path.schedule import Schedule
 from fastntk.engines.path.start import Start
 from fastntk.kernels.cpu.path_displacement import TABLE_ROWS, path_displacement
+from fastntk.kernels.cpu.path_drift import Drift
 from fastntk.kernels.cpu.path_sweep import (
     Candidates,
     Course,
-    Drift,
     Found,
     Neurons,
     Scratch,
