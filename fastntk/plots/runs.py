@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,7 +117,7 @@ def draw_runs(runs: Sequence[Log], limit: dict[str, Any] | None = None) -> Figur
         raise ValueError(f"runs: none of them carries a series to draw ({', '.join(PANELS)})")
     figure, grid = panels(len(names), 0.55)
     widths = widths_of(runs)
-    for letter, name, axes in zip("abcd", names, grid, strict=False):
+    for letter, name, axes in zip(ascii_lowercase, names, grid, strict=False):
         _frame(axes, name, letter, flow=runs[0].times is not None)
         for index, width in enumerate(widths):
             group = [run for run in runs if run.width == width and name in run.series]

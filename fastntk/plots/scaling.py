@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -109,7 +110,7 @@ def draw_scaling(runs: Sequence[Log]) -> Figure:
     if not names:
         raise ValueError(f"runs: none of them carries a series to draw ({', '.join(PANELS)})")
     figure, grid = panels(len(names), 0.3)
-    for letter, name, axes in zip("abcd", names, grid, strict=False):
+    for letter, name, axes in zip(ascii_lowercase, names, grid, strict=False):
         _panel(axes, letter, name, runs)
     figure.align_ylabels()
     return figure

@@ -101,7 +101,7 @@ def train(
         "dual" moves the pre-activations, "primal" the weights, "path" makes all steps of full-batch descent or
         flow of the first layer at once and never holds weights that are drawn: the same numbers up to rounding, of a
         flow up to the tolerance.
-        "auto" takes the one that is expected to be faster and fits in memory (`fastntk.engines.choose`), "cuda" one of
+        "auto" takes the one that is expected to be faster and fits in memory (`fastntk.engines.choice`), "cuda" one of
         both on a GPU, by the same rule. Nothing leaves it within a step, or within a step of the flow, unless batches
         or a loss of your own are made on the host.
     dtype : {"float32", "float64"}

@@ -13,6 +13,7 @@ import pytest
 import fastntk
 from fastntk.cli import experiment
 from fastntk.cli.options import compilation_shown
+from fastntk.engines.choice import Course, choose
 from tests.cli.calls import fails, ok, run, small
 
 
@@ -188,7 +189,7 @@ def test_data_can_be_read_back(tmp_path, name, seed):
 
 def test_info_names_the_machine_and_the_engine():
     printed = ok("info", "--n", 4000, "--d", 500, "--width", 64)
-    chosen = fastntk.engines.choose(4000, 500, 64, course=fastntk.engines.Course(100))
+    chosen = choose(4000, 500, 64, course=Course(100))
     assert f"{chosen.name}: {chosen.reason}" in printed
     for word in ("fastntk", "numba", "processor", "compiled for", "threading layer", "memory", "blas"):
         assert word in printed

@@ -13,6 +13,7 @@ import fastntk
 from fastntk.cli import main
 from fastntk.compilation import jit_cuda
 from fastntk.device import driver
+from fastntk.engines.choice import choose
 
 STATUS = SimpleNamespace(
     CUDA_SUCCESS=SimpleNamespace(name="CUDA_SUCCESS"),
@@ -81,7 +82,7 @@ def test_no_driver_or_device(machine, found, message):
     with pytest.raises(fastntk.DeviceError, match=f"^CUDA cannot be used: {message}"):
         fastntk.train(np.eye(2), np.ones(2), width=2, engine="cuda")
     with pytest.raises(fastntk.DeviceError, match=f"^CUDA cannot be used: {message}"):
-        fastntk.engines.choose(2, 2, 2, engine="cuda")
+        choose(2, 2, 2, engine="cuda")
     assert driver.state().startswith("not usable: ")
 
 
