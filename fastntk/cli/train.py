@@ -14,36 +14,14 @@ from fastntk.cli.options import check_threads, compilation_shown, progress_optio
 from fastntk.cli.output import print_summary
 from fastntk.cli.paths import FilePath
 from fastntk.cli.scheduler import connected, scheduler_option
-from fastntk.cli.settings import WIDTH, SettingsCommand, check_settings, resolve_methods
+from fastntk.cli.settings import RUN, WIDTH, SettingsCommand, check_settings, resolve_methods
 
 __all__ = ["train"]
 
 
 @click.command(
     cls=SettingsCommand,
-    settings=(
-        "width",
-        "steps",
-        "lr",
-        "seed",
-        "depth",
-        "scale",
-        "output",
-        "layers",
-        "loss",
-        "optimizer",
-        "batch_size",
-        "dynamics",
-        "t_final",
-        "tolerance",
-        "metrics",
-        "every",
-        "snapshots",
-        "engine",
-        "dtype",
-        "kappa",
-        "paired",
-    ),
+    settings=("width", "seed", *RUN),
     defaults={"width": WIDTH},
     epilog="Exit status: 2 bad input, 3 training diverged or a flow missed its tolerance (the log is in the "
     "--csv file), 130 interrupted.",
