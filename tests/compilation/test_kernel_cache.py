@@ -64,7 +64,7 @@ def test_a_change_in_an_inlined_helper_is_compiled(run, cache, copied):
     assert run(path=copied.parent)["answer"] == ANSWER
     assert run(path=copied.parent) == {"answer": ANSWER, "hits": 1, "warnings": []}
     names = {path.name for path in files(cache)}
-    lanes = copied / "kernels" / "cpu" / "lanes.py"
+    lanes = copied / "kernels" / "cpu" / "lane_bits.py"
     text = lanes.read_text()
     begin, popcount, rest = text.partition("\ndef popcount(")
     doubled = "return builder.shl(builder.call(function, args), value(1))"
