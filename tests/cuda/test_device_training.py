@@ -10,6 +10,8 @@ from fastntk.engines import choose, engine_of
 from fastntk.losses import Squared
 from fastntk.model.network import TwoLayerReLU
 
+pytestmark = pytest.mark.usefixtures("quick_products")
+
 KINDS = {"dual": (11, 4), "primal": (11, 2)}  # n and d on either side of n = 5 d
 
 
