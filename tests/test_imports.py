@@ -1,9 +1,8 @@
-"""`import fastntk` is quick, lazy and compiles nothing; compiled code is kept between processes."""
+"""`import fastntk` is quick, lazy and compiles nothing."""
 
 import ast
 import importlib
 import pkgutil
-import shutil
 from pathlib import Path
 
 import pytest
@@ -94,58 +93,6 @@ def test_one_place_asks_for_the_gpu():
             if any(f"{name}.".startswith("fastntk.cuda.") for name in names):
                 asking.add(path.relative_to(folder))
     assert {path for path in asking if path.parts[0] != "cuda"} == {Path("device", "dispatch.py")}
-
-
-COMPILE = """
-import json
-import numpy as np, fastntk
-from fastntk.kernels.cpu import coactivation, flips
-a, b = np.random.default_rng(0).integers(0, 2, (2, 5, 70)).astype(bool)
-answer = [fastntk.flip_count(a, b), fastntk.coactivation_counts(a).tolist()]
-launched = [flips.flip_count, coactivation.to_panels, coactivation.coactivation_counts]
-stats = [kernel.dispatcher.stats for kernel in launched]
-print(json.dumps({"answer": answer, "hits": [sum(s.cache_hits.values()) for s in stats],
-                  "misses": [sum(s.cache_misses.values()) for s in stats],
-                  "places": [s.cache_path for s in stats]}))
-"""
-
-
-def test_second_process_reuses_compiled_code(python, tmp_path):
-    def files():
-        return {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
-
-    first = python(COMPILE, env={"NUMBA_CACHE_DIR": str(tmp_path)})
-    written = files()
-    second = python(COMPILE, env={"NUMBA_CACHE_DIR": str(tmp_path)})
-    assert written
-    assert files() == written
-    assert first["answer"] == second["answer"]
-    assert all(place.startswith(str(tmp_path)) for place in first["places"])
-    assert (first["hits"], first["misses"]) == ([0, 0, 0], [1, 1, 1])
-    assert (second["hits"], second["misses"]) == ([1, 1, 1], [0, 0, 0])
-
-
-def test_no_place_for_compiled_code(python, tmp_path):
-    """Installed where nothing can be written, and no home: kernels are compiled in memory."""
-    shutil.copytree(
-        Path(fastntk.__file__).parent, tmp_path / "fastntk", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    for folder in [path.parent for path in tmp_path.rglob("*.py")]:
-        (folder / "__pycache__").write_text("a file where the folder should be")
-    nowhere = "/dev/null/nowhere"
-    found = python(
-        COMPILE,
-        env={
-            "NUMBA_CACHE_DIR": None,
-            "HOME": nowhere,
-            "XDG_CACHE_HOME": nowhere,
-            "PYTHONDONTWRITEBYTECODE": "1",
-        },
-        path=tmp_path,
-    )
-    assert found["places"] == [None] * 3
-    assert found["answer"] == python(COMPILE)["answer"]
-    assert not list(tmp_path.rglob("*.nbi"))
 
 
 HELP = """

@@ -8,7 +8,7 @@ import pytest
 import fastntk
 from tests.cli.calls import run
 
-OPTIONS = (
+OPTIONS = [
     "--loss",
     "huber",
     "--optimizer",
@@ -19,7 +19,7 @@ OPTIONS = (
     "5",
     "--steps",
     "4",
-)
+]
 SETTINGS = {"loss": "huber", "optimizer": "nesterov", "layers": "both", "batch_size": 5, "steps": 4}
 
 
@@ -86,22 +86,9 @@ def test_pairs_start_at_zero_and_kappa_scales_the_start(data, tmp_path):
 
 @pytest.mark.parametrize("labels", ["sign", "eigenvector"])
 def test_labels_of_a_data_set(labels, tmp_path):
-    index = ("--index", "-1") if labels == "eigenvector" else ()
-    result = run(
-        "data",
-        "sphere",
-        "--n",
-        9,
-        "--d",
-        4,
-        "--seed",
-        3,
-        "--labels",
-        labels,
-        *index,
-        "--out",
-        tmp_path / "d.csv",
-    )
+    index = "--index -1" if labels == "eigenvector" else ""
+    options = f"--n 9 --d 4 --seed 3 --labels {labels} {index}".split()
+    result = run("data", "sphere", *options, "--out", tmp_path / "d.csv")
     assert result.exit_code == 0, result.output
     X, y = fastntk.datasets.load_csv(tmp_path / "d.csv")
     assert np.array_equal(X, fastntk.datasets.sphere(9, 4, seed=3)[0])
@@ -120,32 +107,28 @@ def test_an_index_without_eigenvectors(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "message"),
+    ("options", "message"),
     [
-        ("--loss", "hinge", "'squared', 'logistic', 'huber'"),
-        ("--loss", "logistic", "y must hold the labels -1 and +1"),
-        ("--optimizer", "adam", "'gd', 'heavy_ball', 'nesterov'"),
-        (
-            "--layers",
-            "third",
-            "neither one of hidden, output, all, first, second, both nor numbers such as 1,3",
-        ),
-        ("--layers", "1,3", "layers must be numbers from 1 to 2 at depth 1, the last for the output, got 3"),
-        ("--depth", "0", "0 is not in the range x>=1"),
-        ("--depth=2", "--engine=dual", "engine must be 'auto' with depth=2 and scale=1, got 'dual'"),
-        ("--batch-size", "13", "batch_size must be at most the number of samples (12), got 13"),
-        ("--batch-size", "0", "0 is not in the range x>=1"),
-        ("--momentum", "0.5", "--momentum is for --optimizer heavy_ball or nesterov, got --optimizer gd"),
-        ("--optimizer=nesterov", "--momentum=1", "--momentum must be from 0 to below 1, got 1"),
-        ("--optimizer=nesterov", "--momentum=nan", "--momentum must be from 0 to below 1, got nan"),
-        ("--huber-delta", "2", "--huber-delta is for --loss huber, got --loss squared"),
-        ("--loss=huber", "--huber-delta=0", "--huber-delta must be finite and above 0, got 0"),
-        ("--kappa", "0", "--kappa must be finite and above 0, got 0"),
+        ("--loss hinge", "'squared', 'logistic', 'huber'"),
+        ("--loss logistic", "y must hold the labels -1 and +1"),
+        ("--optimizer adam", "'gd', 'heavy_ball', 'nesterov'"),
+        ("--layers third", "neither one of hidden, output, all, first, second, both nor numbers such as 1,3"),
+        ("--layers 1,3", "layers must be numbers from 1 to 2 at depth 1, the last for the output, got 3"),
+        ("--depth 0", "0 is not in the range x>=1"),
+        ("--depth 2 --engine dual", "engine must be 'auto' with depth=2 and scale=1, got 'dual'"),
+        ("--batch-size 13", "batch_size must be at most the number of samples (12), got 13"),
+        ("--batch-size 0", "0 is not in the range x>=1"),
+        ("--momentum 0.5", "--momentum is for --optimizer heavy_ball or nesterov, got --optimizer gd"),
+        ("--optimizer nesterov --momentum 1", "--momentum must be from 0 to below 1, got 1"),
+        ("--optimizer nesterov --momentum nan", "--momentum must be from 0 to below 1, got nan"),
+        ("--huber-delta 2", "--huber-delta is for --loss huber, got --loss squared"),
+        ("--loss huber --huber-delta 0", "--huber-delta must be finite and above 0, got 0"),
+        ("--kappa 0", "--kappa must be finite and above 0, got 0"),
     ],
 )
-def test_bad_options_are_named(data, tmp_path, option, value, message):
+def test_bad_options_are_named(data, tmp_path, options, message):
     for command in (("train", "--width", 4), ("sweep", "--widths", "4", "--out", tmp_path / "out")):
-        result = run(*command, "--data", data, option, value)
+        result = run(*command, "--data", data, *options.split())
         assert result.exit_code == 2, result.output
         assert message in " ".join(result.stderr.split())
         assert not list((tmp_path / "out").glob("*.npz"))
@@ -171,21 +154,8 @@ def test_several_layers(data, tmp_path):
     assert found.depth == 3
     for command in (("sweep", "--figure"), ("reproduce",)):
         out = tmp_path / command[0]
-        result = run(
-            *command,
-            "--data",
-            data,
-            "--widths",
-            "8,16",
-            "--depth",
-            2,
-            "--steps",
-            2,
-            "--lr",
-            "0.05",
-            "--out",
-            out,
-        )
+        options = ["--widths", "8,16", "--depth", "2", "--steps", "2", "--lr", "0.05"]
+        result = run(*command, "--data", data, *options, "--out", out)
         assert result.exit_code == 0, result.output
         header = (out / "results.csv").read_text().splitlines()[0]
         assert header.startswith("width,seed,step,loss,flips_1,flips_2,drift_1,drift_2")
