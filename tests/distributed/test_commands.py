@@ -31,7 +31,7 @@ def test_commands_on_a_running_cluster(client, tmp_path):
 
 
 def test_processes_of_its_own(tmp_path):
-    options = "--widths 8 --steps 2 --scheduler local:1".split()
+    options = ["--widths", "8", "--steps", "2", "--scheduler", "local:1"]
     status, text = invoke("sweep", *options, "--out", str(tmp_path / "s"))
     assert status == 0, text
 
