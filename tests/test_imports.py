@@ -95,18 +95,47 @@ def test_one_place_asks_for_the_gpu():
     assert {path for path in asking if path.parts[0] != "cuda"} == {Path("device", "dispatch.py")}
 
 
+OTHERS = """
+import json, sys
+import fastntk
+net = fastntk.TwoLayerReLU.init(2, 3)
+try:
+    fastntk.TwoLayerReLU.from_torch(net)  # what is no module of torch is seen without it
+except TypeError:
+    pass
+fastntk.limit_gram([[1.0]])
+loaded = sorted({name.partition(".")[0] for name in sys.modules})
+sys.modules["sklearn"] = None
+try:
+    import fastntk.sklearn
+except ImportError as error:
+    print(json.dumps([loaded, str(error)]))
+"""
+
+
+def test_libraries_that_are_not_asked_for_are_not_loaded(python):
+    """Also where they are installed."""
+    loaded, without = python(OTHERS)
+    assert "numba" in loaded
+    assert not {"torch", "cupy", "sklearn", "dask", "distributed", "h5py", "zarr", "pandas", "polars"} & set(
+        loaded
+    )
+    assert without == (
+        "fastntk.sklearn needs scikit-learn, which is not installed: pip install fastntk[sklearn]"
+    )
+
+
 HELP = """
 import json, sys
 from click.testing import CliRunner
 from fastntk.cli import main
-said = CliRunner().invoke(main, [*sys.argv[1:], "--help"])
-assert said.exit_code == 0
-print(json.dumps([said.output, sorted(sys.modules)]))
+said = [CliRunner().invoke(main, [*command.split(), "--help"]) for command in sys.argv[1:]]
+assert not any(one.exit_code for one in said)
+print(json.dumps([[one.output for one in said], sorted(sys.modules)]))
 """
 
 
-@pytest.mark.parametrize("command", ["train", "sweep", "verify"])
-def test_explaining_a_command_waits_for_no_compiler(python, command):
-    said, modules = python(HELP, command)
-    assert "--engine" in said
-    assert not {"numba", "scipy", "matplotlib"} & set(modules)
+def test_explaining_commands_waits_for_no_compiler(python):
+    said, modules = python(HELP, "", "train", "sweep", "verify")
+    assert all("--engine" in one for one in said[1:])
+    assert not {"numba", "llvmlite", "scipy", "matplotlib"} & set(modules)

@@ -202,18 +202,6 @@ def test_help(command):
     assert printed.startswith("Usage: fastntk")
 
 
-def test_help_is_quick_because_it_loads_no_library():
-    script = (
-        "import sys\n"
-        "from click.testing import CliRunner\n"
-        "from fastntk.cli import main\n"
-        "assert CliRunner().invoke(main, ['--help']).exit_code == 0\n"
-        "heavy = {'numba', 'scipy', 'matplotlib', 'llvmlite'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True)
-
-
 def test_version_and_module_call():
     assert ok("--version").strip() == f"fastntk {fastntk.__version__}"
     done = subprocess.run(
