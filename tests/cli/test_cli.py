@@ -159,24 +159,6 @@ def test_train_then_gram_of_the_trained_network(data, tmp_path):
     )
 
 
-def test_gram_at_the_start(data, tmp_path):
-    X, _ = fastntk.datasets.load_csv(data)
-    expected = fastntk.gram(X, W=fastntk.TwoLayerReLU.init(6, 32, seed=5).W)
-    ok("gram", "--data", data, "--width", 32, "--seed", 5, "--out", tmp_path / "H.csv")
-    np.testing.assert_array_equal(np.loadtxt(tmp_path / "H.csv", delimiter=","), expected)
-    assert "lambda_min(H)" in ok("gram", "--data", data, "--width", 32)
-
-
-def test_limit(data, tmp_path):
-    X, _ = fastntk.datasets.load_csv(data)
-    printed = ok("limit", "--data", data, "--out", tmp_path / "H.npy")
-    expected = fastntk.limit_gram(X)
-    np.testing.assert_array_equal(np.load(tmp_path / "H.npy"), expected)
-    assert f"{np.linalg.eigvalsh(expected)[0]:.6f}"[:7] in printed
-    ok("limit", "--data", data, "--layers", "both", "--out", tmp_path / "B.npy")
-    np.testing.assert_array_equal(np.load(tmp_path / "B.npy"), fastntk.limit_gram(X, layers="both"))
-
-
 @pytest.mark.parametrize(("name", "seed"), [("slides", 1234), ("sphere", 0)])
 def test_data_can_be_read_back(tmp_path, name, seed):
     ok("data", name, "--n", 7, "--d", 3, "--out", tmp_path / "d.csv")

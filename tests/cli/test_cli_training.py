@@ -6,82 +6,50 @@ import numpy as np
 import pytest
 
 import fastntk
+from fastntk.losses import Huber
+from fastntk.optimizers import HeavyBall
+from fastntk.training.settings import Settings
 from tests.cli.calls import run
 
-OPTIONS = [
-    "--loss",
-    "huber",
-    "--optimizer",
-    "nesterov",
-    "--layers",
-    "both",
-    "--batch-size",
-    "5",
-    "--steps",
-    "4",
-]
-SETTINGS = {"loss": "huber", "optimizer": "nesterov", "layers": "both", "batch_size": 5, "steps": 4}
+SETTINGS = {
+    "--loss huber --optimizer nesterov --layers both --batch-size 5": {
+        "loss": "huber", "optimizer": "nesterov", "layers": "both", "batch_size": 5,
+    },
+    "--loss huber --huber-delta 0.5 --optimizer heavy_ball --momentum 0.7": {
+        "loss": Huber(0.5), "optimizer": HeavyBall(0.7),
+    },
+    "--depth 3 --scale 1.5 --layers 1,4 --metrics all": {
+        "depth": 3, "scale": 1.5, "layers": (1, 4), "metrics": "all",
+    },
+    "--paired --kappa 0.25 --dtype float64": {"paired": True, "kappa": 0.25, "dtype": "float64"},
+}  # fmt: skip
 
 
-def test_train_passes_them_on(data, tmp_path):
-    result = run("train", "--data", data, "--width", 8, *OPTIONS, "--out", tmp_path / "run.npz")
-    assert result.exit_code == 0, result.output
-    found = fastntk.load(tmp_path / "run.npz")
-    alone = fastntk.train(*fastntk.datasets.load_csv(data), width=8, **SETTINGS)
-    assert np.array_equal(found.loss, alone.loss)
-    assert np.array_equal(found.drift_a, alone.drift_a)
-    for name in SETTINGS:
-        assert found.provenance[name] == alone.provenance[name]
-
-
-def test_sweep_passes_them_on_and_records_them(data, tmp_path):
-    result = run("sweep", "--data", data, "--widths", "8", *OPTIONS, "--out", tmp_path / "out")
-    assert result.exit_code == 0, result.output
-    found = fastntk.load(tmp_path / "out" / "sweep.npz")
-    alone = fastntk.train(*fastntk.datasets.load_csv(data), width=8, **SETTINGS)
-    assert np.array_equal(found.runs[0].loss, alone.loss)
-    assert (
-        (tmp_path / "out" / "results.csv").read_text().startswith("width,seed,step,loss,flips,drift,drift_a")
-    )
-    record = json.dumps(json.loads((tmp_path / "out" / "provenance.json").read_text()))
-    for part in ('"name": "huber"', '"name": "nesterov"', '"layers": "both"', '"batch_size": 5'):
-        assert part in record
-
-
-METHODS = ("--loss", "huber", "--huber-delta", 0.5, "--optimizer", "heavy_ball", "--momentum", 0.7)
-
-
-def test_momentum_and_the_threshold_of_huber_reach_the_run(data, tmp_path):
+@pytest.mark.parametrize("options", SETTINGS)
+def test_settings_reach_the_runs_of_both_commands_and_their_records(data, tmp_path, options):
     X, y = fastntk.datasets.load_csv(data)
-    methods = {"loss": fastntk.losses.Huber(0.5), "optimizer": fastntk.optimizers.HeavyBall(0.7)}
-    alone = fastntk.train(X, y, width=8, steps=4, **methods)
-    assert not np.array_equal(
-        alone.loss, fastntk.train(X, y, width=8, steps=4, loss="huber", optimizer="heavy_ball").loss
-    )
-    assert (
-        run(
-            "train", "--data", data, "--width", 8, "--steps", 4, *METHODS, "--out", tmp_path / "r.npz"
-        ).exit_code
-        == 0
-    )
-    assert np.array_equal(fastntk.load(tmp_path / "r.npz").loss, alone.loss)
+    alone = fastntk.train(X, y, width=8, steps=4, **SETTINGS[options])
+    plain = fastntk.train(X, y, width=8, steps=4)
+    assert not np.array_equal(alone.loss, plain.loss)
+    given = ("--data", data, "--steps", 4, *options.split())
     out = tmp_path / "out"
-    assert run("sweep", "--data", data, "--widths", 8, "--steps", 4, *METHODS, "--out", out).exit_code == 0
-    found = fastntk.load(out / "sweep.npz")
-    assert np.array_equal(found.runs[0].loss, alone.loss)
-    assert found.settings["loss"] == {"name": "huber", "delta": 0.5}
-    assert found.settings["optimizer"] == {"name": "heavy_ball", "momentum": 0.7}
-
-
-def test_pairs_start_at_zero_and_kappa_scales_the_start(data, tmp_path):
-    X, y = fastntk.datasets.load_csv(data)
-    assert run("train", "--data", data, "--width", 8, "--paired", "--out", tmp_path / "a.npz").exit_code == 0
-    assert fastntk.load(tmp_path / "a.npz").loss[0] == 0.5 * (y @ y)
-    result = run(
-        "train", "--data", data, "--width", 8, "--kappa", 0.25, "--steps", 0, "--out", tmp_path / "b.npz"
-    )
-    assert result.exit_code == 0
-    assert np.array_equal(fastntk.load(tmp_path / "b.npz").net.W, 0.25 * fastntk.TwoLayerReLU.init(6, 8).W)
+    for command in (
+        ("train", "--width", 8, "--out", tmp_path / "r.npz"),
+        ("sweep", "--widths", 8, "--out", out),
+    ):
+        result = run(*command, *given)
+        assert result.exit_code == 0, result.output
+    sweep = fastntk.load(out / "sweep.npz")
+    trained = fastntk.load(tmp_path / "r.npz")
+    for found in (trained, sweep.runs[0]):
+        assert found.series.keys() == alone.series.keys()
+        for name, values in alone.series.items():
+            assert np.array_equal(found.series[name], values, equal_nan=True), name
+    record = json.loads((out / "provenance.json").read_text())["settings"]
+    for name in SETTINGS[options]:
+        if name in alone.provenance:
+            assert trained.provenance[name] == alone.provenance[name]
+        assert record[name] == sweep.settings[name] == Settings(**SETTINGS[options]).record()[name]
 
 
 @pytest.mark.parametrize("labels", ["sign", "eigenvector"])
@@ -141,17 +109,7 @@ def test_pairs_of_an_odd_width_are_refused_before_any_run(data, tmp_path):
     assert not list((tmp_path / "out").rglob("*.npz"))
 
 
-def test_several_layers(data, tmp_path):
-    options = ("--depth", 3, "--scale", "1.5", "--layers", "1,4", "--steps", 3, "--metrics", "all")
-    result = run("train", "--data", data, "--width", 8, *options, "--out", tmp_path / "run.npz")
-    assert result.exit_code == 0, result.output
-    found = fastntk.load(tmp_path / "run.npz")
-    settings = {"depth": 3, "scale": 1.5, "layers": (1, 4), "steps": 3, "metrics": "all"}
-    alone = fastntk.train(*fastntk.datasets.load_csv(data), width=8, **settings)
-    for name, values in alone.series.items():
-        assert np.array_equal(getattr(found, name), values, equal_nan=True)
-    assert found.provenance["layers"] == [1, 4]
-    assert found.depth == 3
+def test_figures_and_tables_of_several_layers(data, tmp_path):
     for command in (("sweep", "--figure"), ("reproduce",)):
         out = tmp_path / command[0]
         options = ["--widths", "8,16", "--depth", "2", "--steps", "2", "--lr", "0.05"]
