@@ -62,9 +62,14 @@ def _compile(function: Callable[..., Any], parallel: bool) -> Any:
     return numba.njit(cache=False, **options)(function)
 
 
-def kernel(function: Callable[..., Any] | None = None, *, parallel: bool = False) -> Any:
-    """Decorator for kernels: a Numba dispatcher, or a `ParallelKernel` when ``parallel`` is true."""
+def kernel(
+    function: Callable[..., Any] | None = None, *, parallel: bool = False, launches: bool = False
+) -> Any:
+    """Decorator for kernels: a Numba dispatcher, or a `ParallelKernel` when ``parallel`` is true.
+
+    ``launches`` makes a `ParallelKernel` of one that runs on one thread and calls the ``dispatcher`` of parallel ones.
+    """
     if function is None:
-        return lambda f: kernel(f, parallel=parallel)
+        return lambda f: kernel(f, parallel=parallel, launches=launches)
     dispatcher = _compile(function, parallel)
-    return ParallelKernel(dispatcher) if parallel else dispatcher
+    return ParallelKernel(dispatcher) if parallel or launches else dispatcher

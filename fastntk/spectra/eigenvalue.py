@@ -10,6 +10,7 @@ from fastntk.base.arrays import host_array
 from fastntk.base.notebook import table
 from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import on_host
+from fastntk.spectra.lapack import factorised
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -175,15 +176,14 @@ def factor_above(
 ) -> tuple[np.ndarray, float] | None:
     """Cholesky factor of ``matrix - shift I``, in that precision, and a proven lower bound of the spectrum.
 
-    None if it breaks down.  Cost n^3 / 3 and one copy of the matrix.
+    The factor is an upper triangle; None if it breaks down.  Cost n^3 / 3 and one copy of the matrix.
     """
     n = len(matrix)
-    shifted: np.ndarray = matrix.astype(kind)
-    diagonal = matrix.diagonal() - shift
-    shifted.reshape(-1)[:: n + 1] = diagonal
-    potrf = scipy.linalg.lapack.dpotrf if kind is np.float64 else scipy.linalg.lapack.spotrf
-    factor, info = potrf(shifted.T, lower=1, clean=0, overwrite_a=1)
-    if info != 0:
+    with np.errstate(over="ignore"):
+        factor: np.ndarray = matrix.astype(kind, order="C")
+    diagonal = matrix.diagonal().astype(np.float64) - shift
+    factor.reshape(-1)[:: n + 1] = diagonal
+    if not factorised(factor):
         return None
     return factor, proven_below(shift, n, float(diagonal.sum()), kind)
 
@@ -239,17 +239,6 @@ def require_shape(matrix: np.ndarray, shape: tuple[int, ...] | None, name: str) 
     """ValueError unless a matrix has the shape of the call before, if there was one."""
     if shape is not None and matrix.shape != shape:
         raise changed_shape(name, shape, matrix.shape)
-
-
-def inverse_from(factor: np.ndarray) -> np.ndarray:
-    """The full symmetric inverse from a lower Cholesky factor, which it overwrites.  Cost 2 n^3 / 3."""
-    inverse = scipy.linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)[0].T
-    for first in range(0, len(inverse), 128):  # the upper triangle of rows is set; mirror it by blocks
-        last = first + 128
-        corner = inverse[first:last, first:last]
-        corner[...] = np.triu(corner) + np.triu(corner, 1).T
-        inverse[last:, first:last] = inverse[first:last, last:].T
-    return inverse
 
 
 def part_of_spectrum(matrix: np.ndarray, part: slice) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from fastntk.compilation.threads import one_blas_thread
 from fastntk.spectra.eigenvalue import (
     Eigenvalue,
     allowance,
@@ -80,6 +81,15 @@ def lambda_max(H: Any) -> Eigenvalue:
     return Eigenvalue(
         -found.value, found.residual_bound, found.vector, -found.upper_bound, -found.lower_bound
     )
+
+
+@one_blas_thread()
+def both_ends(H: Any) -> tuple[float, float]:
+    """The smallest and the largest eigenvalue of a finite symmetric matrix, where proofs are not asked for."""
+    if len(H) > DENSE:
+        return float(lambda_min(H)), float(lambda_max(H))
+    values = np.linalg.eigvalsh(H)
+    return float(values[0]), float(values[-1])
 
 
 def spectral_norm(A: Any, B: Any = None, rtol: float = 1e-6) -> Eigenvalue:

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from fastntk.compilation.threads import one_blas_thread
-from fastntk.spectra.difference import difference
+from fastntk.kernels.cpu.ritz import furthest
+from fastntk.spectra.difference import difference, single_matrix
 from fastntk.spectra.eigenvalue import (
     Eigenvalue,
     allowance,
@@ -16,11 +17,11 @@ from fastntk.spectra.eigenvalue import (
     square,
     symmetric,
 )
-from fastntk.spectra.subspace import furthest, orthonormal
-from fastntk.spectra.tracking import SMALL
+from fastntk.spectra.subspace import Space
+from fastntk.spectra.tracking import REACH, SMALL
 
 BLOCK = 2  # vectors kept for each end of the spectrum, beside a fresh random one in every call
-REACH = 1e10  # norms further from 1 than this factor would leave the range of float32
+_PRODUCTS = 300  # at most, in one
 
 
 class SpectralNorm:
@@ -57,7 +58,8 @@ class SpectralNorm:
             raise ValueError(f"rtol must be between 0 and 1, got {rtol!r}")
         self.rtol = float(rtol)
         self._rng = np.random.default_rng(seed)
-        self._block: np.ndarray | None = None
+        self._space: Space | None = None
+        self._found = False
         self._difference: np.ndarray | None = None
         self._shape: tuple[int, ...] | None = None
 
@@ -70,13 +72,14 @@ class SpectralNorm:
         require_shape(B, A.shape, "B")
         self._shape = A.shape
         if len(A) > SMALL and self._difference is None:
-            self._difference = np.empty(A.shape, dtype=np.float32)
+            self._difference = single_matrix(len(A))
         with np.errstate(over="ignore", invalid="ignore"):
-            change, exponent = difference(A, B, self._difference), 0
-        if not is_moderate(*change.norms, reach=REACH):
+            *norms, apart = difference(A, B, self._difference)
+        exponent = 0
+        if not is_moderate(*norms, reach=REACH):
             (A, B), _, exponent = moderate(REACH, A=A, B=B)
-            change = difference(A, B, self._difference)
-        rounding = allowance(len(A), sum(change.norms))
+            *norms, apart = difference(A, B, self._difference)
+        rounding = allowance(len(A), sum(norms))
         if self._difference is None:
             values, vectors = np.linalg.eigh(A - B)
             vector = np.ascontiguousarray(vectors[:, np.argmax(np.abs(values))])
@@ -84,12 +87,12 @@ class SpectralNorm:
             vector = self._iterate(self._difference, rounding)[1]
         value, residual, rounding = rayleigh(A @ vector - B @ vector, vector, rounding)
         value = abs(value)
-        low, high = max(0.0, value - rounding), max(value, change.frobenius)
+        low, high = max(0.0, value - rounding), max(value, apart)
         return Eigenvalue(value, residual, vector, low, high).scaled(exponent)
 
     @one_blas_thread()
     def of(self, change: np.ndarray, rounding: float) -> float:
-        """``|change|_2`` of a difference in single precision, symmetric; `rounding` is that of what it was made from.
+        """``|change|_2`` of a difference in a `single_matrix`, symmetric; `rounding` is that of what it was made from.
 
         The largest Ritz value in size, so not above the norm but for single rounding, and without bounds.
         """
@@ -97,15 +100,14 @@ class SpectralNorm:
 
     def _iterate(self, change: np.ndarray, rounding: float) -> tuple[float, np.ndarray]:
         """The largest absolute eigenvalue of `change` and its vector."""
-
-        def product(rows: np.ndarray) -> np.ndarray:  # one or several; float32 loses what rtol need not know
-            return (rows.astype(np.float32) @ change).astype(np.float64)
-
-        kept = np.empty((0, len(change))) if self._block is None else self._block
-        fresh = self._rng.standard_normal((1 if len(kept) else 2 * BLOCK, len(change)))
-        block = orthonormal(np.concatenate([kept, fresh]))
-        values, self._block = furthest(
-            product, block, product(block), lambda value: max(self.rtol * value, rounding), BLOCK, limit=300
-        )
+        n = len(change)
+        if self._space is None:
+            self._space = Space.of(change, 2 * BLOCK + 1)
+        block = np.zeros((2 * BLOCK + 1 if self._found else 2 * BLOCK, change.shape[1]), np.float32)
+        kept = 2 * BLOCK if self._found else 0
+        block[:kept] = self._space.rows[:kept]
+        block[kept:, :n] = self._rng.standard_normal((len(block) - kept, n))
+        values = furthest(change, block, *self._space, BLOCK, self.rtol, rounding, _PRODUCTS)
+        self._found = True
         most = np.abs(values).argmax()
-        return float(np.abs(values[most])), self._block[most].copy()
+        return float(np.abs(values[most])), self._space.rows[most, :n].astype(np.float64)

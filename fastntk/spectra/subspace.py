@@ -11,14 +11,16 @@ refining all vectors of the block saves no round (Gram matrices of training runs
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+
+from fastntk.base.memory import aligned_zeros
 
 Rows = np.ndarray
 Map = Callable[[Rows], Rows]
 
 _GROWTH = 32  # rows added before the subspace is compressed to the block again
-_FIRST, _NEXT = 4, 2  # products between two looks at the spectrum of a difference
 
 
 @dataclass
@@ -35,6 +37,22 @@ class Ritz:
 def orthonormal(rows: Rows) -> Rows:
     """An orthonormal basis, as rows, of the span of `rows`."""
     return np.ascontiguousarray(np.linalg.qr(rows.T)[0].T)
+
+
+class Space(NamedTuple):
+    """Memory of a search by the kernels of `fastntk.kernels.cpu.ritz`; the first rows are what it found."""
+
+    rows: Rows
+    images: Rows
+    projected: np.ndarray
+
+    @classmethod
+    def of(cls, matrix: np.ndarray, count: int) -> "Space":
+        """For a search from `count` vectors in a matrix, whose rows may end in zeros."""
+        n, columns = matrix.shape
+        capacity = min(n, count + _GROWTH)
+        rows, images = (aligned_zeros((capacity, columns), matrix.dtype) for _ in range(2))
+        return cls(rows, images, np.zeros((capacity, capacity)))
 
 
 class Subspace:
@@ -127,39 +145,3 @@ def refine(
             break
         rounds += 1
     return Ritz(values, space.rows(vectors), length, rounds, converged)
-
-
-def furthest(
-    product: Map, block: Rows, images: Rows, tolerance: Callable[[float], float], p: int, limit: int
-) -> tuple[np.ndarray, Rows]:
-    """Improve `block`, as `refine`, until the pair of the largest absolute value is accurate, by some `limit` products.
-
-    Returns the p lowest and the p highest Ritz values, and their vectors.  A search by size that has settled on one
-    end of the spectrum would not look at the other, so that is refined too while it may reach as far.  Each residual is
-    followed by its images under the map, so that the small eigenvalue problem is not solved for every vector.
-    """
-    n, ends = block.shape[1], [0, -1]
-    space = Subspace(block, images, min(n, len(block) + _GROWTH))
-    follow = _FIRST
-    while True:
-        values, vectors = space.ritz()
-        residuals = space.residuals(values[ends], vectors[ends])
-        sizes, lengths = np.abs(values[ends]), np.linalg.norm(residuals, axis=1)
-        wanted = (lengths > tolerance(float(sizes.max()))) & (sizes + lengths >= sizes.max())
-        values, vectors = (np.concatenate((found[:p], found[-p:])) for found in (values, vectors))
-        if not wanted.any() or limit <= 0:
-            break
-        if space.full and space.size < n:
-            space.compress(vectors)
-            vectors = np.eye(2 * p)
-        direction: np.ndarray | None = residuals[wanted].sum(axis=0)
-        known = space.size
-        for _ in range(follow):
-            assert direction is not None
-            direction = space.grow(direction, product)
-            if direction is None:
-                break
-        if space.size == known:
-            break
-        limit, follow = limit - follow, _NEXT
-    return values, space.rows(vectors)

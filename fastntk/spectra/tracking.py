@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 
 from fastntk.compilation.threads import one_blas_thread
+from fastntk.kernels.cpu.ritz import images, lowest
 from fastntk.spectra.carried import CarriedBound
+from fastntk.spectra.difference import single_matrix
 from fastntk.spectra.eigenvalue import (
     Eigenvalue,
     allowance,
     factor_above,
-    inverse_from,
     is_moderate,
     lower_bound,
     lowest_dense,
@@ -21,12 +22,18 @@ from fastntk.spectra.eigenvalue import (
     square,
     symmetric,
 )
-from fastntk.spectra.subspace import Ritz, orthonormal, refine
+from fastntk.spectra.lapack import inverse_from
+from fastntk.spectra.subspace import Ritz, Space, orthonormal
 
 BLOCK = 8  # vectors kept; the convergence rate is set by the gap between the first and the ninth eigenvalue
 SMALL = 192  # up to this n LAPACK does the whole job within a millisecond or two
 DENSE = 2500  # up to this n a cold start by LAPACK is faster than one by iteration
+REACH = 1e10  # norms further from 1 than this factor are scaled: squares would leave the range of float32
 _PATIENCE = 60  # surplus rounds that cost about as much as a new preconditioner
+_EXPECTED = 4.0 * float(
+    np.finfo(np.float32).eps
+)  # rounding of a product in single precision, times |H|_F / n^(1/2)
+_CLOSER = 0.8  # part of the tolerance that a search in single precision goes to
 
 
 class SmallestEigenvalue:
@@ -81,9 +88,12 @@ class SmallestEigenvalue:
 
     def _forget(self) -> None:
         self._rng = np.random.default_rng(self._seed)
-        self._bound = CarriedBound()
+        self._bound = CarriedBound(self.slack)
         self._block: np.ndarray | None = None
         self._inverse: np.ndarray | None = None
+        self._single: np.ndarray | None = None  # H in single precision, for the search
+        self._search_in_single = False
+        self._space: Space | None = None
         self._norm = 0.0  # Frobenius norm of the current H
         self._usual: int | None = None  # rounds of the call after the last preconditioner
         self._surplus = 0  # rounds beyond that since then
@@ -98,37 +108,46 @@ class SmallestEigenvalue:
         require_shape(H, self._shape, "H")
         self._shape = H.shape
         exponent, norm = 0, None
-        if self._exponent == 0:
+        if self._single is not None and self._exponent == 0:
             with np.errstate(over="ignore", invalid="ignore"):
-                norm = self._bound.look(H)
-        if norm is None or not is_moderate(norm):
-            (H,), (norm,), exponent = moderate(H=H)
+                norm = self._bound.look(H, self._single)
+        if norm is None or not is_moderate(norm, reach=REACH):
+            (H,), (norm,), exponent = moderate(REACH, H=H)
         if len(H) <= SMALL:
             return lowest_with_proof(H, norm).scaled(exponent)
-        if exponent != self._exponent:
+        if self._single is None or exponent != self._exponent:
             self._forget()
+            self._single = single_matrix(len(H))
+            self._bound.look(H, self._single)
         elif exponent != 0:
-            self._bound.look(H)
+            self._bound.look(H, self._single)
         self._norm, self._exponent = norm, exponent
         return self._smallest(H, -np.inf if decide is None else float(np.ldexp(decide, -exponent))).scaled(
             exponent
         )
 
     def _smallest(self, H: np.ndarray, decide: float) -> Eigenvalue:
+        assert self._single is not None
         begun = self._block is not None
         if begun:
             self._follow(H)
         else:
             self._start(H)
         value, residual, rounding, vector = self._pair(H)
+        if self._search_in_single and residual > self._tolerance(value):
+            self._search_in_single = False
+            self._follow(H)
+            value, residual, rounding, vector = self._pair(H)
+        elif not begun:
+            self._search_in_single = _EXPECTED * self._norm / len(H) ** 0.5 < 0.1 * self._tolerance(value)
         enough = self._enough(value, decide)
-        lower = self._bound.at(H, enough)
+        lower = self._bound.value
         if not lower >= enough:
-            proven = self._bound.prove(H, value, residual, enough)
+            proven = self._bound.prove(H, self._single, value, residual, enough)
             if proven is None and begun:  # an eigenvalue that the search did not see
                 self._start(H)
                 value, residual, rounding, vector = self._pair(H)
-                proven = self._bound.prove(H, value, residual, self._enough(value, decide))
+                proven = self._bound.prove(H, self._single, value, residual, self._enough(value, decide))
             lower = self._bound.insist(H, value, residual, self._norm) if proven is None else proven
         return Eigenvalue(value, residual, vector, lower, value + rounding)
 
@@ -139,7 +158,7 @@ class SmallestEigenvalue:
         value, residual = (
             float(np.ldexp(number, -exponent)) for number in (found.value, found.residual_bound)
         )
-        margin = 0.125 * residual  # the value itself errs by about its square
+        margin = 0.01 * residual  # the value itself errs by about its square
         tight = float(np.nextafter(np.ldexp(lower_bound(H, value, margin, norm), exponent), -np.inf))
         return max(found.lower_bound, tight)
 
@@ -150,30 +169,35 @@ class SmallestEigenvalue:
     def _pair(self, H: np.ndarray) -> tuple[float, float, float, np.ndarray]:
         """Value, residual bound, rounding and vector of the best pair of the block."""
         assert self._block is not None
-        vector = self._block[0].copy()
-        return *rayleigh(H @ vector, vector, allowance(len(H), self._norm)), vector
+        vector, image = self._block[0].astype(np.float64), np.empty((1, len(H)))
+        images(H, vector[None], 0, 1, image)
+        return *rayleigh(image[0], vector, allowance(len(H), self._norm)), vector
 
     def _tolerance(self, value: float) -> float:
         assert self._shape is not None
         return max(self.rtol * abs(value), allowance(self._shape[0], self._norm))
 
-    def _precondition(self, vector: np.ndarray) -> np.ndarray:
-        assert self._inverse is not None
-        # unit length first: single precision must not underflow when the residual is tiny
-        length = max(float(np.linalg.norm(vector)), np.finfo(np.float64).tiny)
-        scaled = (vector / length).astype(self._inverse.dtype, copy=False)
-        return (self._inverse @ scaled).astype(np.float64, copy=False)
-
-    def _improve(self, H: np.ndarray, block: np.ndarray, images: np.ndarray, limit: int) -> Ritz:
-        precondition = None if self._inverse is None else self._precondition
-        ritz = refine(lambda vector: H @ vector, block, images, self._tolerance, limit, precondition)
-        self._block = ritz.rows
-        return ritz
+    def _improve(self, H: np.ndarray, block: np.ndarray, limit: int) -> Ritz:
+        """The block refined by at most `limit` products, in single precision where that is enough."""
+        matrix, goal = (self._single, _CLOSER) if self._search_in_single else (H, 1.0)
+        assert matrix is not None
+        n, kind = len(H), matrix.dtype
+        if self._space is None or self._space.rows.dtype != kind:
+            self._space = Space.of(matrix, BLOCK)
+        begin = np.zeros((len(block), matrix.shape[1]), kind)
+        begin[:, :n] = block
+        inverse = np.empty((0, 0), kind) if self._inverse is None else self._inverse
+        if inverse.size and inverse.dtype != kind:
+            self._inverse = inverse = _like(matrix, inverse[:, :n])
+        floor = goal * allowance(n, self._norm)
+        values, *found = lowest(matrix, inverse, begin, *self._space, goal * self.rtol, floor, limit)
+        self._block = self._space.rows[: len(values), :n].copy()
+        return Ritz(values, self._block, *found)
 
     def _follow(self, H: np.ndarray) -> None:
         """The usual call: a few rounds from the previous block; a new preconditioner when it is time to."""
         assert self._block is not None
-        ritz = self._improve(H, self._block, self._block @ H, limit=3 * BLOCK)
+        ritz = self._improve(H, self._block, limit=3 * BLOCK)
         self._usual = ritz.rounds if self._usual is None else self._usual
         self._surplus += max(0, ritz.rounds - self._usual)
         if ritz.converged and self._surplus < _PATIENCE:
@@ -181,7 +205,7 @@ class SmallestEigenvalue:
         renewed = self._renew(H, ritz)
         self._block = block = orthonormal(ritz.rows)  # rounding does not add up over thousands of calls
         if renewed and not ritz.converged:
-            ritz = self._improve(H, block, block @ H, limit=10 * BLOCK)
+            ritz = self._improve(H, block, limit=10 * BLOCK)
         if not (renewed and ritz.converged):
             self._start(H)
 
@@ -194,9 +218,7 @@ class SmallestEigenvalue:
             return False
         inverse = inverse_from(factored[0])
         inverse *= margin  # largest eigenvalue at most about 1, whatever the units of H
-        # single precision halves the traffic; its rounding must stay small against the smallest eigenvalue of
-        # the shifted matrix
-        self._inverse = inverse.astype(np.float32) if margin > 1e-5 * self._norm else inverse
+        self._inverse = inverse
         self._surplus, self._usual = 0, None
         return True
 
@@ -212,13 +234,20 @@ class SmallestEigenvalue:
     def _start_iteratively(self, H: np.ndarray) -> bool:
         """Krylov vectors of a random block, then a shift below them; False if that fails."""
         block = orthonormal(self._rng.standard_normal((BLOCK, len(H))))
-        ritz = self._improve(H, block, block @ H, limit=40)
+        ritz = self._improve(H, block, limit=40)
         for _ in range(12):
             if self._renew(H, ritz):
                 block = orthonormal(ritz.rows)
-                ritz = self._improve(H, block, block @ H, limit=10 * BLOCK)
+                ritz = self._improve(H, block, limit=10 * BLOCK)
                 if ritz.converged:
                     return True
             # the spectrum reaches further down than the block has seen, or the shift is too far off
             ritz.residual = 4.0 * max(ritz.residual, allowance(len(H), self._norm))
         return False
+
+
+def _like(matrix: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The values in the layout and precision of a matrix."""
+    found = np.zeros_like(matrix)
+    found[:, : values.shape[1]] = values
+    return found

@@ -33,7 +33,11 @@ class Recorder:
         self._steps: list[int] = []
         self._series: dict[str, list[float]] = {"loss": []}
         self.gram = gram  # if a metric needs H
-        self.limit: dict[str, float] | None = None if gram is None else gram.limit
+
+    @property
+    def limit(self) -> dict[str, float] | None:
+        """Eigenvalues of the limit of H, if a metric needs H."""
+        return None if self.gram is None else self.gram.limit
 
     def wants_state(self, step: int, logged: bool) -> bool:
         """Whether a step needs the state of the engine then, not what is logged of it on a GPU alone."""

@@ -16,7 +16,8 @@ from fastntk.device.arrays import library_of, on_host, on_one_gpu
 from fastntk.matrices.limit import limit_source
 from fastntk.matrices.tiled import compute
 from fastntk.results import provenance
-from fastntk.spectra import lambda_max, lambda_min
+from fastntk.spectra import lambda_min
+from fastntk.spectra.extremes import both_ends
 
 __all__ = ["LayerLimits", "LimitKernel", "Samples"]
 
@@ -33,7 +34,7 @@ class LimitKernel:
     @cached_property
     def ends(self) -> dict[str, float]:
         """Its smallest and its largest eigenvalue."""
-        return {"lambda_0": float(lambda_min(self.H)), "lambda_max": float(lambda_max(self.H))}
+        return dict(zip(("lambda_0", "lambda_max"), both_ends(self.H), strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +46,10 @@ class LayerLimits:
     @cached_property
     def ends(self) -> dict[str, Any]:
         """Smallest and largest eigenvalue of their sum, and the smallest one of each."""
-        total = sum(self.K.values())
+        lowest, highest = both_ends(sum(self.K.values()))
         return {
-            "lambda_0": float(lambda_min(total)),
-            "lambda_max": float(lambda_max(total)),
+            "lambda_0": lowest,
+            "lambda_max": highest,
             "layers": list(self.K),
             "lambda_0_of_layers": [float(lambda_min(K)) for K in self.K.values()],
         }

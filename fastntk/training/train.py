@@ -217,7 +217,6 @@ def run(
         layers = settings.motion.layers
         kernel = kind.tangent_kernel(X, start, layers)
         history = PatternHistory(len(X), start.width) if settings.diagnostics else None
-        # Dense linear algebra, before BLAS is limited to one thread.
         gram = gram_metrics(kernel, lambda: samples.limit(layers, start.a), settings.metrics)
         recorder = Recorder(kernel, len(X), settings.metrics, gram, history, settings.snapshots)
         with kernel_threads(threads) as used:

@@ -3,7 +3,6 @@
 import numpy as np
 
 import fastntk
-from fastntk.spectra import lambda_max, lambda_min
 from fastntk.training import samples
 
 X, Y = fastntk.datasets.sphere(6, 4)
@@ -17,18 +16,18 @@ def test_a_sweep_computes_the_limit_and_its_eigenvalues_once(monkeypatch):
             calls.append(function.__name__) or function(*arguments, **options)
         )
 
-    for function in (samples.compute, lambda_min, lambda_max):
+    for function in (samples.compute, samples.lambda_min, samples.both_ends):
         monkeypatch.setattr(samples, function.__name__, counted(function))
     monkeypatch.setattr(samples.provenance, "data_hash", counted(samples.provenance.data_hash))
     found = fastntk.sweep(X, Y, widths=[4, 8], seeds=[0, 1], steps=1, metrics="all")
-    assert sorted(calls) == ["compute", "data_hash", "lambda_max", "lambda_min"]
+    assert sorted(calls) == ["both_ends", "compute", "data_hash"]
     for run in found.runs:
         alone = fastntk.train(X, Y, width=run.width, seed=run.seed, steps=1, metrics="all")
         assert run.provenance["limit"] == alone.provenance["limit"]
         assert np.array_equal(run.gram_limit_distance, alone.gram_limit_distance)
     calls.clear()
     fastntk.sweep(X, Y, widths=[4, 8], seeds=[0, 1], steps=1, metrics="all", depth=2, output="gaussian")
-    assert sorted(calls) == [*2 * ["compute"], "data_hash", "lambda_max", *3 * ["lambda_min"]]
+    assert sorted(calls) == ["both_ends", *2 * ["compute"], "data_hash", *2 * ["lambda_min"]]
     calls.clear()
     fastntk.sweep(X, Y, widths=[4], steps=1)
     assert calls == ["data_hash"]

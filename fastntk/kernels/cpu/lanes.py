@@ -222,6 +222,17 @@ def multiply_add(typingctx, left, right, addend):
 
 
 @intrinsic
+def widened(typingctx, vector):
+    """The floats of a vector in double precision."""
+
+    def codegen(context, builder, signature, args):
+        kind = context.get_value_type(signature.return_type)
+        return args[0] if args[0].type == kind else builder.fpext(args[0], kind)
+
+    return Lanes(types.float64)(vector), codegen
+
+
+@intrinsic
 def magnitude(typingctx, vector):
     """Absolute value of each lane."""
 
