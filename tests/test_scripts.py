@@ -23,8 +23,8 @@ CALLS = [
     "-m mypy",
     "-m pytest --ignore-glob=tests/test_*.py --ignore=tests/cli --ignore=tests/distributed --ignore=tests/matrices",
     "-m pytest tests/test_*.py tests/cli tests/distributed tests/matrices",
-    "simulator -m pytest tests/cuda/test_kernels_*.py tests/cuda/test_device_copies.py "
-    "tests/cuda/test_device_operations.py",
+    "simulator -m pytest tests/cuda/test_kernels_*.py tests/cuda/test_device_benchmarks.py "
+    "tests/cuda/test_device_copies.py tests/cuda/test_device_operations.py",
     "emulated -m pytest tests/cuda",
     "-m pytest tests/cuda/test_ptx.py",
 ]
