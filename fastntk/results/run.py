@@ -75,10 +75,12 @@ class Run:
         Smallest eigenvalue of H(k), as a Rayleigh quotient, so not below it but for rounding, and a proven lower
         bound.  Along the run that is proven anew once it is a fifth below the value (`SmallestEigenvalue`), so it may
         be that loose; at the last step, with one hidden layer, it is as close as the residual.
+        The value is that of a residual of 1e-4 of it, so above the eigenvalue by some 1e-7 of it where that stands apart.
     lambda_min_residual : (k,) float64
         Residual norm of that Rayleigh quotient: some eigenvalue lies within this distance.
     gram_change, gram_limit_distance : (k,) float64
-        Spectral norms ``|H(k) - H(0)|_2`` and ``|H(k) - H_inf|_2``.
+        Spectral norms ``|H(k) - H(0)|_2`` and ``|H(k) - H_inf|_2``: from 193 samples on, Ritz values of a residual of
+        3e-3 of them, so not above the norms but for single rounding, and below them by some 1e-5 of them.
     diagnostics : Diagnostics, tuple of H of them, or None
         Which patterns flipped, when and how often, and quantiles of the drift; of several hidden layers, of each.
     snapshots : dict of int to (n, n) float64

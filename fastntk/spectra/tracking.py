@@ -61,11 +61,12 @@ class SmallestEigenvalue:
     So a value errs by at most the slack, whatever H does.  Where H has more than eight eigenvalues at zero every H is
     factored.
 
-    Cost of a call: one pass over H and that of the last proof, or two, three to ten products of H with one vector and
-    one with eight; now and then a factorisation (n^3 / 3 multiply-adds, in single precision if that leaves the slack).
-    Memory: two n x n matrices, one of them in single precision unless H is badly conditioned, two more while
-    factoring.  Symmetry of H is checked in the first call only, because the check would cost as much as the update:
-    the bound is one of symmetric matrices.
+    Cost of a call: one pass over H and that of the last proof, with 32 n^2 multiply-adds; two to ten products of H with
+    one vector and one with eight, on a copy in single precision where the tolerance allows; one product in double for
+    value and residual; now and then a factorisation (n^3 / 3 multiply-adds, in single precision if that leaves the
+    slack).  Memory: three n x n matrices in single precision, in double where H is badly conditioned, two more in
+    double while factoring.  Symmetry of H is checked in the first call only, because the check would cost as much as
+    the update: the bound is one of symmetric matrices.
 
     Examples
     --------
@@ -213,7 +214,9 @@ class SmallestEigenvalue:
         """Take the inverse of H, shifted to below the block, as preconditioner; False if something lies below that."""
         spread = float(ritz.values[-1] - ritz.values[0])
         margin = max(0.3 * spread + ritz.residual, 10.0 * allowance(ritz.rows.shape[1], self._norm))
-        factored = factor_above(H, float(ritz.values[0]) - margin)
+        shift = float(ritz.values[0]) - margin
+        factored = factor_above(H, shift, np.float32) if self._search_in_single else None
+        factored = factored or factor_above(H, shift)
         if factored is None:
             return False
         inverse = inverse_from(factored[0])
