@@ -75,7 +75,8 @@ class Run:
         Smallest eigenvalue of H(k), as a Rayleigh quotient, so not below it but for rounding, and a proven lower
         bound.  Along the run that is proven anew once it is a fifth below the value (`SmallestEigenvalue`), so it may
         be that loose; at the last step, with one hidden layer, it is as close as the residual.
-        The value is that of a residual of 1e-4 of it, so above the eigenvalue by some 1e-7 of it where that stands apart.
+        The residual is at most 1e-4 of the value, so that is above the eigenvalue by some 1e-7 of it where that stands
+        apart.
     lambda_min_residual : (k,) float64
         Residual norm of that Rayleigh quotient: some eigenvalue lies within this distance.
     gram_change, gram_limit_distance : (k,) float64

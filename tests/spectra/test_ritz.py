@@ -5,6 +5,7 @@ import pytest
 
 from fastntk.compilation.threads import kernel_threads
 from fastntk.kernels.cpu.ritz import furthest, images, lowest
+from fastntk.spectra import SmallestEigenvalue, tracking
 from fastntk.spectra.difference import single_matrix
 from fastntk.spectra.lapack import factorised, inverse_from
 from fastntk.spectra.subspace import Space
@@ -117,3 +118,22 @@ def test_a_pivot_that_is_not_a_number_proves_nothing(kind, entry):
     A[20, 30] = A[30, 20] = entry
     A[20, 20] = 1e-3
     assert not factorised(A)
+
+
+@pytest.mark.parametrize(
+    ("rtol", "single", "stays"), [(1e-4, None, True), (1e-9, None, False), (1e-9, 0.0, False)]
+)
+def test_a_tracker_searches_in_single_precision_where_that_is_enough(rtol, single, stays, monkeypatch):
+    """And leaves it where it was expected to be, but is not."""
+    if single is not None:
+        monkeypatch.setattr(tracking, "_EXPECTED", single)
+    A, change = with_spectrum(np.linspace(1.0, 3.0, 210)), with_spectrum(np.linspace(-1.0, 1.0, 210), 1)
+    tracker, change = SmallestEigenvalue(rtol=rtol), change + change.T
+    for k in range(4):
+        H = A + 1e-3 * k * change
+        H = (H + H.T) / 2
+        found = tracker.update(H)
+        assert found.residual_bound <= rtol * found
+        assert found == pytest.approx(np.linalg.eigvalsh(H)[0], rel=rtol / 10)
+        assert np.linalg.norm(H @ found.vector - found * found.vector) <= rtol * found
+        assert tracker._search_in_single is (stays or (k == 0 and single is not None))
