@@ -133,7 +133,8 @@ def test_tests_go_on_after_one_that_hangs_or_breaks_the_device(run, tmp_path, mo
     for name in ("these", "those"):
         (tmp_path / f"test_{name}.py").write_text(TESTS)
     (tmp_path / "impatient.py").write_text("from benchmarks import gpu_tests\ngpu_tests._SECONDS = 1\n")
-    monkeypatch.setattr(gpu, "_toolkit", lambda: {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"})
+    environment = {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    monkeypatch.setattr(gpu, "_toolkit", lambda: environment)
     plugins = ("-p", "benchmarks.gpu_tests", "-p", "impatient", "-p", "no:cacheprovider")
     arguments = ("-m", "pytest", "-q", *plugins, "--rootdir", str(tmp_path), "-c", os.devnull)
     parts = [

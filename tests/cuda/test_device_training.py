@@ -10,6 +10,8 @@ from fastntk.engines.choice import choose, engine_of
 from fastntk.losses import Squared
 from fastntk.model.network import TwoLayerReLU
 
+pytestmark = pytest.mark.usefixtures("quick_products")
+
 KINDS = {"dual": (11, 4), "primal": (11, 2)}  # n and d on either side of n = 5 d
 
 
@@ -89,25 +91,6 @@ def test_driven_from_the_host(data, setting, kind):
     assert np.abs(runs[0].net.W - runs[1].net.W).max() < 1e-13
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_diagnostics_and_snapshots(data, kind):
-    """They need the state of a step, which is then looked at before the next one."""
-    X, y = data(kind)
-    settings = {"width": 40, "steps": 3, "lr": 2.0, "dtype": "float64", "every": 2}
-    runs = [
-        fastntk.train(X, y, engine=engine, diagnostics=True, snapshots=[1, 3], **settings)
-        for engine in ("cuda", kind)
-    ]
-    found, expected = (run.diagnostics.arrays() for run in runs)
-    assert expected["net"][-1] > 0
-    assert found.keys() == expected.keys()
-    for name in found:
-        assert np.allclose(found[name], expected[name], rtol=1e-12, atol=1e-14), name
-    assert list(runs[0].snapshots) == list(runs[1].snapshots) == [1, 3]
-    for step, H in runs[0].snapshots.items():
-        assert np.allclose(H, runs[1].snapshots[step], rtol=1e-13, atol=1e-15)
-
-
 def test_any_second_layer(data):
     X, y = data("dual", 5)
     net = TwoLayerReLU(np.random.default_rng(5).standard_normal((9, 4)), np.arange(-4.0, 5.0))
@@ -152,13 +135,6 @@ def test_data_on_the_gpu(data, there, tmp_path):
     assert np.array_equal(loaded.X, X)
     with pytest.raises(ValueError, match=r"^engine must be 'auto' or 'cuda' for data on a GPU, got 'dual'$"):
         fastntk.train(there(X), there(y), width=9, engine="dual")
-
-
-def test_sweep(data):
-    X, y = data("dual", 5)
-    sweep = fastntk.sweep(X, y, widths=[4, 8], steps=0, engine="cuda")
-    assert sweep.settings["engine"] == "cuda"
-    assert [row["engine"] for row in sweep.summary()] == ["cuda-dual"] * 2
 
 
 def test_choice(monkeypatch):
