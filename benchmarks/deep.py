@@ -9,7 +9,7 @@ from benchmarks.case import NUMPY, OURS, PRODUCT, TORCH, Case, Measure, Side, Si
 from benchmarks.inputs import close, data
 from fastntk import DeepReLU, reference
 from fastntk.compilation.threads import kernel_threads
-from fastntk.engines import DeepEngine
+from fastntk.engines.deep import DeepEngine
 from fastntk.matrices.layers import LayerGrams
 from fastntk.model.draws import Draws
 from fastntk.model.initial import DrawnLayer
@@ -26,7 +26,7 @@ def _engine(size: Size) -> tuple[DeepEngine, np.ndarray]:
         return DeepEngine(X, net, initial, range(1, DEPTH + 1)), y.astype(np.float64)
 
 
-class NumpyTraining:
+class NumpyDeepTraining:
     """A plain step that knows the loss alone: forward, backward, gradients."""
 
     def __init__(self, X: np.ndarray, y: np.ndarray, net: DeepReLU) -> None:
@@ -69,7 +69,7 @@ class BareProducts:
 
 def _step(size: Size) -> Work:
     engine, y = _engine(size)
-    baseline = NumpyTraining(engine.X, y, engine.net)
+    baseline = NumpyDeepTraining(engine.X, y, engine.net)
     sides: dict[str, Side] = {PRODUCT: Side(BareProducts(size).step), NUMPY: Side(baseline.step)}
     if with_torch.available():
         sides[TORCH] = Side(with_torch.DeepLossOnlyTraining(engine.X, y, engine.net, LR).step)

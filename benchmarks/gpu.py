@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import gpu_record, gpu_report
-from benchmarks.gpu_parts import Part, Stage, stages
+from benchmarks.gpu_parts import GpuPart, Stage, stages
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = "gpu-logs"
@@ -120,7 +120,7 @@ def _stage(stage: Stage, out: Path, began: float, seconds: float, quick: bool) -
 class _Running:
     """A part at work, begun again as often as it gets on where it resumes."""
 
-    def __init__(self, part: Part, out: Path) -> None:
+    def __init__(self, part: GpuPart, out: Path) -> None:
         self.part, self._record, self._began = part, out / "gpu.jsonl", time.monotonic()
         self._log = out / LOGS / f"{part.name.replace(': ', ' ').replace(', ', ' ').replace(' ', '-')}.log"
         self._log.write_bytes(b"")

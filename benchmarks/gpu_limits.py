@@ -15,10 +15,8 @@ from fastntk.device import driver
 from fastntk.device.arrays import zeros
 from fastntk.kernels.cuda import vendor
 
-POPCOUNTS, FLOPS = (
-    16 * 32,
-    2 * 128,
-)  # bits counted, and float32 flops, in a cycle of a multiprocessor of sm_80 or later
+# Of a multiprocessor of sm_80 or later in a cycle: bits counted, and float32 operations.
+POPCOUNTS, FLOPS = 16 * 32, 2 * 128
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ _FOUND, _SMOKE, _TESTED, _LIMITS = 20, 15, 105, 15
 
 
 @dataclass(frozen=True)
-class Part:
+class GpuPart:
     """A name, the arguments of Python, and whether it is begun again where it broke off."""
 
     name: str
@@ -47,19 +47,20 @@ class Stage:
     """Parts that run side by side, as many as there are cores, and the seconds that they may take together."""
 
     seconds: float
-    parts: tuple[Part, ...]
+    parts: tuple[GpuPart, ...]
 
 
-def _tests(file: str) -> list[Part]:
+def _tests(file: str) -> list[GpuPart]:
     """Warnings of other packages' versions are not what such minutes are for."""
     marked = () if os.environ.get(EMULATED, "0") != "0" else ("-m", "gpu")
     tolerant = (f"-Wdefault::{name}" for name in ("DeprecationWarning", "FutureWarning"))
     arguments = ("pytest", "-q", "-p", "benchmarks.gpu_tests", "-p", "no:cacheprovider", *tolerant, *marked)
     path = f"tests/cuda/test_{file}.py"
     if file not in _HALVES:
-        return [Part(f"tests: {file}", (*arguments, path), resumes=True)]
+        return [GpuPart(f"tests: {file}", (*arguments, path), resumes=True)]
     return [
-        Part(f"tests: {file}, {half}", (*arguments, path, "-k", half), resumes=True) for half in _HALVES[file]
+        GpuPart(f"tests: {file}, {half}", (*arguments, path, "-k", half), resumes=True)
+        for half in _HALVES[file]
     ]
 
 
@@ -71,13 +72,13 @@ def stages(minutes: float, quick: bool, tests: bool) -> list[Stage]:
     scale = minutes / 8
     small = ("--quick",) if quick else ()
     found = [
-        Stage(max(45, _FOUND * scale), (Part("found", ("benchmarks.gpu_found",)),)),
-        Stage(max(20, _SMOKE * scale), (Part("smoke", ("benchmarks.gpu_smoke",)),)),
+        Stage(max(45, _FOUND * scale), (GpuPart("found", ("benchmarks.gpu_found",)),)),
+        Stage(max(20, _SMOKE * scale), (GpuPart("smoke", ("benchmarks.gpu_smoke",)),)),
     ]
     if tests:
         found.append(Stage(_TESTED * scale, tuple(part for file in TESTS for part in _tests(file))))
-    found.append(Stage(max(20, _LIMITS * scale), (Part("limits", ("benchmarks.gpu_limits", *small)),)))
+    found.append(Stage(max(20, _LIMITS * scale), (GpuPart("limits", ("benchmarks.gpu_limits", *small)),)))
     for name, seconds in CASES.items():
         limit = max(15, seconds * scale)
-        found.append(Stage(limit, (Part(name, ("benchmarks.gpu_measure", name, str(limit), *small)),)))
+        found.append(Stage(limit, (GpuPart(name, ("benchmarks.gpu_measure", name, str(limit), *small)),)))
     return found

@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.case import BLAS, NUMPY, OURS, PRODUCT, Case, Size
 from benchmarks.limits import Limit
 from benchmarks.rows import Row, row
-from benchmarks.timing import Plan
+from benchmarks.timing import Effort
 
 Growth = dict[str, Any]
 QUICK_LARGEST = {"n": 300, "m": 2000}
@@ -25,7 +25,7 @@ def growth(
     case: Case,
     variable: str,
     limits: Mapping[str, Limit],
-    plan: Plan,
+    plan: Effort,
     quick: bool,
     report: Callable[[Row], None],
 ) -> Growth | None:

@@ -14,7 +14,8 @@ import numpy as np
 
 from fastntk.base.memory import aligned_zeros
 from fastntk.compilation.jit import kernel
-from fastntk.kernels.cpu.lanes import broadcast, load, popcount, store
+from fastntk.kernels.cpu.lane_bits import popcount
+from fastntk.kernels.cpu.lanes import broadcast, load, store
 
 WORD_BITS = 512  # bits of a vector of eight words
 CHUNKS = 64

@@ -24,13 +24,13 @@ from benchmarks.case import OURS
 from benchmarks.cases import CASES
 from benchmarks.growth import growth
 from benchmarks.rows import Row, row
-from benchmarks.timing import Plan
+from benchmarks.timing import Effort
 from fastntk.results import provenance
 
 PARTS = ("comparisons", "growth", "job", "compile")
-QUICK = Plan(at_least=0.02, budget=0.5, rounds=(2, 3))
-DEFAULT = Plan(budget=2.5, rounds=(3, 9))
-GROWTH = Plan(at_least=0.02, budget=0.6, rounds=(1, 5))
+QUICK = Effort(at_least=0.02, budget=0.5, rounds=(2, 3))
+DEFAULT = Effort(budget=2.5, rounds=(3, 9))
+GROWTH = Effort(at_least=0.02, budget=0.6, rounds=(1, 5))
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

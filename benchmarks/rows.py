@@ -8,13 +8,13 @@ from typing import Any
 
 from benchmarks.case import OURS, Case, Measure, Side, Size
 from benchmarks.limits import Limit
-from benchmarks.timing import STATES, Plan, compare
+from benchmarks.timing import STATES, Effort, compare
 
 Row = dict[str, Any]
 
 
 def row(
-    case: Case, size: Size, limits: Mapping[str, Limit], plan: Plan, only: tuple[str, ...] | None = None
+    case: Case, size: Size, limits: Mapping[str, Limit], plan: Effort, only: tuple[str, ...] | None = None
 ) -> Row:
     """Measure one case at one size; a wrong answer makes a row without times and with an "error".
 
@@ -44,7 +44,7 @@ def row(
     return result
 
 
-def _times(case: Case, size: Size, sides: Mapping[str, Side], plan: Plan) -> Row:
+def _times(case: Case, size: Size, sides: Mapping[str, Side], plan: Effort) -> Row:
     """Seconds of each side, and ratios with the floors they are held against, in the state less favourable to us."""
     timed = compare(sides, plan)
     state = timed.slower_state()

@@ -10,7 +10,8 @@ from benchmarks.inputs import close, data, network
 from benchmarks.masks import GROWTH_IN_M, GROWTH_IN_N, table_reads
 from fastntk import losses, optimizers, reference
 from fastntk.compilation.threads import kernel_threads
-from fastntk.engines import ENGINES, Motion
+from fastntk.engines.choice import ENGINES
+from fastntk.engines.motion import Motion
 from fastntk.reference.network import descend
 
 LR = 0.1

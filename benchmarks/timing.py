@@ -20,7 +20,7 @@ STATES = (ALONE, INTERLEAVED)
 
 
 @dataclass(frozen=True)
-class Plan:
+class Effort:
     """How long to measure."""
 
     pause: float = 0.05  # seconds before each side that is to be alone
@@ -55,7 +55,7 @@ class Comparison:
         return statistics.median(ratios), min(ratios), max(ratios)
 
 
-def compare(sides: Mapping[str, Side], plan: Plan) -> Comparison:
+def compare(sides: Mapping[str, Side], plan: Effort) -> Comparison:
     """Time all sides; each has been called before, so that everything is compiled."""
     names = list(sides)
     once = {name: _alone(sides[name], 1, plan.pause) for name in names}

@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from fastntk.compilation.process import prepare as _prepare_process
+from fastntk.device.dispatch import register as _register
 
 if TYPE_CHECKING:
     from fastntk import datasets, losses, optimizers, reference
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         ToleranceError,
     )
     from fastntk.base.packing import PackedMasks
+    from fastntk.device.dispatch import Backend
     from fastntk.device.masks import DevicePackedMasks
     from fastntk.matrices.finite import gram
     from fastntk.matrices.intervals import GramInterval, gram_interval
@@ -157,7 +159,17 @@ __all__ = [
     "train",
     "verify",
 ]
+
+
+def _gpu() -> "Backend":
+    """What computes on a GPU, loaded when something there is first asked for."""
+    from fastntk.cuda.backend import BACKEND
+
+    return BACKEND
+
+
 _prepare_process()
+_register(_gpu)
 _SUBMODULES = ("datasets", "losses", "optimizers", "reference")
 
 

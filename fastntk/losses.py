@@ -148,9 +148,4 @@ def resolve(loss: str | Loss) -> Loss:
     >>> resolve("huber")
     Huber(delta=1.0)
     """
-    if isinstance(loss, Loss):
-        return loss
-    if isinstance(loss, str) and loss in LOSSES:
-        return LOSSES[loss]()
-    known = ", ".join(map(repr, LOSSES))
-    raise ValueError(f"loss must be one of {known} or a Loss of fastntk.losses, got {loss!r}")
+    return checks.instance(loss, "loss", Loss, LOSSES, "a Loss of fastntk.losses")  # type: ignore[type-abstract]

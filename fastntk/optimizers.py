@@ -133,11 +133,5 @@ def resolve(optimizer: str | Optimizer) -> Optimizer:
     >>> resolve("nesterov")
     Nesterov(momentum=0.9)
     """
-    if isinstance(optimizer, Optimizer):
-        return optimizer
-    if isinstance(optimizer, str) and optimizer in OPTIMIZERS:
-        return OPTIMIZERS[optimizer]()
-    known = ", ".join(map(repr, OPTIMIZERS))
-    raise ValueError(
-        f"optimizer must be one of {known} or HeavyBall or Nesterov of fastntk.optimizers, got {optimizer!r}"
-    )
+    others = "HeavyBall or Nesterov of fastntk.optimizers"
+    return checks.instance(optimizer, "optimizer", Optimizer, OPTIMIZERS, others)

@@ -53,7 +53,7 @@ def problem(rng):
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def python():
     """Run a script in a fresh interpreter; it must succeed. Returns what it prints, decoded from JSON."""
 

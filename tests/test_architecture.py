@@ -20,7 +20,9 @@ FLOORS = (
     {"training"},
     {"theory"},
     {"cuda"},
+    {"fastntk"},
     {"cli"},
+    {"__main__"},
 )
 MODULES = {
     ".".join(("fastntk", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
@@ -29,15 +31,8 @@ MODULES = {
 
 
 def imported(path):
-    """Modules of the package that a file imports, at its top or inside a function, but for those of type checkers."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for_types = {
-        inner
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
-    for node in set(ast.walk(tree)) - for_types:
+    """Modules of the package that a file imports: at its top, inside a function, for type checkers."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = [alias.name for alias in node.names] if isinstance(node, (ast.Import, ast.ImportFrom)) else []
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
@@ -49,28 +44,27 @@ def imported(path):
                 yield name
 
 
+def room(module):
+    """The folder or file at the top of the package that a module belongs to; the package itself is one."""
+    return (module.split(".") + module.split("."))[1]
+
+
 def floor(module):
-    """Number of the floor, None for the package itself and what only starts it."""
-    found = [
-        number
-        for number, names in enumerate(FLOORS)
-        if module.split(".")[1:2] and module.split(".")[1] in names
-    ]
-    return found[0] if found else None
+    """Number of its floor."""
+    return next(number for number, rooms in enumerate(FLOORS) if room(module) in rooms)
 
 
 GRAPH = {module: set(imported(path)) - {module} for module, path in MODULES.items()}
 
 
-def test_every_module_has_a_floor():
-    assert {module for module in MODULES if floor(module) is None} == {"fastntk", "fastntk.__main__"}
+def test_floors_are_of_what_is_there():
+    assert sorted(set().union(*FLOORS)) == sorted({room(module) for module in MODULES})
 
 
-@pytest.mark.parametrize("module", sorted(module for module in MODULES if floor(module) is not None))
+@pytest.mark.parametrize("module", sorted(MODULES))
 def test_imports_run_downward(module):
-    package = module.split(".")[1]
     for other in GRAPH[module]:
-        if other != "fastntk" and other.split(".")[1] != package:
+        if room(other) != room(module):
             assert floor(other) < floor(module), f"{module} imports {other}"
 
 
@@ -81,7 +75,7 @@ def test_no_file_imports_itself_through_others():
 def test_no_two_classes_have_one_name():
     names = [
         node.name
-        for path in MODULES.values()
+        for path in [*MODULES.values(), *ROOT.parent.glob("benchmarks/*.py")]
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.ClassDef)
     ]

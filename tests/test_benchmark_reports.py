@@ -9,7 +9,7 @@ from benchmarks import choice as choices
 from benchmarks import compare, document, history, processor, report, rows, tables
 from benchmarks.case import BLAS, OURS, Case, Measure, Side, Size, Work
 from benchmarks.limits import Limit
-from benchmarks.timing import ALONE, INTERLEAVED, STATES, Comparison, Plan
+from benchmarks.timing import ALONE, INTERLEAVED, STATES, Comparison, Effort
 
 SIZE = Size(2, 3)
 
@@ -29,7 +29,7 @@ def test_the_less_favourable_state_is_published(alone, interleaved, state, monke
     side = Side(lambda: None)
     work = Work({OURS: side, BLAS: side}, lambda: None, (Measure(1e9, "one", "memory"),))
     case = Case("a case", "what", {BLAS: "how"}, lambda size: work, SIZE, (SIZE,), {(SIZE, BLAS): 3.0})
-    found = rows.row(case, SIZE, {"memory": Limit(4.0, "GB/s", "a loop")}, Plan())
+    found = rows.row(case, SIZE, {"memory": Limit(4.0, "GB/s", "a loop")}, Effort())
     assert found["seconds"][OURS]["median"] == 0.5
     assert found["seconds"][OURS]["state"] == state
     assert found["ratios"][BLAS]["median"] == 2.0

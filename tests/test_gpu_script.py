@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import gpu, gpu_parts, gpu_record, gpu_report
-from benchmarks.gpu_parts import Part, Stage
+from benchmarks.gpu_parts import GpuPart, Stage
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the scripts are
 
 
 def script(name, text):
-    return Part(name, ("-c", f"from benchmarks import gpu_record\n{text}"))
+    return GpuPart(name, ("-c", f"from benchmarks import gpu_record\n{text}"))
 
 
 def alone(*parts, seconds=30.0):
@@ -29,7 +29,7 @@ def alone(*parts, seconds=30.0):
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
     """Runs these stages; the status, what was printed, and the report."""
-    monkeypatch.setattr(Part, "command", lambda part: [sys.executable, *part.arguments])
+    monkeypatch.setattr(GpuPart, "command", lambda part: [sys.executable, *part.arguments])
     (tmp_path / gpu.LOGS).mkdir()
 
     def start(stages, seconds=60.0):
@@ -101,10 +101,10 @@ def test_interrupted_it_leaves_what_was_learned(tmp_path):
 import sys
 from pathlib import Path
 from benchmarks import gpu
-from benchmarks.gpu_parts import Part, Stage
-Part.command = lambda part: [sys.executable, *part.arguments]
+from benchmarks.gpu_parts import GpuPart, Stage
+GpuPart.command = lambda part: [sys.executable, *part.arguments]
 text = "from benchmarks import gpu_record; gpu_record.add(libraries={{'torch': '2'}}); import time; time.sleep(60)"
-sys.exit(gpu._run([Stage(50.0, (Part("hanging", ("-c", text)),))], Path({str(tmp_path)!r}), 60.0, True))
+sys.exit(gpu._run([Stage(50.0, (GpuPart("hanging", ("-c", text)),))], Path({str(tmp_path)!r}), 60.0, True))
 """
     (tmp_path / gpu.LOGS).mkdir()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -133,11 +133,12 @@ def test_tests_go_on_after_one_that_hangs_or_breaks_the_device(run, tmp_path, mo
     for name in ("these", "those"):
         (tmp_path / f"test_{name}.py").write_text(TESTS)
     (tmp_path / "impatient.py").write_text("from benchmarks import gpu_tests\ngpu_tests._SECONDS = 1\n")
-    monkeypatch.setattr(gpu, "_toolkit", lambda: {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"})
+    environment = {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    monkeypatch.setattr(gpu, "_toolkit", lambda: environment)
     plugins = ("-p", "benchmarks.gpu_tests", "-p", "impatient", "-p", "no:cacheprovider")
     arguments = ("-m", "pytest", "-q", *plugins, "--rootdir", str(tmp_path), "-c", os.devnull)
     parts = [
-        Part(f"tests: {name}", (*arguments, str(tmp_path / f"test_{name}.py")), True)
+        GpuPart(f"tests: {name}", (*arguments, str(tmp_path / f"test_{name}.py")), True)
         for name in ("these", "those")
     ]
     status, printed, report = run([Stage(60.0, tuple(parts))])

@@ -6,7 +6,7 @@ SCRIPT = """
 import hashlib, json
 import numpy as np, fastntk
 from fastntk import reference
-from fastntk.engines import ENGINES
+from fastntk.engines.choice import ENGINES
 
 rng = np.random.default_rng(0)
 digests, agree = {}, []

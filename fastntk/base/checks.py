@@ -1,8 +1,8 @@
 """Argument checks: every error names the argument, what it got and what it expects."""
 
 import operator
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fastntk.base.arrays import host_array
 
 Float = np.float32 | np.float64
+T = TypeVar("T")
 
 
 def floating_dtype(dtype: npt.DTypeLike, name: str = "dtype") -> np.dtype:
@@ -157,6 +158,15 @@ def nonnegative(value: Any, name: str) -> float:
     if not 0.0 <= found < np.inf:
         raise ValueError(f"{name} must be finite and 0 or above, got {value!r}")
     return found
+
+
+def instance(value: Any, name: str, kind: type[T], known: Mapping[str, type[T]], others: str) -> T:
+    """An object of that kind, or the one that a ``known`` word stands for; errors name the ``others``."""
+    if isinstance(value, kind):
+        return value
+    if isinstance(value, str) and value in known:
+        return known[value]()
+    raise ValueError(f"{name} must be one of {', '.join(map(repr, known))} or {others}, got {value!r}")
 
 
 def choice(value: Any, name: str, known: tuple[str, ...]) -> str:

@@ -78,7 +78,7 @@ def _column(column: Any, name: str, where: Callable[..., str]) -> np.ndarray:
 
 
 def _require_finite(found: np.ndarray, name: str, where: Callable[..., str]) -> None:
-    """Raise for the first entry that is missing (which libraries turn into nan) or infinite."""
+    """ValueError for the first entry that is missing (which libraries turn into nan) or infinite."""
     if found.dtype.kind != "f" or np.isfinite(found).all():
         return
     index = tuple(int(i) for i in np.argwhere(~np.isfinite(found))[0])

@@ -1,4 +1,4 @@
-"""What results show of themselves in notebooks: small tables and curves as HTML, made of nothing but text."""
+"""Results as notebooks show them: small tables and curves as HTML, made of nothing but text."""
 
 from __future__ import annotations
 

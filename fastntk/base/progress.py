@@ -80,8 +80,8 @@ def _bar(total: int, **look: Any) -> Any:
     """A bar on stderr if that is a terminal or the output of a notebook's cell, else none."""
     from tqdm import tqdm
 
-    there = {"disable": False, "ncols": _COLUMNS} if _in_notebook() else {"disable": None}
-    return tqdm(total=total, delay=_DELAY, leave=False, **there, **look)
+    place = {"disable": False, "ncols": _COLUMNS} if _in_notebook() else {"disable": None}
+    return tqdm(total=total, delay=_DELAY, leave=False, **place, **look)
 
 
 def _in_notebook() -> bool:

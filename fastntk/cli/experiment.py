@@ -22,7 +22,7 @@ from fastntk.cli.options import (
 from fastntk.cli.output import print_summary, show_in_browser, write_provenance
 from fastntk.cli.paths import FilePath
 from fastntk.cli.scheduler import connected, scheduler_option
-from fastntk.cli.settings import SettingsCommand, check_settings, resolve_methods
+from fastntk.cli.settings import RUN, SettingsCommand, check_settings, resolve_methods
 
 if TYPE_CHECKING:
     from fastntk.results import Sweep
@@ -95,28 +95,7 @@ def _given(name: str) -> bool:
 
 @click.command(
     cls=SettingsCommand,
-    settings=(
-        "steps",
-        "lr",
-        "depth",
-        "scale",
-        "output",
-        "layers",
-        "loss",
-        "optimizer",
-        "batch_size",
-        "dynamics",
-        "t_final",
-        "tolerance",
-        "metrics",
-        "every",
-        "diagnostics",
-        "snapshots",
-        "engine",
-        "dtype",
-        "kappa",
-        "paired",
-    ),
+    settings=(*RUN, "diagnostics"),
     short_help="Any widths, seeds and settings; data as .npz and CSV.",
 )
 @data_option()

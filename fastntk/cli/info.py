@@ -16,14 +16,13 @@ _VECTOR_FEATURES = ("avx2", "fma", "avx512f", "avx512bw", "avx512vpopcntdq", "ne
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
 def info(n: int, d: int, width: int, dtype: str) -> None:
     """Print what decides speed here, and the engine that engine="auto" takes for 100 steps with n, d and width."""
-    from fastntk import engines
     from fastntk.device import driver
+    from fastntk.engines.choice import Course, choose
     from fastntk.results import provenance
     from fastntk.training.settings import Settings
 
     # The engines import every kernel module, so the libraries below are loaded when they are asked.
-    course = engines.Course(Settings.steps)
-    choice = engines.choose(n, d, width, dtype, engine="auto", course=course)
+    choice = choose(n, d, width, dtype, engine="auto", course=Course(Settings.steps))
     layer, features = _compiler()
     machine = provenance.environment()
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())

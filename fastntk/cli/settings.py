@@ -11,9 +11,21 @@ from fastntk.cli.options import IntList
 if TYPE_CHECKING:
     from fastntk.training.options import Check
 
-__all__ = ["WIDTH", "SettingsCommand", "check_settings", "resolve_methods"]
+__all__ = ["RUN", "WIDTH", "SettingsCommand", "check_settings", "resolve_methods"]
 
 WIDTH = 8000  # of the published experiment's widest network
+
+RUN = (
+    "steps", "lr", "depth", "scale", "output", "layers", "loss", "optimizer", "batch_size", "dynamics", "t_final",
+    "tolerance", "metrics", "every", "snapshots", "engine", "dtype", "kappa", "paired",
+)  # fmt: skip
+"""The settings of one run that commands take."""
+
+# Of settings that are objects: an option for their parameter, and its words.
+_PARAMETERS = {
+    "loss": ("--huber-delta", "Residual beyond which the huber loss is linear. Default: 1."),
+    "optimizer": ("--momentum", "Of heavy_ball and nesterov, from 0 to below 1. Default: 0.9."),
+}
 
 
 class Names(click.ParamType):
@@ -72,22 +84,9 @@ def _options(names: tuple[str, ...], defaults: dict[str, Any]) -> list[click.Opt
         if part.name in names:
             default = defaults.get(part.name, part.default)
             found.append(_option(part.name, default, part.metadata["check"], part.metadata["words"]))
-            if part.name == "loss":
-                found.append(
-                    click.Option(
-                        ["--huber-delta"],
-                        type=float,
-                        help="Residual beyond which the huber loss is linear. Default: 1.",
-                    )
-                )
-            if part.name == "optimizer":
-                found.append(
-                    click.Option(
-                        ["--momentum"],
-                        type=float,
-                        help="Of heavy_ball and nesterov, from 0 to below 1. Default: 0.9.",
-                    )
-                )
+            if part.name in _PARAMETERS:
+                option, words = _PARAMETERS[part.name]
+                found.append(click.Option([option], type=float, help=words))
     return found
 
 

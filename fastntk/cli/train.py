@@ -14,36 +14,14 @@ from fastntk.cli.options import check_threads, compilation_shown, progress_optio
 from fastntk.cli.output import print_summary
 from fastntk.cli.paths import FilePath
 from fastntk.cli.scheduler import connected, scheduler_option
-from fastntk.cli.settings import WIDTH, SettingsCommand, check_settings, resolve_methods
+from fastntk.cli.settings import RUN, WIDTH, SettingsCommand, check_settings, resolve_methods
 
 __all__ = ["train"]
 
 
 @click.command(
     cls=SettingsCommand,
-    settings=(
-        "width",
-        "steps",
-        "lr",
-        "seed",
-        "depth",
-        "scale",
-        "output",
-        "layers",
-        "loss",
-        "optimizer",
-        "batch_size",
-        "dynamics",
-        "t_final",
-        "tolerance",
-        "metrics",
-        "every",
-        "snapshots",
-        "engine",
-        "dtype",
-        "kappa",
-        "paired",
-    ),
+    settings=("width", "seed", *RUN),
     defaults={"width": WIDTH},
     epilog="Exit status: 2 bad input, 3 training diverged or a flow missed its tolerance (the log is in the "
     "--csv file), 130 interrupted.",
@@ -120,7 +98,9 @@ def train(
         engine = "cuda" if settings["engine"] == "cuda" else "auto"
         predict(X, y, times=run.times, engine=engine, **shared).plot(run, prediction)
     if diagnostics is not None:
-        for layer, seen in run.diagnostics_by_folder().items():
+        from fastntk.results.run_arrays import diagnostics_by_folder
+
+        for layer, seen in diagnostics_by_folder(run.diagnostics).items():
             folder = ensure_folder(diagnostics / layer, "--diagnostics")
             for figure in ("diagnostics.png", "diagnostics.pdf"):
                 seen.plot(folder / figure)

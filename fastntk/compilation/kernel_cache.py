@@ -27,7 +27,7 @@ _HASH = hashlib.sha256().digest_size
 
 
 def secure(dispatcher: Any, *sources: str) -> bool:
-    """Keep a kernel's code so; False where a later compiler keeps it in another way than is known here.
+    """Have a kernel's code kept in this way; False where the compiler is too new for it.
 
     ``sources`` are the parts of the package from which it may take helpers and constants.
     """
@@ -52,7 +52,7 @@ def state_of_sources(*parts: str) -> str:
 
 @functools.cache
 def _versions() -> dict[str, str]:
-    """Of what makes the code, and of what it is written with."""
+    """Versions of the packages that make the code, and of those it calls."""
     found = {}
     for package in ("llvmlite", "numba", "numba-cuda", "numpy"):
         with contextlib.suppress(PackageNotFoundError):
@@ -110,7 +110,7 @@ class _Files:
 
 
 def _where_there_is_room(save: Callable[..., None], folder: Path) -> Callable[..., None]:
-    """Save, or say why nothing is kept."""
+    """A function that saves, or says why nothing is kept."""
 
     def saved(*arguments: Any) -> None:
         try:

@@ -17,7 +17,7 @@ _lock = threading.RLock()
 
 
 class _Launches:
-    """Those under way, and other work of Numba under its locks.  A fork waits for their end.
+    """Launches under way, and other work of Numba under its locks.  A fork waits for their end.
 
     In a child that was forked in the middle, the next launch would hang, and Numba's lock, which processes share, would
     be left taken by a child that had seen it taken.

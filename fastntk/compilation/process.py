@@ -1,4 +1,4 @@
-"""What must be known of the process before Numba is loaded: where TBB is, and what ran before a fork.
+"""What Numba needs to know of the process before it is loaded: where TBB is, and what ran before a fork.
 
 TBB is the only threading layer of Numba that survives both threads and fork.
 """

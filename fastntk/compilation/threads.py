@@ -27,7 +27,7 @@ def _blas_libraries() -> threadpoolctl.ThreadpoolController:
 
 
 def blas_kernels() -> list[str]:
-    """For which processors the kernels of these libraries are made that they have chosen."""
+    """The kernels that these libraries have chosen, by the processors they are made for."""
     found = _blas_libraries().info()
     return sorted({str(library.get("architecture", library["internal_api"])) for library in found})
 

@@ -5,21 +5,15 @@ import numpy as np
 from fastntk.cuda import copies, networks, rows
 from fastntk.cuda.engines.dual import CudaDualEngine
 from fastntk.cuda.engines.primal import CudaPrimalEngine
-from fastntk.cuda.linearised import GpuLinearised
 from fastntk.cuda.matrices import finite, limit, patterns
-from fastntk.device.arrays import DeviceArray
-from fastntk.device.dispatch import Backend
-from fastntk.device.masks import DevicePackedMasks
-from fastntk.engines.interface import Engine
+from fastntk.device.dispatch import Backend, DeviceArray, DevicePattern
+from fastntk.engines.choice import GPU_ENGINES
 from fastntk.kernels.cpu.limit import Points
-from fastntk.matrices.passes import Terms
-from fastntk.model.network import TwoLayerReLU
+from fastntk.matrices.passes import terms_of
 
 
 class CudaBackend:
     """The methods are described in `fastntk.device.dispatch`."""
-
-    engines: tuple[type[Engine], type[Engine]] = CudaDualEngine, CudaPrimalEngine
 
     def host_copy(self, values: DeviceArray) -> np.ndarray:
         return copies.host_copy(values)
@@ -27,24 +21,22 @@ class CudaBackend:
     def converted(self, values: DeviceArray, dtype: np.dtype) -> tuple[DeviceArray, bool]:
         return copies.converted(values, dtype)
 
-    def activation_masks(self, X: DeviceArray, W: DeviceArray, library: str) -> DevicePackedMasks:
-        return patterns.activation_masks(X, W, library)
+    def activation_bits(self, X: DeviceArray, W: DeviceArray) -> DeviceArray:
+        return patterns.activation_bits(X, W)
 
-    def packed(self, dense: DeviceArray, library: str) -> DevicePackedMasks:
-        return patterns.packed(dense, library)
+    def packed_bits(self, dense: DeviceArray) -> DeviceArray:
+        return patterns.packed_bits(dense)
 
-    def to_dense(self, masks: DevicePackedMasks) -> DeviceArray:
+    def to_dense(self, masks: DevicePattern) -> DeviceArray:
         return patterns.to_dense(masks)
 
-    def coactivation_counts(self, masks: DevicePackedMasks) -> DeviceArray:
+    def coactivation_counts(self, masks: DevicePattern) -> DeviceArray:
         return patterns.coactivation_counts(masks)
 
-    def flip_count(self, before: DevicePackedMasks, after: DevicePackedMasks) -> int:
+    def flip_count(self, before: DevicePattern, after: DevicePattern) -> int:
         return patterns.flip_count(before, after)
 
-    def flip_marginals(
-        self, before: DevicePackedMasks, after: DevicePackedMasks
-    ) -> tuple[DeviceArray, DeviceArray]:
+    def flip_marginals(self, before: DevicePattern, after: DevicePattern) -> tuple[DeviceArray, DeviceArray]:
         return patterns.flip_marginals(before, after)
 
     def outputs(self, X: DeviceArray, W: DeviceArray, a: DeviceArray) -> DeviceArray:
@@ -60,12 +52,13 @@ class CudaBackend:
         self,
         points: DeviceArray,
         others: DeviceArray,
-        network: DeviceArray | tuple[DevicePackedMasks, DevicePackedMasks],
-        terms: Terms,
+        network: DeviceArray | tuple[DevicePattern, DevicePattern],
+        layers: str,
+        a: np.ndarray,
         dtype: np.dtype,
         out: DeviceArray | None,
     ) -> DeviceArray:
-        return finite.gram(points, others, network, terms, dtype, out)
+        return finite.gram(points, others, network, terms_of(layers, a), dtype, out)
 
     def limit_gram(
         self,
@@ -81,8 +74,6 @@ class CudaBackend:
     def limit_profile(self, rho: DeviceArray, layers: int, depth: int, factor: float) -> DeviceArray | None:
         return limit.limit_profile(rho, layers, depth, factor)
 
-    def linearised(self, X: np.ndarray, net: TwoLayerReLU) -> GpuLinearised:
-        return GpuLinearised(X, net)
-
 
 BACKEND: Backend = CudaBackend()
+GPU_ENGINES[:] = CudaDualEngine, CudaPrimalEngine

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from fastntk.device.arrays import DeviceArray, empty, zeros
+from fastntk.device.arrays import empty, zeros
+from fastntk.device.dispatch import DeviceArray
 from fastntk.kernels.cuda.conversion import convert, copy
 
 

@@ -1,4 +1,4 @@
-"""The linearised network on a GPU: `fastntk.theory.linearised` with its sums, moves and comparisons there.
+"""The linearised network on a GPU: `fastntk.engines.linearised` with its sums, moves and comparisons there.
 
 A move is one step of the dual engine from the start, so its kernel does the work; a block of neurons at a time, whose
 pre-activations are computed once and moved by all coefficients.
@@ -17,6 +17,7 @@ from fastntk.device.arrays import empty, upload, zeros
 from fastntk.device.driver import guard, require_memory
 from fastntk.device.masks import DevicePackedMasks
 from fastntk.engines.interface import MAX_RANGES
+from fastntk.engines.linearised import Linearised
 from fastntk.kernels.cuda.activation import activation
 from fastntk.kernels.cuda.conversion import zero
 from fastntk.kernels.cuda.dual_step import dual_step
@@ -24,9 +25,8 @@ from fastntk.kernels.cuda.flips import flip_count
 from fastntk.kernels.cuda.forward import NEURONS
 from fastntk.kernels.cuda.plans import MaskedSums, Products
 from fastntk.kernels.cuda.reductions import column_sums, largest_root
-from fastntk.matrices.finite import terms_of
+from fastntk.matrices.passes import terms_of
 from fastntk.model.network import TwoLayerReLU
-from fastntk.theory.linearised import Linearised
 
 _BLOCK_BYTES = 2**30  # of pre-activations and their change
 
@@ -56,7 +56,7 @@ class GpuLinearised(Linearised):
             return H.copy_to_host()
 
     def moved(self, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """See `fastntk.theory.linearised.Linearised.moved`."""
+        """See `fastntk.engines.linearised.Linearised.moved`."""
         (n, m), net = self._pattern.shape, self._net
         block = _neurons_of_block(n, m, net.W.dtype)
         padded = np.zeros((len(coefficients), TILE * tiles_of(n)), dtype=net.W.dtype)

@@ -6,7 +6,8 @@ from fastntk.base.packing import TILE, tiles_of
 from fastntk.cuda.copies import in_precision
 from fastntk.cuda.forward import GpuForward
 from fastntk.cuda.matrices.patterns import empty_bits
-from fastntk.device.arrays import DeviceArray, empty, upload
+from fastntk.device.arrays import empty, upload
+from fastntk.device.dispatch import DeviceArray
 from fastntk.kernels.cuda.losses import KINDS, loss_terms
 from fastntk.kernels.cuda.plans import MaskedSums
 from fastntk.kernels.cuda.transposed import scaled_transpose

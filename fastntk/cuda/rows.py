@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from fastntk.device.arrays import DeviceArray, empty, upload
+from fastntk.device.arrays import empty, upload
+from fastntk.device.dispatch import DeviceArray
 from fastntk.kernels.cuda import rows
 
 

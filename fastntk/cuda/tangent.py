@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from fastntk.cuda.matrices.finite import Network, gram
-from fastntk.device.arrays import DeviceArray, upload
+from fastntk.device.arrays import upload
+from fastntk.device.dispatch import DeviceArray
 from fastntk.device.driver import guard
 from fastntk.device.masks import DevicePackedMasks
-from fastntk.engines.tangent import TangentKernel
-from fastntk.matrices.finite import terms_of
-
-if TYPE_CHECKING:
-    from fastntk.cuda.engines.interface import CudaEngine
+from fastntk.engines.tangent import State, TangentKernel
+from fastntk.matrices.passes import terms_of
 
 _FLOAT64 = np.dtype(np.float64)
+
+
+class GpuState(State, Protocol):
+    """The same of an engine on the GPU."""
+
+    def weights_on_gpu(self) -> DeviceArray:
+        """The weights of the first layer."""
 
 
 class GpuTangentKernel(TangentKernel):
@@ -32,7 +37,7 @@ class GpuTangentKernel(TangentKernel):
         return self._gram((masks, masks), self._net.a, "first", out)
 
     def _of_weights(  # type: ignore[override]
-        self, engine: CudaEngine, out: np.ndarray | None
+        self, engine: GpuState, out: np.ndarray | None
     ) -> npt.NDArray[np.float64]:
         return self._gram(engine.weights_on_gpu(), engine.a, self._layers, out)
 

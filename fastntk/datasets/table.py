@@ -1,10 +1,9 @@
 """A table of numbers in a text file: which columns are features, which one is the label, and what was found."""
 
 import csv
-import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
@@ -12,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastntk.base.storage import user_path
+from fastntk.datasets.cells import Cells
 from fastntk.datasets.dialect import (
     SEPARATORS,
     counts_rows,
     decimal_mark,
     find_separator,
     has_header,
-    is_missing,
-    is_number,
     is_numeric,
     split,
 )
@@ -113,7 +111,9 @@ def read_table(
                 raise ValueError(f"cannot read {name}: it is {what}, a text file of rows is expected")
         coding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
         with open(path, encoding=coding, newline="") as file:
-            return _Reader(name, labels, signs, drop, targets).read(file, header, separator)
+            return _Reader(name, labels=labels, signs=signs, drop=drop, targets=targets).read(
+                file, header, separator
+            )
     except OSError as error:
         raise ValueError(f"cannot read {name}: {error.strerror or error}") from error
     except UnicodeError as error:
@@ -121,18 +121,14 @@ def read_table(
         raise ValueError(f"cannot read {name}: it is not UTF-8 text ({reason})") from error
 
 
-@dataclass
-class _Reader:
-    """What is asked of one file, and then what was found out about it."""
+@dataclass(kw_only=True)
+class _Reader(Cells):
+    """The reading of one file: its cells, and what was asked for."""
 
-    name: str
     labels: Column | None
     signs: bool
     drop: Sequence[Column] | None
     targets: bool
-    names: list[str] = field(default_factory=list)
-    named: bool = False
-    decimal: str = "."
 
     def read(self, lines: Iterator[str], header: bool | None, separator: str | None) -> Table:
         """Find the form of the file in its first lines, then read it row by row."""
@@ -142,11 +138,11 @@ class _Reader:
         rows = self._rows(split(chain(head, lines), cut))
         sample = list(islice(rows, _SAMPLE))
         if not sample:
-            raise ValueError(f"{self.name} is empty: at least one row of numbers is expected")
+            raise ValueError(f"{self.file} is empty: at least one row of numbers is expected")
         self.decimal = decimal_mark([cells for _, cells in sample], cut)
         self.named = self._has_header(sample, header)
         if self.named and len(sample) == 1:
-            raise ValueError(f"{self.name} has a header but no rows of numbers")
+            raise ValueError(f"{self.file} has a header but no rows of numbers")
         self.names = self._names(sample)
         data = chain(sample[1:] if self.named else sample, rows)
         if self.labels == "named":
@@ -154,15 +150,19 @@ class _Reader:
         label, features, dropped = self._columns(sample[0][0], cut)
         table, found = [], []
         for line, cells in data:
-            cells = self._whole(line, cells)
-            table.append(self._numbers(line, [cells[j] for j in features], features))
+            cells = self.whole(line, cells)
+            table.append(self.numbers(line, [cells[j] for j in features], features))
             if label is not None and self.targets:
                 found.append((line, cells[label]))
-        y, classes = self._targets(label, found) if label is not None and self.targets else (None, None)
+        y, classes = (
+            self.signs_or_numbers(label, found, self.signs)
+            if label is not None and self.targets
+            else (None, None)
+        )
         X = np.stack(table)
         self._refuse_index(X, features, label, y)
-        chosen = None if label is None else self._called(label)
-        dropped_names = [self._called(j) for j in dropped]
+        chosen = None if label is None else self.called(label)
+        dropped_names = [self.called(j) for j in dropped]
         return Table(X, y, chosen, classes, cut, self.decimal, self.named, dropped_names)
 
     def _rows(self, reader: Any) -> Iterator[Row]:
@@ -172,15 +172,15 @@ class _Reader:
                 if any(cell and not cell.isspace() for cell in cells):
                     yield reader.line_num, cells
         except csv.Error as error:
-            raise ValueError(f"{self.name}, line {reader.line_num}: not a CSV file ({error})") from error
+            raise ValueError(f"{self.file}, line {reader.line_num}: not a CSV file ({error})") from error
 
     def _has_header(self, sample: list[Row], asked: bool | None) -> bool:
         if asked is not None:
             return asked
-        found = has_header([[self._point(cell) for cell in cells] for _, cells in sample])
+        found = has_header([[self.point(cell) for cell in cells] for _, cells in sample])
         if found is None:
             raise ValueError(
-                f"{self.name}, line {sample[0][0]}: it may be a header or data, say header=True or header=False "
+                f"{self.file}, line {sample[0][0]}: it may be a header or data, say header=True or header=False "
                 "(--header, --no-header)"
             )
         return found
@@ -197,21 +197,13 @@ class _Reader:
             names.pop()
         return names
 
-    def _whole(self, line: int, cells: list[str]) -> list[str]:
-        """The cells of all columns; more of them, or fewer, are an error."""
-        width = len(self.names)
-        if len(cells) < width or any(cell.strip() for cell in cells[width:]):
-            first = "the header" if self.named else "the first row"
-            raise ValueError(f"{self.name}, line {line}: {len(cells)} columns, {first} has {width}")
-        return cells[:width]
-
     def _columns(self, line: int, separator: str) -> tuple[int | None, list[int], list[int]]:
         """The label's column, those of the features, and those that are left out."""
         dropped = sorted({self._place(column, "drop") for column in self.drop or ()})
         kept = [j for j in range(len(self.names)) if j not in dropped]
         if self._seeks_index and 0 in kept and self.names[0] in _INDEX_NAMES:
             raise ValueError(
-                f"{self.name}, line {line}: the first column has no name, as the index that pandas and R write: leave "
+                f"{self.file}, line {line}: the first column has no name, as the index that pandas and R write: leave "
                 "it out with drop=[1] (--drop 1), or use it as a feature with drop=[] (--drop none)"
             )
         label = None
@@ -220,7 +212,7 @@ class _Reader:
         features = [j for j in kept if j != label]
         if not features:
             raise ValueError(
-                f"{self.name}, line {line}: at least two columns are expected (features, then y), got {len(kept)} with "
+                f"{self.file}, line {line}: at least two columns are expected (features, then y), got {len(kept)} with "
                 f"the separator {SEPARATORS.get(separator, repr(separator))}; labels=None (--labels none) takes all as "
                 "features, separator= (--separator) another separator"
             )
@@ -236,27 +228,25 @@ class _Reader:
         unsaid = self.named and self.labels == "last" and y is not None
         if unsaid and label is not None and counts_rows(self.names[label], y):
             raise ValueError(
-                f"{self.name}: {self._called(label)} numbers the rows: say with labels= (--labels) which column is y"
+                f"{self.file}: {self.called(label)} numbers the rows: say with labels= (--labels) which column is y"
             )
         for j, column in zip(features, X.T, strict=True):
             if self._seeks_index and counts_rows(self.names[j], column):
                 raise ValueError(
-                    f"{self.name}: {self._called(j)} numbers the rows: leave it out with drop=[{self.names[j]!r}] "
+                    f"{self.file}: {self.called(j)} numbers the rows: leave it out with drop=[{self.names[j]!r}] "
                     f"(--drop {j + 1}), or use it as a feature with drop=[] (--drop none)"
                 )
 
     def _last_if_named(self, sample: list[Row]) -> Column:
         """The last column, if it is plain that it has labels and no feature."""
-        cells = [
-            self._point(row[len(self.names) - 1]) for _, row in sample[1:] if len(row) >= len(self.names)
-        ]
+        cells = [self.point(row[len(self.names) - 1]) for _, row in sample[1:] if len(row) >= len(self.names)]
         if self.names[-1].lower() in _LABEL_NAMES or not is_numeric(cells):
             return "last"
         column = (
             f"the last column ({self.names[-1]!r})" if self.named else "the last column, which has no name,"
         )
         raise ValueError(
-            f"{self.name}: {column} may be a feature or y: --labels none takes it as a feature, --labels last "
+            f"{self.file}: {column} may be a feature or y: --labels none takes it as a feature, --labels last "
             "leaves it out"
         )
 
@@ -272,67 +262,6 @@ class _Reader:
             shown = ", ".join(repr(name) for name in self.names[:10]) if self.named else "no names"
             raise ValueError(
                 f"{option} must be the name of one column or its place from 1 to {len(self.names)}, got {column!r}; "
-                f"{self.name} has {shown}"
+                f"{self.file} has {shown}"
             )
         return place - 1
-
-    def _called(self, j: int) -> str:
-        return f"column {j + 1}" + (f" ({self.names[j]!r})" if self.named else "")
-
-    def _point(self, cell: str) -> str:
-        """A number with a decimal point instead of the file's mark."""
-        return cell.replace(",", ".") if self.decimal == "," and "." not in cell else cell
-
-    def _numbers(self, line: int, cells: list[str], columns: Sequence[int]) -> NDArray[np.float64]:
-        """Cells of some columns as float64. The loop over columns runs only when something is wrong."""
-        chosen = cells if self.decimal == "." else [self._point(cell) for cell in cells]
-        mixed = self.decimal == "," and "." in "".join(cells)
-        try:
-            row = np.fromiter(map(float, chosen), np.float64, len(chosen))
-            if np.isfinite(row).all() and "_" not in "".join(chosen) and not mixed:
-                return row
-        except ValueError:
-            pass
-        for j, cell, number in zip(columns, cells, chosen, strict=True):
-            where = f"{self.name}, line {line}, {self._called(j)}: {cell!r}"
-            if self.decimal == "," and "." in cell:
-                raise ValueError(f"{where} has a point, but other numbers of the file have decimal commas")
-            if not is_number(number):
-                raise ValueError(f"{where} is not a number")
-            if not math.isfinite(float(number)):
-                raise ValueError(f"{where} is not finite")
-        raise AssertionError("a row was refused without a reason")
-
-    def _targets(
-        self, label: int, found: list[tuple[int, str]]
-    ) -> tuple[NDArray[np.float64], tuple[str, str] | None]:
-        """Labels as numbers, or as the signs of two classes."""
-        if not self.signs:
-            for line, cell in found:
-                if not is_number(self._point(cell)) and not is_missing(cell):
-                    raise ValueError(
-                        f"{self.name}, line {line}, {self._called(label)}: {cell!r} is not a number; signs=True "
-                        "(--signs) makes -1 and +1 of two classes, labels=None (--labels none) reads features alone"
-                    )
-            return np.concatenate([self._numbers(line, [cell], [label]) for line, cell in found]), None
-        values = sorted({cell.strip() for _, cell in found}, key=_rank)
-        for line, cell in found:
-            if is_missing(cell):
-                raise ValueError(
-                    f"{self.name}, line {line}, {self._called(label)}: {cell!r} is a missing label"
-                )
-        if len(values) != 2:
-            shown = ", ".join(map(repr, values[:5])) + (", ..." if len(values) > 5 else "")
-            raise ValueError(
-                f"{self.name}, {self._called(label)}: signs=True (--signs) takes labels of two classes, got "
-                f"{len(values)}: {shown}"
-            )
-        return np.array([1.0 if cell.strip() == values[1] else -1.0 for _, cell in found]), (
-            values[0],
-            values[1],
-        )
-
-
-def _rank(cell: str) -> tuple[bool, float, str]:
-    """Numbers come by size, before words by letter."""
-    return (False, float(cell), "") if is_number(cell) else (True, 0.0, cell)

@@ -5,47 +5,18 @@ Nothing here imports a CUDA package before such an array is seen.
 """
 
 import importlib
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastntk.compilation import jit_cuda
-from fastntk.device.dispatch import backend
+from fastntk.device.dispatch import DeviceArray, backend
 from fastntk.device.driver import require
 
 _CUDA = (2, 13)  # DLPack device types: CUDA, CUDA managed
 _UNKNOWN = -1  # a GPU, but its owner does not say which
 _LEGACY_STREAM = 1  # what DLPack calls the default stream, on which the kernels run
-
-
-class DeviceArray(Protocol):
-    """What this package uses of an array of the CUDA module."""
-
-    dtype: np.dtype
-    shape: tuple[int, ...]
-    ndim: int
-    size: int
-    nbytes: int
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, where: Any) -> "DeviceArray": ...
-
-    def copy_to_host(self, ary: np.ndarray | None = None) -> np.ndarray:
-        """A copy in host memory, in `ary` if given."""
-
-    def copy_to_device(self, values: Any) -> None:
-        """Take the entries of an array of either memory."""
-
-    def is_c_contiguous(self) -> bool:
-        """Whether entries lie without gaps, row by row."""
-
-    def reshape(self, *shape: int) -> "DeviceArray":
-        """The same memory in another shape."""
-
-    def view(self, dtype: npt.DTypeLike) -> "DeviceArray":
-        """The same memory as numbers of another type."""
 
 
 def gpu_of(value: Any) -> int | None:

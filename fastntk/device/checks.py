@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastntk.base import checks
-from fastntk.device.arrays import DeviceArray, gpu_of, on_host, view
-from fastntk.device.dispatch import backend
+from fastntk.device.arrays import gpu_of, on_host, view
+from fastntk.device.dispatch import DeviceArray, backend
 
 
 def array(value: Any, name: str, ndim: int, dtype: npt.DTypeLike | None = None) -> Any:

@@ -1,135 +1,151 @@
-"""What is asked of the GPU, and the one place that asks: `backend` loads `fastntk.cuda` for arrays on a GPU only.
+"""What is asked of the GPU: the types of it, and `backend`, which loads what answers, for arrays on a GPU only.
 
 Arguments have been checked before (`fastntk.device.checks`); arrays are those of the CUDA module, and so are results,
 which the caller gives back to the library of its arguments.
 """
 
+from __future__ import annotations
+
 import contextlib
-import functools
-import importlib
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
+if TYPE_CHECKING:  # `import fastntk` comes here, and waits for nothing large
+    import numpy as np
+    import numpy.typing as npt
 
-from fastntk.device.driver import guard, require
-
-if TYPE_CHECKING:  # types that are described with the floors above, and never needed at run time
-    from fastntk.device.arrays import DeviceArray
-    from fastntk.device.masks import DevicePackedMasks
-    from fastntk.engines.interface import Engine
     from fastntk.kernels.cpu.limit import Points
-    from fastntk.matrices.passes import Terms
-    from fastntk.model.network import TwoLayerReLU
-    from fastntk.theory.linearised import Linearised
+
+
+class DeviceArray(Protocol):
+    """What this package uses of an array of the CUDA module."""
+
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    ndim: int
+    size: int
+    nbytes: int
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, where: Any) -> DeviceArray: ...
+
+    def copy_to_host(self, ary: np.ndarray | None = None) -> np.ndarray:
+        """A copy in host memory, in `ary` if given."""
+
+    def copy_to_device(self, values: Any) -> None:
+        """Take the entries of an array of either memory."""
+
+    def is_c_contiguous(self) -> bool:
+        """Whether entries lie without gaps, row by row."""
+
+    def reshape(self, *shape: int) -> DeviceArray:
+        """The same memory in another shape."""
+
+    def view(self, dtype: npt.DTypeLike) -> DeviceArray:
+        """The same memory as numbers of another type."""
+
+
+class DevicePattern(Protocol):
+    """What the backend uses of an activation pattern: `fastntk.device.masks.DevicePackedMasks`."""
+
+    bits: DeviceArray
+    shape: tuple[int, int]
 
 
 class Transfers(Protocol):
     """Arrays as they come and go."""
 
-    def host_copy(self, values: "DeviceArray") -> np.ndarray:
+    def host_copy(self, values: DeviceArray) -> np.ndarray:
         """A copy in host memory of an array of any strides."""
 
-    def converted(self, values: "DeviceArray", dtype: np.dtype) -> tuple["DeviceArray", bool]:
+    def converted(self, values: DeviceArray, dtype: np.dtype) -> tuple[DeviceArray, bool]:
         """A C-contiguous array in that precision, itself if it is one; whether all entries are finite there."""
 
 
 class Patterns(Protocol):
     """Activation patterns."""
 
-    def activation_masks(self, X: "DeviceArray", W: "DeviceArray", library: str) -> "DevicePackedMasks":
-        """See `fastntk.activation_masks`."""
+    def activation_bits(self, X: DeviceArray, W: DeviceArray) -> DeviceArray:
+        """The bits of `fastntk.activation_masks`."""
 
-    def packed(self, dense: "DeviceArray", library: str) -> "DevicePackedMasks":
-        """A boolean matrix as bits."""
+    def packed_bits(self, dense: DeviceArray) -> DeviceArray:
+        """The bits of a boolean matrix."""
 
-    def to_dense(self, masks: "DevicePackedMasks") -> "DeviceArray":
+    def to_dense(self, masks: DevicePattern) -> DeviceArray:
         """Bits as a boolean matrix."""
 
-    def coactivation_counts(self, masks: "DevicePackedMasks") -> "DeviceArray":
+    def coactivation_counts(self, masks: DevicePattern) -> DeviceArray:
         """See `fastntk.coactivation_counts`."""
 
-    def flip_count(self, before: "DevicePackedMasks", after: "DevicePackedMasks") -> int:
+    def flip_count(self, before: DevicePattern, after: DevicePattern) -> int:
         """See `fastntk.flip_count`."""
 
-    def flip_marginals(
-        self, before: "DevicePackedMasks", after: "DevicePackedMasks"
-    ) -> tuple["DeviceArray", "DeviceArray"]:
+    def flip_marginals(self, before: DevicePattern, after: DevicePattern) -> tuple[DeviceArray, DeviceArray]:
         """See `fastntk.flip_marginals`."""
 
 
 class Networks(Protocol):
     """Outputs and gradients; samples and weights are in the precision of W."""
 
-    def outputs(self, X: "DeviceArray", W: "DeviceArray", a: "DeviceArray") -> "DeviceArray":
+    def outputs(self, X: DeviceArray, W: DeviceArray, a: DeviceArray) -> DeviceArray:
         """``u`` of `fastntk.TwoLayerReLU`."""
 
-    def loss_gradient(
-        self, X: "DeviceArray", y: "DeviceArray", W: "DeviceArray", a: "DeviceArray"
-    ) -> "DeviceArray":
+    def loss_gradient(self, X: DeviceArray, y: DeviceArray, W: DeviceArray, a: DeviceArray) -> DeviceArray:
         """See `fastntk.loss_gradient`."""
 
 
 class Matrices(Protocol):
     """Gram matrices and their limits, whole ones; those without `out` are allocated."""
 
-    def row_lengths(
-        self, X: "DeviceArray", direction: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def row_lengths(self, X: DeviceArray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The fields of `fastntk.matrices.rows.Lengths`, on the host."""
 
     def gram(
         self,
-        points: "DeviceArray",
-        others: "DeviceArray",
-        network: "DeviceArray | tuple[DevicePackedMasks, DevicePackedMasks]",
-        terms: "Terms",
+        points: DeviceArray,
+        others: DeviceArray,
+        network: DeviceArray | tuple[DevicePattern, DevicePattern],
+        layers: str,
+        a: np.ndarray,
         dtype: np.dtype,
-        out: "DeviceArray | None",
-    ) -> "DeviceArray":
-        """See `fastntk.gram`, of weights or of patterns; symmetric if both sets of points, and patterns, are one."""
+        out: DeviceArray | None,
+    ) -> DeviceArray:
+        """See `fastntk.gram`, of weights or of patterns, which are one for symmetry; `a` may be one number for all."""
 
     def limit_gram(
         self,
-        points: "Points",
-        others: "Points",
+        points: Points,
+        others: Points,
         layers: int,
         depth: int,
         dtype: np.dtype,
-        out: "DeviceArray | None",
-    ) -> "DeviceArray":
+        out: DeviceArray | None,
+    ) -> DeviceArray:
         """See `fastntk.limit_gram`, of points whose rows are on the GPU; symmetric if both sets of them are one."""
 
-    def limit_profile(
-        self, rho: "DeviceArray", layers: int, depth: int, factor: float
-    ) -> "DeviceArray | None":
+    def limit_profile(self, rho: DeviceArray, layers: int, depth: int, factor: float) -> DeviceArray | None:
         """See `fastntk.limit_profile`; None if an entry is not between -1 and 1."""
 
 
-class Training(Protocol):
-    """Engines, and what else works on the state of a network."""
-
-    @property
-    def engines(self) -> "tuple[type[Engine], type[Engine]]":
-        """The dual and the primal engine."""
-
-    def linearised(self, X: np.ndarray, net: "TwoLayerReLU") -> "Linearised":
-        """The linearised network, of data in host memory."""
-
-
-class Backend(Transfers, Patterns, Networks, Matrices, Training, Protocol):
+class Backend(Transfers, Patterns, Networks, Matrices, Protocol):
     """All that is asked of the GPU."""
+
+
+_load: Callable[[], Backend]
+
+
+def register(load: Callable[[], Backend]) -> None:
+    """Say how the backend is loaded, which lives on a floor above all that ask for it."""
+    global _load
+    _load = load
 
 
 @contextlib.contextmanager
 def backend() -> Iterator[Backend]:
     """The backend, for work that is waited for and whose errors are typed; DeviceError where there is no GPU."""
+    from fastntk.device.driver import guard, require
+
     require()
     with guard():
-        yield _loaded()
-
-
-@functools.cache
-def _loaded() -> Backend:
-    found: Backend = importlib.import_module("fastntk.cuda.backend").BACKEND
-    return found
+        yield _load()

@@ -3,8 +3,8 @@
 from typing import Any
 
 from fastntk.base.packing import PackedMasks
-from fastntk.device.arrays import DeviceArray, empty, give_back, on_host, upload
-from fastntk.device.dispatch import backend
+from fastntk.device.arrays import empty, give_back, on_host, upload
+from fastntk.device.dispatch import DeviceArray, backend
 from fastntk.device.driver import require_memory
 
 

@@ -44,26 +44,27 @@ class _Threads:
 _threads = _Threads()
 
 
-def perform(here: Mapping[str, str], whole: bool, function: Callable[..., Any], *arguments: Any) -> Parcel:
-    """Call a function on all threads of this worker, or on one; gives the worker's address and the result."""
-    return Parcel.of(_performed(here, whole, function, *arguments))
+def perform(wanted: Mapping[str, str], whole: bool, function: Callable[..., Any], *arguments: Any) -> Parcel:
+    """Call a function on all threads of this worker, or on one; the worker's address and the result, to be fetched."""
+    return Parcel.of(_performed(wanted, whole, function, *arguments))
 
 
-def keep(here: Mapping[str, str], function: Callable[..., Any], *arguments: Any) -> Any:
-    """The same on all threads, with the result alone, which other tasks take as it is."""
-    return _performed(here, True, function, *arguments)[1]
+def keep(wanted: Mapping[str, str], function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call it on all threads; the result alone, which stays here for other tasks."""
+    return _performed(wanted, True, function, *arguments)[1]
 
 
 def _performed(
-    here: Mapping[str, str], whole: bool, function: Callable[..., Any], *arguments: Any
+    wanted: Mapping[str, str], whole: bool, function: Callable[..., Any], *arguments: Any
 ) -> tuple[str, Any]:
+    """The worker's address and the result, if the worker has the versions that are wanted."""
     import numba
     from distributed import get_worker
 
     from fastntk.compilation.threads import kernel_threads
 
     worker = get_worker()
-    require_same(worker.address, versions(), here)
+    require_same(worker.address, versions(), wanted)
     most = int(worker.state.nthreads)
     count = most if whole else 1
     with _threads.lent(count, most), kernel_threads(min(count, int(numba.config.NUMBA_NUM_THREADS))):
@@ -80,12 +81,12 @@ def _library_versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in _LIBRARIES}
 
 
-def require_same(address: str, there: Mapping[str, str], here: Mapping[str, str]) -> None:
+def require_same(address: str, theirs: Mapping[str, str], ours: Mapping[str, str]) -> None:
     """ClusterError if a worker has another version of something."""
-    for name, version in here.items():
-        if there.get(name) != version:
+    for name, version in ours.items():
+        if theirs.get(name) != version:
             raise ClusterError(
-                f"client: the worker {address} has {name} {there.get(name)} and this process {version}, whose numbers "
+                f"client: the worker {address} has {name} {theirs.get(name)} and this process {version}, whose numbers "
                 "may differ: install one version everywhere"
             )
 

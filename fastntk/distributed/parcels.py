@@ -42,7 +42,7 @@ class Parcel:
         return Parcel, (self._stream, self._buffers)
 
     def __sizeof__(self) -> int:
-        """What Dask takes for its size."""
+        """The size that Dask asks for."""
         return self.nbytes
 
 

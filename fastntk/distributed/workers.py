@@ -117,23 +117,24 @@ class Workers:
         return self._submit(same, parcel)
 
     def keep(self, function: Callable[..., Any], *arguments: Any, at: str | None = None) -> Any:
-        """A result that stays where it is found, at a worker if one is named: an argument of tasks that then go there.
+        """A future whose result stays on its worker, that at an address if one is given.
 
-        Where it is lost with its worker, Dask makes it again by the same calls.
+        Tasks that take it as an argument go to that worker.  Where it is lost with the worker, Dask makes it again by
+        the same calls.
         """
         place = {} if at is None else {"workers": [at], "allow_other_workers": True}
         return self._submit(keep, versions(), function, *self._packed(arguments), **place)
 
-    def fetch(self, kept: Any) -> Any:
-        """What was kept."""
+    def fetch(self, future: Any) -> Any:
+        """The result of `keep`."""
         with _named(_library()):
-            return kept.result()
+            return future.result()
 
-    def ready(self, kept: Iterable[Any]) -> Iterator[Any]:
-        """What was kept as it is there, or lost; it stays where it is."""
+    def ready(self, futures: Iterable[Any]) -> Iterator[Any]:
+        """Futures of `keep` as they are done, or lost; their results stay on their workers."""
         distributed = _library()
         with _named(distributed):
-            yield from distributed.as_completed(kept, loop=self.client.loop)
+            yield from distributed.as_completed(futures, loop=self.client.loop)
 
     def each(self, tasks: Iterable[Task]) -> Generator[Done, None, None]:
         """Results in the order in which they are ready; close it to cancel what is left.
@@ -187,8 +188,8 @@ class Workers:
 
     def _packed(self, arguments: tuple[Any, ...]) -> list[Any]:
         """What goes along with a task; what is on workers already stays there."""
-        kept = _library().Future
-        packed = [one if isinstance(one, kept) else Parcel.of(one) for one in arguments]
+        future = _library().Future
+        packed = [one if isinstance(one, future) else Parcel.of(one) for one in arguments]
         self._given += sum(one.nbytes for one in packed if isinstance(one, Parcel))
         return packed
 

@@ -30,12 +30,17 @@ from fastntk.device import driver
 from fastntk.device.dispatch import backend
 from fastntk.engines.dual import DualEngine
 from fastntk.engines.interface import Engine
+from fastntk.engines.linearised import Linearised
 from fastntk.engines.motion import CHOICES, PLAIN, Motion
 from fastntk.engines.path import PathEngine
 from fastntk.engines.primal import PrimalEngine
+from fastntk.model.network import TwoLayerReLU
 
 ENGINES: dict[str, type[Engine]] = {"dual": DualEngine, "primal": PrimalEngine}
-"""Those that make a run step by step on the host."""
+"""The engines that make a run step by step on the host."""
+
+GPU_ENGINES: list[type[Engine]] = []
+"""The dual and the primal engine of a GPU, once the backend is loaded, which adds them."""
 
 TABLES_PER_BLAS = 4.0  # one core of a Zen 4, float32: 204 against 50 billion multiply-adds a second
 
@@ -101,7 +106,7 @@ def choose(
 
     Examples
     --------
-    >>> from fastntk.engines import Course, choose
+    >>> from fastntk.engines.choice import Course, choose
     >>> choose(1000, 1000, 8000).name, choose(4000, 500, 8000).name
     ('dual', 'primal')
     >>> choose(1000, 1000, 100_000, course=Course(steps=100)).name
@@ -148,8 +153,15 @@ def path_cost(n: int, d: int, width: int, steps: int, momentum: bool = False) ->
 
 def gpu_engines() -> tuple[type[Engine], type[Engine]]:
     """The dual and the primal engine of the GPU, loaded when they are wanted; DeviceError where it cannot be used."""
-    with backend() as gpu:
-        return gpu.engines
+    with backend():
+        dual, primal = GPU_ENGINES
+        return dual, primal
+
+
+def linearise(X: np.ndarray, net: TwoLayerReLU, engine: str) -> Linearised:
+    """A `Linearised` of data in host memory, on a GPU if the engine is "cuda"; DeviceError where none can be used."""
+    kind = gpu_engines()[0] if engine == "cuda" else DualEngine
+    return kind.linearised(X, net)
 
 
 def engine_of(choice: Choice) -> type[Engine]:

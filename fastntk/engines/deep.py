@@ -67,7 +67,7 @@ class DeepEngine:
             h: aligned_zeros(net.W[h].shape, net.dtype) for h in self._hidden if optimizer.momentum
         }
         self._rooms = self._make_rooms()
-        self._kept: list[np.ndarray] = []
+        self._deltas: list[np.ndarray] = []
         self._fresh = False
         self._norms = [ChangeNorm(start) for start in initial]
         self._forward()
@@ -109,15 +109,15 @@ class DeepEngine:
     def deltas(self) -> list[np.ndarray]:
         """``delta^(h)`` of the hidden layers from the lowest that moves, (m_h, padded n); of those below, no rows."""
         columns = self._state.x[0].shape[1]
-        if not self._kept:
+        if not self._deltas:
             lowest = self._hidden[0] if self._hidden else self.net.depth
             rows = (m if h >= lowest else 0 for h, m in enumerate(self.net.widths))
-            self._kept = [aligned_zeros((m, columns), self.dtype) for m in rows]
+            self._deltas = [aligned_zeros((m, columns), self.dtype) for m in rows]
         if not self._fresh:
-            for _ in self._derivatives(np.ones(columns, self.dtype), self._kept):
+            for _ in self._derivatives(np.ones(columns, self.dtype), self._deltas):
                 pass
             self._fresh = True
-        return self._kept
+        return self._deltas
 
     @property
     def x(self) -> list[np.ndarray]:
@@ -183,8 +183,8 @@ class DeepEngine:
             yield from self._derivatives(e, [])
             return
         for h in reversed(self._hidden):
-            layers.weigh_samples(self._kept[h], e)
-            yield h, self._kept[h]
+            layers.weigh_samples(self._deltas[h], e)
+            yield h, self._deltas[h]
 
     def _move(self, h: int, delta: np.ndarray, lr: float) -> None:
         W, below = self.net.W[h], self._state.x[h]

@@ -9,6 +9,7 @@ import numpy as np
 from fastntk.base.memory import aligned_zeros
 from fastntk.base.packing import PackedMasks, padded_width
 from fastntk.device.masks import DevicePackedMasks
+from fastntk.engines.linearised import Linearised
 from fastntk.engines.motion import PLAIN, Motion
 from fastntk.engines.second_layer import SecondLayer
 from fastntk.engines.tangent import TangentKernel
@@ -32,12 +33,15 @@ class Engine(abc.ABC):
     name: str
     second_layer: type = SecondLayer  # what keeps the weights of a second layer that moves
     tangent_kernel: type[TangentKernel] = TangentKernel  # what finds H(k) from the state
+    linearised: type[Linearised] = Linearised  # what moves with the kernel of the start
     u: np.ndarray
     masks: PackedMasks | DevicePackedMasks
     initial_masks: PackedMasks | DevicePackedMasks
-    _D: np.ndarray
-    _kept: np.ndarray
-    _before: tuple[np.ndarray, PackedMasks | DevicePackedMasks, np.ndarray | None]
+    _D: np.ndarray  # change of the first layer since the start, in the engine's own layout
+    _kept: np.ndarray  # the same at the last `keep`
+    _before: tuple[
+        np.ndarray, PackedMasks | DevicePackedMasks, np.ndarray | None
+    ]  # outputs, pattern, second layer then
 
     def __init__(self, X: np.ndarray, net: TwoLayerReLU, motion: Motion = PLAIN) -> None:
         self.X = X
@@ -63,7 +67,7 @@ class Engine(abc.ABC):
         """
 
     def facts(self) -> dict[str, Any]:
-        """What the record of a run says of how the engine worked, JSON-able."""
+        """How the engine worked, for the provenance of a run; JSON-able."""
         return {}
 
     def working(self) -> contextlib.AbstractContextManager[None]:
@@ -75,7 +79,7 @@ class Engine(abc.ABC):
         """Move by one step of size ``lr`` from the derivatives ``e`` of the loss by the outputs."""
 
     def keep(self) -> None:
-        """Keep the present state, to return to it or to average with it."""
+        """Save the present state, which `undo` returns to and `blend` averages with."""
         np.copyto(self._kept, self._D[: len(self._kept)])
         self._before = (self.u, self.masks, None if self._second is None else self._second.change)
 
@@ -95,10 +99,10 @@ class Engine(abc.ABC):
         """The same for the first layer, then the outputs and the pattern of the network."""
 
     def accept(self, weights: tuple[float, ...]) -> None:  # noqa: B027 - not all engines keep a record of their steps
-        """Make all since `keep` final: a step along the gradients of the stages with these weights in all."""
+        """Make all since `keep` final, which in all was a step along the stages' gradients with these weights."""
 
     def undo(self) -> None:
-        """Return to the state that was kept."""
+        """Return to the state of the last `keep`."""
         if self.layers != "second":
             self._D, self._kept = self._kept, self._D
         self.u, self.masks, change = self._before

@@ -89,7 +89,7 @@ class Control:
         self.size, self._last, self._rounding = times[1], times[-1], rounding
 
     def copy(self) -> Control:
-        """One that can be tried out."""
+        """A copy, on which steps can be tried."""
         other = copy.copy(self)
         other.found = copy.copy(self.found)
         return other
@@ -114,7 +114,7 @@ class Control:
         return MOST_STEPS - self.found.accepted - self.found.rejected
 
     def smallest(self, goal: float) -> float:
-        """A step size that is none any more."""
+        """A step size so small that it does not move the time."""
         return _SMALLEST * max(self.found.time, 1e-99 * goal)
 
     def allowed(self, slope: float) -> float:
@@ -151,6 +151,6 @@ def step_error(start: np.ndarray, far: np.ndarray, middle: np.ndarray, end: np.n
 
 
 def rounding_of(X: np.ndarray, weights: float, a: np.ndarray) -> float:
-    """An error of the outputs that is not controlled: few roundings, for independent weights of that ``|W|_F``."""
+    """Error of the outputs at any step size: some roundings, for independent weights of that ``|W|_F``."""
     one = float(np.finfo(a.dtype).eps) * float(np.linalg.norm(X)) * weights * float(np.linalg.norm(a))
     return _ROUNDINGS * one / (a.size * math.sqrt(2.0 * X.shape[1]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,24 @@ from fastntk.matrices.finite import GramOfPatterns, gram_source
 from fastntk.matrices.tiled import compute
 from fastntk.model.network import TwoLayerReLU
 
-if TYPE_CHECKING:
-    from fastntk.engines.interface import Engine
+
+class State(Protocol):
+    """What H depends on in the state of an engine."""
+
+    @property
+    def masks(self) -> Any:
+        """The activation pattern."""
+
+    @property
+    def initial_masks(self) -> Any:
+        """The same at the start."""
+
+    @property
+    def a(self) -> np.ndarray:
+        """The weights of the second layer."""
+
+    def write_weights(self, out: np.ndarray) -> None:
+        """Write those of the first."""
 
 
 class TangentKernel:
@@ -30,7 +46,7 @@ class TangentKernel:
             self._patterns = GramOfPatterns(self._X, self._net.a)
         return self._patterns(masks, out=out)
 
-    def __call__(self, engine: Engine, out: np.ndarray | None = None) -> npt.NDArray[np.float64]:
+    def __call__(self, engine: State, out: np.ndarray | None = None) -> npt.NDArray[np.float64]:
         """H at the present state, in ``out`` if given and needed; of the second layer alone it never changes."""
         if self._layers == "first":
             return self._of_pattern(engine.masks, out)
@@ -41,14 +57,14 @@ class TangentKernel:
             self._constant = H
         return H
 
-    def _of_weights(self, engine: Engine, out: np.ndarray | None) -> np.ndarray:
+    def _of_weights(self, engine: State, out: np.ndarray | None) -> np.ndarray:
         """H of the weights of a state, where both layers tell."""
         if self._weights is None:
             self._weights = np.empty_like(self._net.W)
         engine.write_weights(self._weights)
         return np.asarray(compute(gram_source(self._X, self._weights, engine.a, layers=self._layers), out))
 
-    def initial(self, engine: Engine) -> npt.NDArray[np.float64]:
+    def initial(self, engine: State) -> npt.NDArray[np.float64]:
         """H at the start."""
         if self._layers == "first":
             return self._of_pattern(engine.initial_masks)

@@ -14,9 +14,10 @@ from fastntk.kernels.cpu.coactivation import BLOCK
 from fastntk.kernels.cpu.gram_sums import ROWS
 from fastntk.kernels.cpu.gram_tiles import SIDE, add_counts, gram_tiles
 from fastntk.kernels.scratch import thread_slots
-from fastntk.matrices.neurons import HeldNeurons, Neurons, drawing_bytes
+from fastntk.matrices.neurons import DrawnNeurons, HeldNeurons, Neurons, drawing_bytes
 from fastntk.matrices.passes import Terms, TileSums, pass_bytes, piece_size, sum_over_masks, sum_over_neurons
-from fastntk.matrices.tiled.source import GramSource
+from fastntk.matrices.tiled.blocks import Blocks
+from fastntk.matrices.tiled.source import Estimate, GramSource
 from fastntk.model.forward import Forward
 from fastntk.model.patterns import panels
 
@@ -61,6 +62,29 @@ class FiniteGram(GramSource):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._lock = threading.Lock()
+
+    @staticmethod
+    def estimate(blocks: Blocks, d: int, m: int, terms: Terms) -> Estimate:
+        """For float64 points of dimension d and m neurons that are drawn."""
+        n, k = blocks.shape
+        sides = (n,) if blocks.symmetric else (n, k)
+        dense = m * (terms.second + (terms.first and not terms.counts))
+        if _keeps_patterns(sum(sides), m, terms):
+            passes, points = len(sides), sum(sides)
+            filling, lasting = _kept_bytes(sides, d, m, terms)
+        else:  # every block applies all neurons to its points
+            passes = len(blocks)
+            points = n * blocks.rows if blocks.symmetric else n * blocks.columns + k * blocks.rows
+            filling, lasting = _passing_bytes(blocks, d, m, terms)
+        scratch = 8 * thread_slots() * (ROWS * ROWS + 2 * BLOCK * BLOCK)
+        return Estimate(
+            multiply_adds=blocks.computed * (d + dense) + points * d * m,
+            bit_products=blocks.computed * m if terms.counts else 0,
+            passes=passes,
+            points=points,
+            filling_bytes=filling + scratch,
+            lasting_bytes=lasting + scratch,
+        )
 
     def fill(self, rows: slice, columns: slice, out: np.ndarray) -> None:
         """Compute one block; equal ranges of a symmetric matrix by halves."""
@@ -149,7 +173,7 @@ class FiniteGram(GramSource):
         if not self._terms.counts or self._terms.second:
             return False
         samples = len(self.points) + (0 if self.symmetric else len(self.others))
-        return self._masks is not None or keeps_patterns(samples, self.width, self._terms)
+        return self._masks is not None or _keeps_patterns(samples, self.width, self._terms)
 
     def _kept_panels(self) -> tuple[np.ndarray, np.ndarray]:
         """Panels of rows and columns, made once."""
@@ -196,33 +220,39 @@ class FiniteGram(GramSource):
         return sum_over_neurons(self._neurons, left, right, self._terms, tiles)
 
 
-def keeps_patterns(samples: int, m: int, terms: Terms) -> bool:
+def _keeps_patterns(samples: int, m: int, terms: Terms) -> bool:
     """Whether the patterns of all points are kept, not computed anew for every block."""
     return terms.counts and not terms.second and samples * m // 4 <= KEPT_BYTES
 
 
-def drawn_bytes(
-    shape: tuple[int, int], block: tuple[int, int], symmetric: bool, d: int, m: int, terms: Terms
-) -> tuple[int, int]:
-    """Memory of a `FiniteGram` of drawn neurons, beside points and result: while the neurons pass by, and after."""
-    dtype, sides = np.dtype(np.float32), shape[:1] if symmetric else shape
-    if keeps_patterns(sum(sides), m, terms):
-        patterns = [byte_rows(n) * padded_width(m) for n in sides]
-        making = [
-            Forward.bytes_needed(n, d, m, dtype)
-            + drawing_bytes(min(piece_size((n,), d, m, dtype, terms), m), d)
-            for n in sides
-        ]
-        # Made one after the other, then brought into panels one after the other.
-        most = max(sum(patterns[: k + 1]) + some for k, some in enumerate(making))
-        return max(most, 2 * sum(patterns)), sum(patterns)
-    whole = symmetric and shape == block
-    here = block[:1] if whole else block
+def _kept_bytes(sides: tuple[int, ...], d: int, m: int, terms: Terms) -> tuple[int, int]:
+    """Memory of patterns that are kept: while they are made of drawn neurons, and after."""
+    dtype = DrawnNeurons.dtype
+    patterns = [byte_rows(n) * padded_width(m) for n in sides]
+    making = [
+        Forward.bytes_needed(n, d, m, dtype) + drawing_bytes(piece_size((n,), d, m, dtype, terms), d, m)
+        for n in sides
+    ]
+    # Made one after the other, then brought into panels one after the other.
+    most = max(sum(patterns[: k + 1]) + some for k, some in enumerate(making))
+    return max(most, 2 * sum(patterns)), sum(patterns)
+
+
+def _passing_bytes(blocks: Blocks, d: int, m: int, terms: Terms) -> tuple[int, int]:
+    """Memory of a block while drawn neurons pass by, and of its sums."""
+    block, dtype = blocks.largest, DrawnNeurons.dtype
     height, width = (-(-side // ROWS) for side in block)
-    tiles = height * (height + 1) // 2 if whole else height * width
-    sums = TileSums.bytes_needed(tiles, terms)
-    size = piece_size(here, d, m, dtype, terms)
-    return sums + pass_bytes(here, d, m, dtype, terms) + drawing_bytes(min(size, m), d), sums
+    kinds: list[tuple[tuple[int, ...], int]] = []
+    if len(blocks) > 1 or not blocks.symmetric:
+        kinds.append((block, height * width))
+    if blocks.symmetric:  # on the diagonal there is one set of points
+        kinds.append((block[:1], height * (height + 1) // 2))
+    sums = [TileSums.bytes_needed(tiles, terms) for _, tiles in kinds]
+    passing = [
+        pass_bytes(sides, d, m, dtype, terms) + drawing_bytes(piece_size(sides, d, m, dtype, terms), d, m)
+        for sides, _ in kinds
+    ]
+    return max(map(sum, zip(sums, passing, strict=True))), max(sums)
 
 
 def _tiles(bottom: int, right: int, symmetric: bool) -> np.ndarray:

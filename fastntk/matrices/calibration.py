@@ -14,10 +14,13 @@ from typing import NamedTuple
 import numpy as np
 import scipy.optimize
 
+from fastntk.matrices import deep
 from fastntk.matrices.tiled.source import GramSource
+from fastntk.model.deep import DeepReLU
 
 _POINTS = 1600  # of the largest sample
 _SECONDS = 0.1  # of one measurement
+_DEEP = 768  # samples, dimensions and neurons of each of the two layers of a deep network
 _FLOATS = 4_000_000  # of the largest sample's points
 _WRITTEN = 2**26  # bytes
 
@@ -98,19 +101,31 @@ def _network_rates(matrix: Matrix) -> BlockTimes:
     return BlockTimes(*(float(rate) for rate in found / scale))
 
 
+@functools.cache
+def deep_rate() -> float:
+    """Multiply-adds in a second of a small network with two hidden layers."""
+    X, net = _sample(_DEEP, _DEEP), DeepReLU.init(_DEEP, _DEEP, 2)
+    work = deep.estimate(_DEEP, _DEEP, net.widths, (1, 2), net.dtype, X.dtype)
+    return work.multiply_adds / _best_time(lambda: deep.deep_gram(X, net, "hidden"))
+
+
 def _sample(n: int, d: int) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((n, d))
 
 
 def _fill_time(make: Callable[[], GramSource]) -> float:
-    """Seconds of filling all of it, the best of two after one that compiles; sources keep what they have computed."""
+    """Seconds of filling all of it, by a new source each time: they keep what they have computed."""
+    sources = [make() for _ in range(3)]
+    (n, k), dtype = sources[0].shape, sources[0].dtype
+    return _best_time(lambda: sources.pop().fill(slice(0, n), slice(0, k), np.empty((n, k), dtype)))
+
+
+def _best_time(work: Callable[[], object]) -> float:
+    """Seconds, the best of two after one that compiles."""
     times = []
     for _ in range(3):
-        source = make()
-        everything = slice(0, source.shape[0]), slice(0, source.shape[1])
-        out = np.empty(source.shape, source.dtype)
         began = time.perf_counter()
-        source.fill(*everything, out)
+        work()
         times.append(time.perf_counter() - began)
     return min(times)
 

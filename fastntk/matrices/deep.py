@@ -10,8 +10,9 @@ from fastntk.base import checks
 from fastntk.base.memory import aligned_zeros, require_memory
 from fastntk.compilation.threads import kernel_threads
 from fastntk.matrices.layers import LayerGrams
+from fastntk.matrices.tiled.source import Estimate
 from fastntk.model.deep import DeepReLU
-from fastntk.model.layers import ForwardState
+from fastntk.model.layers import ForwardState, forward_bytes
 from fastntk.model.words import layer_numbers
 
 
@@ -31,7 +32,7 @@ def deep_gram(
     checks.same_columns(samples, "X", net.W[0], "net.W[0]")
     checks.representable(samples, "X", net.dtype)
     numbers, n = layer_numbers(layers, net.depth), len(samples)
-    require_memory(4 * 8 * n * n, f"the Gram matrix of n={n} samples")
+    require_memory(8 * n * n + LayerGrams.bytes_needed(n), f"the Gram matrix of n={n} samples")
     with kernel_threads(), np.errstate(over="ignore", invalid="ignore"):
         total = np.zeros((n, n))
         for _, G in grams_of(samples, net, numbers):
@@ -49,6 +50,25 @@ def deep_gram(
         raise ValueError(f"out must be an array of shape {(n, n)} with a DeepReLU, got {out!r}")
     out[...] = found
     return out
+
+
+def estimate(
+    n: int, d: int, widths: tuple[int, ...], numbers: tuple[int, ...], net: np.dtype, dtype: np.dtype
+) -> Estimate:
+    """For these layers of a network of precision `net` whose output weights are signs."""
+    depth, pairs, inputs = len(widths), n * (n + 1) // 2, (d, *widths)
+    products = n * sum(rows * columns for rows, columns in zip(widths, inputs, strict=False))
+    products += n * sum(widths[h] * widths[h - 1] for h in range(numbers[0], depth))
+    products += pairs * sum(inputs[layer - 1] for layer in numbers)
+    products += pairs * sum(widths[layer - 1] for layer in numbers if layer < depth)
+    held = forward_bytes(n, d, widths, net) + n * sum(widths[numbers[0] - 1 :]) * net.itemsize
+    held += LayerGrams.bytes_needed(n) + (8 * n * n if dtype.itemsize < 8 else 0)
+    return Estimate(
+        multiply_adds=products,
+        bit_products=pairs * widths[-1] if depth in numbers else 0,
+        filling_bytes=held,
+        lasting_bytes=held,
+    )
 
 
 def grams_of(

@@ -8,25 +8,23 @@ import numpy.typing as npt
 from fastntk.base import checks
 from fastntk.base.packing import PackedMasks
 from fastntk.base.progress import Progress
-from fastntk.device import checks as device_checks
 from fastntk.device.arrays import on_host, on_one_gpu
 from fastntk.device.dispatch import backend
 from fastntk.device.masks import masks_on_host
 from fastntk.kernels.cpu.coactivation import gram_from_panels
 from fastntk.matrices.blocks import FiniteGram
 from fastntk.matrices.deep import deep_gram
+from fastntk.matrices.finite_arguments import checked
 from fastntk.matrices.inner_products import products
-from fastntk.matrices.neurons import DrawnNeurons, HeldNeurons, MappedNeurons, Neurons, StreamedNeurons
+from fastntk.matrices.neurons import StreamedNeurons
 from fastntk.matrices.on_gpu import compute_on_gpu, is_host_target
-from fastntk.matrices.passes import Terms
+from fastntk.matrices.passes import Terms, terms_of
 from fastntk.matrices.rows import warn_parallel_rows
 from fastntk.matrices.tiled import compute
 from fastntk.model.deep import DeepReLU
 from fastntk.model.network import TwoLayerReLU
-from fastntk.model.patterns import Masks, arrays_of, packed, panels
+from fastntk.model.patterns import Masks, arrays_of, panels
 from fastntk.model.streamed import StreamedNetwork
-
-_LAYERS = {"first": (True, False), "second": (False, True), "both": (True, True)}
 
 
 def gram(
@@ -139,23 +137,22 @@ def gram(
         if not isinstance(net, TwoLayerReLU):
             raise TypeError(f"net must be a TwoLayerReLU or a DeepReLU, got {type(net).__name__}")
         W, a = net.W, net.a
-    there = on_one_gpu(X=X, W=W, a=a, Z=Z, **arrays_of(masks))
-    if there and (
+    on_gpu = on_one_gpu(X=X, W=W, a=a, Z=Z, **arrays_of(masks))
+    if on_gpu and (
         width is not None or client is not None or is_host_target(out)
     ):  # what the host draws or writes it also computes
         X, W, a, Z = map(on_host, (X, W, a, Z))
-        masks, there = masks_on_host(masks), False
-    points, others, network, terms, kind = _checked(X, W, a, Z, masks, layers, width, seed, dtype)
+        masks, on_gpu = masks_on_host(masks), False
+    points, others, network, weights, kind = checked(X, W, a, Z, masks, layers, width, seed, dtype)
     if others is points and not (isinstance(network, tuple) and network[0] is not network[1]):
         warn_parallel_rows(points, "X", opposite=False)
-    if not there:
-        return compute(
-            _host_source(points, others, network, terms, kind), out, progress=progress, client=client
-        )
+    if not on_gpu:
+        source = _host_source(points, others, network, terms_of(layers, weights), kind)
+        return compute(source, out, progress=progress, client=client)
     with backend() as gpu:
         return compute_on_gpu(
             (len(points), len(others)), kind, X, out, progress,
-            lambda target: gpu.gram(points, others, network, terms, kind, target),
+            lambda target: gpu.gram(points, others, network, layers, weights, kind, target),
         )  # fmt: skip
 
 
@@ -184,7 +181,8 @@ def gram_source(
     dtype: npt.DTypeLike = "float64",
 ) -> FiniteGram:
     """The checked arguments of `gram`, of the host, ready to compute any block."""
-    return _host_source(*_checked(X, W, a, Z, masks, layers, width, seed, dtype))
+    points, others, network, weights, kind = checked(X, W, a, Z, masks, layers, width, seed, dtype)
+    return _host_source(points, others, network, terms_of(layers, weights), kind)
 
 
 def _host_source(
@@ -201,98 +199,9 @@ def _host_source(
     return FiniteGram(points, others, network, terms, kind)
 
 
-def _checked(
-    X: Any,
-    W: Any,
-    a: Any,
-    Z: Any,
-    masks: Any,
-    layers: str,
-    width: int | None,
-    seed: int,
-    dtype: npt.DTypeLike,
-) -> tuple[Any, Any, Any, Terms, np.dtype]:
-    """Both sets of points, which are one without Z; neurons or two patterns; what is summed; precision.
-
-    Neurons in host memory are `Neurons`, those on a GPU their weights.
-    """
-    second = _LAYERS[checks.choice(layers, "layers", tuple(_LAYERS))][1]
-    if second and masks is not None:
-        raise ValueError(f"layers={layers!r} needs W or width, got masks: they do not tell the outputs")
-    kind = checks.floating_dtype(dtype)
-    points = others = device_checks.matrix(X, "X")
-    if Z is not None:
-        others = device_checks.matrix(Z, "Z")
-        checks.same_columns(points, "X", others, "Z")
-    given = _one_source(W=W, masks=masks, width=width)
-    found: Any
-    if masks is not None:
-        found = _checked_pair(masks, len(points), None if Z is None else len(others))
-        m = found[0].shape[1]
-    else:
-        found = _neurons(W, width, seed, points)
-        for samples, name in ((points, "X"), (others, "Z")):
-            device_checks.representable(samples, name, found.dtype)
-        m = found.count if isinstance(found, Neurons) else len(found)
-    weights = np.ones(1) if a is None else on_host(device_checks.vector(a, "a", m, given, np.float64))
-    return points, others, found, terms_of(layers, weights), kind
-
-
 def _width_of(network: Any) -> int:
     """Neurons of a pair of patterns, or of a source."""
     return int(network[0].shape[1] if isinstance(network, tuple) else network.count)
-
-
-def _one_source(**sources: Any) -> str:
-    """The name of the only source of neurons that is given."""
-    given = [name for name, value in sources.items() if value is not None]
-    if len(given) != 1:
-        got = " and ".join(given) or "none"
-        raise ValueError(f"exactly one of W, masks and width must be given, got {got}")
-    return given[0]
-
-
-def _neurons(W: Any, width: int | None, seed: int, points: Any) -> Any:
-    """The source of the neurons, known to have as many columns as the samples; weights on a GPU."""
-    if width is not None:
-        return DrawnNeurons(points.shape[1], width, seed)
-    if isinstance(W, np.memmap):
-        neurons = MappedNeurons(W)
-        checks.same_columns(points, "X", W, "W")
-        return neurons
-    weights = device_checks.matrix(W, "W")
-    checks.same_columns(points, "X", weights, "W")
-    return HeldNeurons(weights) if isinstance(weights, np.ndarray) else weights
-
-
-def _checked_pair(masks: Any, n: int, k: int | None) -> tuple[Any, Any]:
-    """Patterns of rows and columns: the same object if there is no second set of samples."""
-    if k is None:
-        if isinstance(masks, tuple):
-            raise TypeError("masks must be PackedMasks or a boolean matrix without Z, got a tuple")
-        left = right = packed(masks, "masks")
-    else:
-        if not isinstance(masks, tuple) or len(masks) != 2:
-            raise TypeError(f"masks must be a pair with Z, those of X and of Z, got {type(masks).__name__}")
-        left, right = packed(masks[0], "masks[0]"), packed(masks[1], "masks[1]")
-        if left.shape[1] != right.shape[1]:
-            raise ValueError(
-                f"masks must be of the same neurons, got {left.shape[1]} for X and {right.shape[1]} for Z"
-            )
-    for found, rows, name in ((left, n, "X"), (right, n if k is None else k, "Z")):
-        if found.shape[0] != rows:
-            raise ValueError(f"masks must have one row for each row of {name} ({rows}), got {found.shape[0]}")
-    return left, right
-
-
-def terms_of(layers: str, a: np.ndarray) -> Terms:
-    """What is summed for these layers with the weights of the second one, which are one number if all are alike."""
-    first, second = _LAYERS[layers]
-    with np.errstate(over="ignore"):
-        squares = np.square(a, dtype=np.float64)
-    if (squares == squares[0]).all():
-        return Terms(first, second, scale=float(squares[0]))
-    return Terms(first, second, weights=np.abs(a, dtype=np.float64))
 
 
 class GramOfPatterns:

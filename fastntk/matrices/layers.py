@@ -36,6 +36,11 @@ class LayerGrams:
         self._sums = aligned_zeros((slots, SIDE, SIDE), np.float64)
         self._factor, self._gram = np.empty((n, n)), np.empty((n, n))
 
+    @staticmethod
+    def bytes_needed(n: int) -> int:
+        """Memory of what is kept between calls."""
+        return 3 * 8 * n * n
+
     def __call__(
         self,
         layers: Sequence[int],

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from fastntk.base import checks
 from fastntk.base.arrays import host_array
 from fastntk.base.progress import Progress
-from fastntk.device.arrays import DeviceArray, give_back, gpu_of, library_of, on_host, on_one_gpu, view
-from fastntk.device.dispatch import backend
+from fastntk.device.arrays import give_back, gpu_of, library_of, on_host, on_one_gpu, view
+from fastntk.device.dispatch import DeviceArray, backend
 from fastntk.kernels.cpu.limit import through_layers
 from fastntk.matrices import rows
 from fastntk.matrices.limit_blocks import LimitGram
@@ -116,13 +116,13 @@ def limit_gram(
     >>> fastntk.limit_gram([[1.0, 0.0]], [[0.6, 0.8]], layers=2, depth=3, scale=2**0.5).round(6)
     array([[0.380526]])
     """
-    there = on_one_gpu(X=X, Z=Z)
-    if there:
+    on_gpu = on_one_gpu(X=X, Z=Z)
+    if on_gpu:
         _require_word(layers)
-    if there and (client is not None or is_host_target(out)):
-        X, Z, there = on_host(X), on_host(Z), False
+    if on_gpu and (client is not None or is_host_target(out)):
+        X, Z, on_gpu = on_host(X), on_host(Z), False
     points, others, found, kind, options = checked(X, Z, layers, depth, scale, dtype)
-    if not there:
+    if not on_gpu:
         source = LimitGram(points, others, found, kind, options)
         if source.symmetric:
             rows.warn_parallel_rows(points.exact, "X", found, opposite=depth == 1)
@@ -183,7 +183,7 @@ def limit_profile(rho: npt.ArrayLike, layers: Layers = "first", depth: int = 1, 
 
 
 def _profile_on_gpu(rho: Any, layers: int, depth: int, factor: float) -> DeviceArray | None:
-    """The profile of an array on a GPU; None if that is none of numbers between -1 and 1."""
+    """The profile of an array on a GPU; None if it has an entry that is not between -1 and 1."""
     found = view(rho, "rho")
     if found.dtype.kind not in "biuf" or found.size == 0:
         return None

@@ -9,13 +9,8 @@ from fastntk.kernels.cpu.limit import BOTH, EDGES, NEAR, SUMS, Points, limit_til
 from fastntk.kernels.scratch import thread_slots
 from fastntk.matrices import rows
 from fastntk.matrices.tiled import GramSource
-
-
-def limit_bytes(shape: tuple[int, int], symmetric: bool, d: int, dtype: np.dtype) -> int:
-    """Memory of a `LimitGram` while it fills blocks, beside float64 points and the result."""
-    samples, edge = shape[0] + (0 if symmetric else shape[1]), _edge(shape, EDGES[dtype.char])
-    copy = 0 if dtype == np.float64 else samples * d * dtype.itemsize
-    return copy + 5 * 8 * samples + thread_slots() * (edge * edge + edge) * dtype.itemsize
+from fastntk.matrices.tiled.blocks import Blocks
+from fastntk.matrices.tiled.source import Estimate
 
 
 class LimitGram(GramSource):
@@ -33,6 +28,21 @@ class LimitGram(GramSource):
         self.shape, self.dtype = (len(points.rows), len(others.rows)), dtype
         self._points, self._others, self._found = points, others, found
         self._layers, self._depth, self._factor = options
+
+    @staticmethod
+    def estimate(blocks: Blocks, d: int, depth: int, dtype: np.dtype) -> Estimate:
+        """For float64 points of dimension d."""
+        (n, k), edge = blocks.shape, _edge(blocks.shape, EDGES[dtype.char])
+        samples = n if blocks.symmetric else n + k
+        copy = 0 if dtype == np.float64 else samples * d * dtype.itemsize
+        held = copy + 5 * 8 * samples + thread_slots() * (edge * edge + edge) * dtype.itemsize
+        return Estimate(
+            multiply_adds=blocks.computed * d,
+            kernel_values=blocks.computed * depth,
+            passes=len(blocks),
+            filling_bytes=held,
+            lasting_bytes=held,
+        )
 
     def fill(self, rows: slice, columns: slice, out: np.ndarray) -> None:
         """Compute one block; equal ranges of a symmetric matrix by halves."""

@@ -15,10 +15,8 @@ from fastntk.matrices import rows
 _LAYERS = {"first": FIRST, "second": SECOND, "both": BOTH}
 
 Layers = str | int
-_SAFE = {
-    "f": 40,
-    "d": 400,
-}  # products of rows with lengths within 2^-s ... 2^s neither overflow nor lose digits
+# Products of rows with lengths within 2^-s ... 2^s neither overflow nor lose digits.
+_SAFE = {"f": 40, "d": 400}
 
 
 def checked(

@@ -40,7 +40,7 @@ class HeldNeurons(Neurons):
         self._W = W
 
     def pieces(self, size: int) -> Iterator[np.ndarray]:
-        """Views."""
+        """Rows of the array itself."""
         for first in range(0, self.count, size):
             yield self._W[first : first + size]
 
@@ -65,7 +65,7 @@ class MappedNeurons(Neurons):
         self._W = W
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """By the file, which is mapped again where this arrives."""
+        """Pickled as the name of the file, which is mapped again where it is unpickled."""
         W, root = self._W, self._W
         while isinstance(root.base, np.memmap):
             root = root.base
@@ -105,13 +105,15 @@ def _mapped(path: str, dtype: np.dtype, offset: int, shape: tuple[int, ...]) -> 
 class DrawnNeurons(Neurons):
     """The float32 weights of ``TwoLayerReLU.init(columns, count, seed)``, drawn when they are needed and forgotten."""
 
+    dtype = np.dtype(np.float32)
+
     def __init__(self, columns: int, count: int, seed: int) -> None:
-        self.columns, self.dtype = columns, np.dtype(np.float32)
+        self.columns = columns
         self.count = checks.integer(count, "width", 1)
         self._seed = checks.integer(seed, "seed", 0)
 
     def pieces(self, size: int) -> Iterator[np.ndarray]:
-        """New arrays."""
+        """Rows in new arrays."""
         draws = Draws(self._seed)
         for first in range(0, self.count, size):
             rows = np.empty((min(size, self.count - first), self.columns), self.dtype)
@@ -131,7 +133,7 @@ class StreamedNeurons(Neurons):
         self._net = net
 
     def pieces(self, size: int) -> Iterator[np.ndarray]:
-        """New arrays."""
+        """Rows in new arrays."""
         for first in range(0, self.count, size):
             yield self._net.weights(first, min(first + size, self.count))
 
@@ -141,9 +143,9 @@ class StreamedNeurons(Neurons):
             digest.update(np.ascontiguousarray(rows).data)
 
 
-def drawing_bytes(size: int, d: int) -> int:
-    """Memory of drawn pieces of so many neurons: one in use while the next is drawn."""
-    return 2 * 4 * size * d
+def drawing_bytes(size: int, d: int, m: int) -> int:
+    """Memory of m neurons that are drawn ``size`` at a time: some in use while the next are drawn."""
+    return DrawnNeurons.dtype.itemsize * min(2 * size, m) * d
 
 
 def _ahead(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:

@@ -7,7 +7,8 @@ import numpy as np
 
 from fastntk.base.progress import Progress, reporter
 from fastntk.device import checks
-from fastntk.device.arrays import DeviceArray, give_back, gpu_of, library_of
+from fastntk.device.arrays import give_back, gpu_of, library_of
+from fastntk.device.dispatch import DeviceArray
 
 
 def is_host_target(out: Any) -> bool:

@@ -13,6 +13,9 @@ from fastntk.kernels.scratch import thread_slots
 from fastntk.matrices.neurons import Neurons
 from fastntk.model.forward import Forward, block_rows
 
+LAYERS = {"first": (True, False), "second": (False, True), "both": (True, True)}
+"""Whether the terms of the first and of the second layer are summed."""
+
 _PIECE_BYTES = 2**26  # of what is held of the neurons that are being summed over
 
 
@@ -42,6 +45,16 @@ class Terms:
     def dense_bytes(self) -> int:
         """Bytes per sample and neuron of the operands of `add_sums`, at most."""
         return 8 * (self.second + (self.first and not self.counts))
+
+
+def terms_of(layers: str, a: np.ndarray) -> Terms:
+    """What is summed for these layers with the weights of the second one, which are one number if all are alike."""
+    first, second = LAYERS[layers]
+    with np.errstate(over="ignore"):
+        squares = np.square(a, dtype=np.float64)
+    if (squares == squares[0]).all():
+        return Terms(first, second, scale=float(squares[0]))
+    return Terms(first, second, weights=np.abs(a, dtype=np.float64))
 
 
 @dataclass(frozen=True)
@@ -193,7 +206,8 @@ def sum_over_masks(
 
 def piece_size(sides: tuple[int, ...], d: int, m: int, dtype: np.dtype, terms: Terms) -> int:
     """Neurons read at a time: whole blocks of the forward product and whole parts of the sums."""
-    per_neuron = sum(sides) * (1 + 4 * terms.dense_bytes) // 4 + 16 * d + 1
+    padded = sum(-(-n // ROWS) * ROWS for n in sides)  # as dense operands are
+    per_neuron = sum(sides) // 4 + padded * terms.dense_bytes + 16 * d + 1
     rows = (block_rows(n, m, dtype) for n in sides)
     unit = max(PART if terms.dense_bytes else 1, *rows)
     return _whole_parts(_PIECE_BYTES // per_neuron, unit, m)

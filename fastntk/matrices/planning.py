@@ -15,17 +15,22 @@ import numpy.typing as npt
 from fastntk.base import checks
 from fastntk.base.memory import available_bytes
 from fastntk.compilation.launch import current_threads
-from fastntk.matrices.blocks import drawn_bytes, keeps_patterns
-from fastntk.matrices.calibration import Matrix, fill_rates, write_rate
-from fastntk.matrices.deep_planning import deep_plan
-from fastntk.matrices.limit_blocks import limit_bytes
-from fastntk.matrices.passes import Terms
+from fastntk.matrices import deep
+from fastntk.matrices.blocks import FiniteGram
+from fastntk.matrices.calibration import Matrix, deep_rate, fill_rates, write_rate
+from fastntk.matrices.limit_blocks import LimitGram
+from fastntk.matrices.passes import terms_of
 from fastntk.matrices.plan_table import Plan
-from fastntk.matrices.tiled.blocks import Blocks, cut
-from fastntk.matrices.tiled.files import checked_path
+from fastntk.matrices.tiled.blocks import Blocks
+from fastntk.matrices.tiled.files import checked_path, partial_path
+from fastntk.matrices.tiled.source import Estimate
 from fastntk.matrices.tiled.targets import allocated
-from fastntk.matrices.tiled.whole import held_bytes
-from fastntk.model.words import checked_widths
+from fastntk.matrices.tiled.whole import blocks_of, held_bytes, is_blockwise
+from fastntk.model.deep import weights_bytes
+from fastntk.model.layers import descent_bytes
+from fastntk.model.words import checked_widths, layer_numbers
+
+DEEP = np.dtype(np.float32)  # precision of deep networks that are planned
 
 __all__ = ["plan"]
 
@@ -87,16 +92,15 @@ def plan(
     223226112
     """
     n, d = _size(X, "X")
-    if width is not None and checks.integer(depth, "depth", 1) > 1:
-        if Z is not None or out is not None:
-            raise ValueError("Z and out must not be given with a width at a depth above 1")
-        if workers is not None:
-            raise ValueError("workers must not be given with a width at a depth above 1")
-        return deep_plan(n, d, checked_widths(width, depth), layers, checks.floating_dtype(dtype))
+    depth, kind = checks.integer(depth, "depth", 1), checks.floating_dtype(dtype)
+    if width is not None and depth > 1:
+        given = {"Z and out": (Z, out), "workers": (workers,)}
+        for names, values in given.items():
+            if any(value is not None for value in values):
+                raise ValueError(f"{names} must not be given with a width at a depth above 1")
+        return _deep_plan(n, d, checked_widths(width, depth), layers, kind)
     k = n if Z is None else _other_size(Z, d)
-    kind = checks.floating_dtype(dtype)
     checks.choice(layers, "layers", ("first", "second", "both"))
-    depth = checks.integer(depth, "depth", 1)
     if width is not None:
         width = checks.integer(width, "width", 1)
     if layers == "first" and depth != 1:
@@ -104,44 +108,26 @@ def plan(
     place, taken = _disk(out)
     if workers is not None and place is None:
         raise ValueError("workers write to out=, a file name or a Zarr array in a folder, got none")
+    blocks = blocks_of(out, (n, k), Z is None, kind)
+    if width is None:
+        work = LimitGram.estimate(blocks, d, depth, kind)
+    else:
+        work = FiniteGram.estimate(blocks, d, width, terms_of(layers, np.ones(1)))
+    seconds = fill_rates(Matrix(d, width, layers, depth, kind.name), Z is None).seconds(
+        work.passes, blocks.computed, work.points, width or 0
+    )
     size = n * k * kind.itemsize
-    blocks = Blocks((n, k), Z is None, n, k) if place is None else _cut((n, k), Z is None, kind, out)
-    matrix = Matrix(d, width, layers, depth, kind.name)
-    samples = n if Z is None else n + k
-    terms = Terms(layers != "second", layers != "first")
-    # The pattern of all points is kept if it is small; if not, every block applies all neurons to its points.
-    kept = width is not None and keeps_patterns(samples, width, terms)
-    pairs = n * (n + 1) // 2 if Z is None else n * k
-    points = samples if kept else n * blocks.rows if Z is None else n * blocks.columns + k * blocks.rows
-    rates = fill_rates(matrix, Z is None)
-    seconds = rates.seconds(1 if kept else len(blocks), pairs, points, width or 0)
     if place is not None:  # a block is computed while the one before it is written
         seconds = max(seconds, size / write_rate(place)) + seconds / len(blocks)
-    products = width if width is not None and layers != "first" else 0
-    held = size if place is None else held_bytes(blocks, kind)
-    if width is None:
-        during = after = limit_bytes((n, k), Z is None, d, kind)
-    else:
-        during, after = drawn_bytes((n, k), (blocks.height, blocks.width), Z is None, d, width, terms)
-    # A new array takes no memory before it is written to; the blocks of a file are used again.
-    most = max(during, held + after) if place is None else held + max(during, after)
-    found = Plan(
-        shape=(n, k),
-        d=d,
-        width=width,
-        layers=layers,
-        depth=depth,
-        dtype=kind.name,
-        result_bytes=size,
-        resident_bytes=most + 8 * d * samples,
-        multiply_adds=pairs * (d + products) + points * d * (width or 0),
-        bit_products=pairs * (width or 0) if layers != "second" else 0,
-        kernel_values=pairs * depth if width is None else 0,
-        blocks=len(blocks),
-        block=(blocks.height, blocks.width),
-        seconds=seconds,
-        memory_available=available_bytes(),
-    )
+    stored = size if place is None else 0
+    if is_blockwise(out):  # the memory of blocks is used again
+        held = stored + held_bytes(blocks, kind) + work.filling_bytes
+    else:  # a new array takes no memory before it is written to
+        held = max(work.filling_bytes, stored + work.lasting_bytes)
+    found = _plan(
+        work, blocks, d, width, layers, depth, kind,
+        resident_bytes=held + 8 * d * (n if Z is None else n + k), seconds=seconds,
+    )  # fmt: skip
     if out is not None:
         found = replace(found, out=str(out) if isinstance(out, (str, os.PathLike)) else type(out).__name__)
     if place is not None:
@@ -151,6 +137,32 @@ def plan(
         return found
     number, each = checks.integer(workers, "workers", 1), checks.integer(cores, "cores", 1)
     return found.spread(number, each, current_threads())
+
+
+def _deep_plan(n: int, d: int, widths: tuple[int, ...], layers: Any, dtype: np.dtype) -> Plan:
+    """The plan of `deep_gram`, whose products are all but a small part of its work."""
+    numbers = layer_numbers("hidden" if layers == "first" else layers, len(widths))
+    work = deep.estimate(n, d, widths, numbers, DEEP, dtype)
+    weights = weights_bytes(d, widths, DEEP)
+    return _plan(
+        work, Blocks((n, n), True, n, n), d, widths, layers, len(widths), dtype,
+        resident_bytes=n * n * dtype.itemsize + work.filling_bytes + weights + 8 * d * n,
+        seconds=work.multiply_adds / deep_rate(),
+        training_bytes=weights + descent_bytes(n, d, widths, DEEP),
+    )  # fmt: skip
+
+
+def _plan(
+    work: Estimate, blocks: Blocks, d: int, width: Any, layers: Any, depth: int, dtype: np.dtype, **rest: Any
+) -> Plan:
+    """The plan of that work, with all that needs no more than its sizes."""
+    n, k = blocks.shape
+    return Plan(
+        shape=(n, k), d=d, width=width, layers=layers, depth=depth, dtype=dtype.name,
+        result_bytes=n * k * dtype.itemsize, multiply_adds=work.multiply_adds, bit_products=work.bit_products,
+        kernel_values=work.kernel_values, blocks=len(blocks), block=blocks.largest,
+        memory_available=available_bytes(), **rest,
+    )  # fmt: skip
 
 
 def _size(value: Any, name: str) -> tuple[int, int]:
@@ -178,7 +190,7 @@ def _disk(out: Any) -> tuple[Path | None, int]:
     if isinstance(out, (str, os.PathLike)):
         path = checked_path(out)
         existing = next(parent for parent in path.absolute().parents if parent.is_dir())
-        partial = path.with_name(f"{path.name}.partial")
+        partial = partial_path(path)
         return existing, allocated(partial) if partial.is_file() else 0
     opened = getattr(getattr(out, "file", out), "filename", None) or getattr(
         getattr(out, "store", None), "root", None
@@ -186,10 +198,3 @@ def _disk(out: Any) -> tuple[Path | None, int]:
     if opened is None or not Path(opened).exists():
         return None, 0
     return Path(opened).absolute().parent, allocated(opened)
-
-
-def _cut(shape: tuple[int, int], symmetric: bool, dtype: np.dtype, out: Any) -> Blocks:
-    """The blocks of `fastntk.matrices.tiled.compute`, clipped to the matrix."""
-    chunks = getattr(out, "shards", None) or getattr(out, "chunks", None) or (1, 1)
-    blocks = cut(shape, symmetric, dtype.itemsize, chunks)
-    return Blocks(shape, symmetric, min(blocks.height, shape[0]), min(blocks.width, shape[1]))

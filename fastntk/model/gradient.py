@@ -53,7 +53,7 @@ def loss_gradient(X: npt.ArrayLike, y: npt.ArrayLike, W: npt.ArrayLike, a: npt.A
     >>> fastntk.loss_gradient([[1.0, 2.0]], [0.0], [[1.0, 1.0]], [1.0])
     array([[3., 6.]])
     """
-    there = on_one_gpu(X=X, y=y, W=W, a=a)
+    on_gpu = on_one_gpu(X=X, y=y, W=W, a=a)
     weights = checks.matrix(W, "W")
     m = len(weights)
     samples = checks.matrix(X, "X")
@@ -62,7 +62,7 @@ def loss_gradient(X: npt.ArrayLike, y: npt.ArrayLike, W: npt.ArrayLike, a: npt.A
     signs = checks.vector(a, "a", m, "W", weights.dtype)
     labels = checks.vector(y, "y", len(samples), "X", np.float64)
     checks.representable(labels, "y", weights.dtype)
-    if there:
+    if on_gpu:
         with backend() as gpu:
             found = gpu.loss_gradient(samples, labels, weights, signs)
         return give_back(found, library_of(X))

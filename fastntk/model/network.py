@@ -52,10 +52,10 @@ class TwoLayerReLU:
     def __init__(self, W: npt.ArrayLike, a: npt.ArrayLike) -> None:
         self.W: Any
         self.a: Any
-        there = on_one_gpu(W=W, a=a)
+        on_gpu = on_one_gpu(W=W, a=a)
         self.W = device_checks.matrix(W, "W")
         self.a = device_checks.vector(a, "a", len(self.W), "W", self.W.dtype)
-        if there:
+        if on_gpu:
             self.W, self.a = give_back(self.W, library_of(W)), give_back(self.a, library_of(a))
 
     @classmethod
@@ -189,12 +189,12 @@ class TwoLayerReLU:
 
     def __call__(self, X: npt.ArrayLike) -> Any:
         """Outputs ``u_i = f(x_i)``, float64 of shape (n,), relative error near 1e-6 if the weights are float32."""
-        there = on_one_gpu(X=X, W=self.W)
-        W: Any = view(self.W, "W") if there else self.W
+        on_gpu = on_one_gpu(X=X, W=self.W)
+        W: Any = view(self.W, "W") if on_gpu else self.W
         samples = device_checks.matrix(X, "X")
         checks.same_columns(samples, "X", W, "W")
         device_checks.representable(samples, "X", W.dtype)
-        if not there:
+        if not on_gpu:
             return forward_pass(samples, W, self.a)[1]
         with backend() as gpu:
             u = gpu.outputs(samples, W, view(self.a, "a"))

@@ -57,14 +57,15 @@ def activation_masks(X: npt.ArrayLike, W: npt.ArrayLike) -> Any:
     array([[ True],
            [False]])
     """
-    there = on_one_gpu(X=X, W=W)
+    on_gpu = on_one_gpu(X=X, W=W)
     weights = checks.matrix(W, "W")
     samples = checks.matrix(X, "X")
     same_columns(samples, "X", weights, "W")
     checks.representable(samples, "X", weights.dtype)
-    if there:
+    if on_gpu:
         with backend() as gpu:
-            return gpu.activation_masks(samples, weights, library_of(X))
+            bits = gpu.activation_bits(samples, weights)
+        return DevicePackedMasks(bits, (len(samples), len(weights)), library_of(X))
     (n, _), m = samples.shape, len(weights)
     _require_pattern(samples, m)
     masks = PackedMasks.empty(n, m)
@@ -114,10 +115,10 @@ def packed(masks: Any, name: str) -> Any:
     """The argument, if it is packed; boolean matrices are packed where they are."""
     if isinstance(masks, (PackedMasks, DevicePackedMasks)):
         return masks
-    there = gpu_of(masks) is not None
-    if not there and not isinstance(masks, np.ndarray):
+    on_gpu = gpu_of(masks) is not None
+    if not on_gpu and not isinstance(masks, np.ndarray):
         raise TypeError(f"{name} must be PackedMasks or a boolean matrix, got {type(masks).__name__}")
-    dense = view(masks, name) if there else masks
+    dense = view(masks, name) if on_gpu else masks
     if dense.dtype != np.bool_ or dense.ndim != 2 or dense.size == 0:
         raise ValueError(
             f"{name} must be a non-empty boolean matrix, got {dense.dtype} of shape {tuple(dense.shape)}"
@@ -125,7 +126,8 @@ def packed(masks: Any, name: str) -> Any:
     if isinstance(dense, np.ndarray):
         return PackedMasks.from_dense(dense)
     with backend() as gpu:
-        return gpu.packed(dense, library_of(masks))
+        bits = gpu.packed_bits(dense)
+    return DevicePackedMasks(bits, tuple(dense.shape), library_of(masks))
 
 
 def coactivation_counts(masks: Masks) -> Any:

@@ -202,7 +202,7 @@ class Moved:
 
 
 def network_arrays(net: TwoLayerReLU) -> dict[str, np.ndarray]:
-    """What a file keeps of a network: what makes its weights again, if that is possible and less, or the weights."""
+    """The arrays of a network in a file: what its weights can be made from again, if that is less, or the weights."""
     if (
         isinstance(net, StreamedNetwork)
         and not net.held

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastntk.plots.protocols import FlipLog
-from fastntk.plots.style import write_figure
+from fastntk.plots.style import thin_frame, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,9 +69,7 @@ def draw_diagnostics(seen: FlipLog) -> Figure:
     )
     for letter, title, axes in zip("abcd", titles, grid.flat, strict=True):
         axes.set_title(f"({letter}) {title}", loc="left")
-        axes.grid(True, linewidth=0.4, color="0.9")
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
+        thin_frame(axes)
         axes.set_xlabel("step $k$")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     _entries(grid[0, 0], seen)

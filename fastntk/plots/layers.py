@@ -14,6 +14,7 @@ import numpy as np
 
 from fastntk.plots.curves import draw_curve, name_widths, widths_of
 from fastntk.plots.protocols import Log
+from fastntk.plots.style import thin_frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -133,9 +134,7 @@ def _tidy(grid: Any) -> None:
             if axes not in filled:
                 axes.set_axis_off()
                 continue
-            axes.grid(True, linewidth=0.4, color="0.9")
-            axes.set_axisbelow(True)
-            axes.spines[["top", "right"]].set_visible(False)
+            thin_frame(axes)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], nbins=5))
         if filled:
             filled[-1].set_xlabel(r"gradient descent step $k$")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastntk.plots.protocols import Log
-from fastntk.plots.style import LINES, MARKERS, width_color, write_figure
+from fastntk.plots.style import LINES, MARKERS, thin_frame, width_color, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -125,9 +125,7 @@ def draw_losses(
     axes.set_xlabel("step $k$")
     axes.set_ylabel("training loss $L(k)$")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    axes.grid(True, linewidth=0.4, color="0.9")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    thin_frame(axes)
     measured = np.concatenate([run.series["loss"] for run in runs.values()])
     positive = measured[measured > 0.0]
     if linearised is not None and positive.size:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fastntk.base import checks
 from fastntk.base.memory import drop_pages
-from fastntk.plots.style import write_figure
+from fastntk.plots.style import thin_frame, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,9 +91,7 @@ def draw_spectrum(values: npt.ArrayLike) -> Figure:
     axes.set_title(f"Eigenvalues of a {len(descending)} x {len(descending)} Gram matrix", loc="left")
     axes.set_xlabel("index $i$, in descending order")
     axes.set_ylabel(r"eigenvalue $\lambda_i$")
-    axes.grid(True, linewidth=0.4, color="0.9")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    thin_frame(axes)
     _mark_smallest(axes, descending, positive)
     return figure
 

@@ -1,4 +1,4 @@
-"""What the figures ask of a run and of its diagnostics, so that plots need not know their classes."""
+"""What pictures ask of a run and of its diagnostics, so that they need not know their classes."""
 
 from typing import Any, Protocol
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 from fastntk.plots.curves import draw_curve, name_widths, widths_of
 from fastntk.plots.layers import draw_layers
 from fastntk.plots.protocols import Log
-from fastntk.plots.style import write_figure
+from fastntk.plots.style import panels, thin_frame, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,21 +110,14 @@ def draw_runs(runs: Sequence[Log], limit: dict[str, Any] | None = None) -> Figur
     >>> [axes.get_title(loc="left") for axes in draw_runs([run]).axes]
     ['(a) Training loss', '(b) Largest distance of a neuron from its start']
     """
-    from matplotlib.figure import Figure
-
     if any(values.ndim > 1 for run in runs for values in run.series.values()):
         return draw_layers(runs, limit)
-    panels = [name for name in PANELS if any(name in run.series for run in runs)]
-    if not panels:
+    names = [name for name in PANELS if any(name in run.series for run in runs)]
+    if not names:
         raise ValueError(f"runs: none of them carries a series to draw ({', '.join(PANELS)})")
-    columns = min(2, len(panels))
-    rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(3.5 * columns, 2.35 * rows + 0.55), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat[len(panels) :]:
-        axes.remove()
+    figure, grid = panels(len(names), 0.55)
     widths = widths_of(runs)
-    for letter, name, axes in zip("abcd", panels, grid.flat, strict=False):
+    for letter, name, axes in zip(ascii_lowercase, names, grid, strict=False):
         _frame(axes, name, letter, flow=runs[0].times is not None)
         for index, width in enumerate(widths):
             group = [run for run in runs if run.width == width and name in run.series]
@@ -133,7 +127,7 @@ def draw_runs(runs: Sequence[Log], limit: dict[str, Any] | None = None) -> Figur
         if limit:
             _reference(axes, name, runs, limit)
     figure.align_ylabels()
-    name_widths(figure, grid.flat[0], runs)
+    name_widths(figure, grid[0], runs)
     return figure
 
 
@@ -145,9 +139,7 @@ def _frame(axes: Axes, name: str, letter: str, flow: bool) -> None:
     axes.set_title(f"({letter}) {title}", loc="left")
     axes.set_xlabel(r"time $t$ of gradient flow" if flow else r"gradient descent step $k$")
     axes.set_ylabel(label.replace("(k)", "(t)") if flow else label)
-    axes.grid(True, linewidth=0.4, color="0.9")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    thin_frame(axes)
     if name == "loss":
         axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=not flow, steps=[1, 2, 5, 10]))

@@ -11,13 +11,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastntk.plots.protocols import Log
-from fastntk.plots.style import write_figure
+from fastntk.plots.style import panels, thin_frame, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,10 +49,8 @@ def plot_scaling(runs: Sequence[Log], path: str | os.PathLike[str], dpi: int = 3
     ----------
     runs : sequence of Run
         Of at least two widths, every seed at every width.
-    path : str or path-like
-        Ends in .png, .pdf or .svg.
-    dpi : int
-        Resolution of a .png.
+    path, dpi
+        As in `fastntk.plots.runs.plot_runs`.
 
     Returns
     -------
@@ -60,14 +59,11 @@ def plot_scaling(runs: Sequence[Log], path: str | os.PathLike[str], dpi: int = 3
     Raises
     ------
     ValueError
-        For another file type, for a single width, or when the runs carry none of the series that are drawn.
-    OSError
-        When the file cannot be written.
+        For a single width, and as `plot_runs`; cost and missing series as there.
 
     Notes
     -----
-    Cost: about a second.  Panels whose metric was not logged are left out.  Du et al. (arXiv 1810.02054), Sections 3
-    and 4: all four fall like ``m^(-1/2)``.
+    Du et al. (arXiv 1810.02054), Sections 3 and 4: all four panels fall like ``m^(-1/2)``.
 
     Examples
     --------
@@ -108,20 +104,13 @@ def power(widths: Sequence[int], table: NDArray[np.float64]) -> tuple[float, flo
 
 def draw_scaling(runs: Sequence[Log]) -> Figure:
     """Build the figure without writing it; the arguments and errors of `plot_scaling`."""
-    from matplotlib.figure import Figure
-
     if len({run.width for run in runs}) < 2:
         raise ValueError("runs: need at least two widths to draw something against the width")
-    panels = [name for name in PANELS if _carried(runs, name)]
-    if not panels:
+    names = [name for name in PANELS if _carried(runs, name)]
+    if not names:
         raise ValueError(f"runs: none of them carries a series to draw ({', '.join(PANELS)})")
-    columns = min(2, len(panels))
-    rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(3.5 * columns, 2.35 * rows + 0.3), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat[len(panels) :]:
-        axes.remove()
-    for letter, name, axes in zip("abcd", panels, grid.flat, strict=False):
+    figure, grid = panels(len(names), 0.3)
+    for letter, name, axes in zip(ascii_lowercase, names, grid, strict=False):
         _panel(axes, letter, name, runs)
     figure.align_ylabels()
     return figure
@@ -138,9 +127,7 @@ def _panel(axes: Axes, letter: str, name: str, runs: Sequence[Log]) -> None:
     axes.set_ylabel(label)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.grid(True, linewidth=0.4, color="0.9")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    thin_frame(axes)
     widths, table = ends(runs, name)
     across = np.array(widths, dtype=np.float64)
     _name_widths(axes, widths)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fastntk.base.storage import atomic_write, user_path
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 LINES = ["-", (0, (5, 1.5)), (0, (3, 1.2, 1, 1.2)), (0, (1, 1.1)), (0, (6, 1.2, 1, 1.2, 1, 1.2))]
@@ -65,6 +66,26 @@ def figure_suffix(path: str | os.PathLike[str], name: str = "path") -> str:
     if suffix not in _SUFFIXES:
         raise ValueError(f"{name}: got {str(path)!r}, expected a file name ending in {', '.join(_SUFFIXES)}")
     return suffix
+
+
+def panels(count: int, room: float) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels, two in a row, and `room` inches of height for what stands above them."""
+    from matplotlib.figure import Figure
+
+    columns = min(2, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(3.5 * columns, 2.35 * rows + room), layout="constrained")
+    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in grid[count:]:
+        axes.remove()
+    return figure, grid[:count]
+
+
+def thin_frame(axes: Axes) -> None:
+    """A pale grid behind the curves, and a frame on two sides."""
+    axes.grid(True, linewidth=0.4, color="0.9")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def width_color(index: int, count: int) -> Any:

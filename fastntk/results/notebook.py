@@ -1,23 +1,21 @@
-"""What runs and sweeps show of themselves in a notebook: where they ended, and how they got there."""
+"""Runs and sweeps as a notebook shows them: where they ended, and how they got there."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fastntk.base.notebook import Curve, curves, table
-
-if TYPE_CHECKING:
-    from fastntk.results.run import Run
+from fastntk.plots.protocols import Log
 
 __all__ = ["run_html", "sweep_html"]
 
 _PICTURED = ("loss", "flips", "drift", "lambda_min")
 
 
-def run_html(run: Run) -> str:
+def run_html(run: Log) -> str:
     """The first and the last of every series, of several layers the largest; a picture of each of the main ones."""
     ends = [
         [name, _largest(values[0]), _largest(values[-1])]
@@ -27,13 +25,13 @@ def run_html(run: Run) -> str:
     return table(["series", "first", "last"], ends, repr(run)) + _pictures([run])
 
 
-def sweep_html(title: str, rows: Sequence[dict[str, Any]], runs: Sequence[Run]) -> str:
+def sweep_html(title: str, rows: Sequence[dict[str, Any]], runs: Sequence[Log]) -> str:
     """The summary of a sweep, and a picture with all runs of each of the main series."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     return table(names, [[row.get(name, "") for name in names] for row in rows], title) + _pictures(runs)
 
 
-def _pictures(runs: Sequence[Run]) -> str:
+def _pictures(runs: Sequence[Log]) -> str:
     found = []
     for name in _PICTURED:
         lines = [line for run in runs if name in run.series for line in _lines(run, name)]
@@ -42,7 +40,7 @@ def _pictures(runs: Sequence[Run]) -> str:
     return "".join(found)
 
 
-def _lines(run: Run, name: str) -> list[Curve]:
+def _lines(run: Log, name: str) -> list[Curve]:
     """A curve, or one of each layer."""
     values, label = run.series[name], f"width {run.width}, seed {run.seed}"
     if values.ndim == 1:

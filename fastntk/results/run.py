@@ -15,34 +15,22 @@ from fastntk.device.arrays import on_host
 from fastntk.results.archive import write_archive, write_csv
 from fastntk.results.diagnostics import Diagnostics
 from fastntk.results.notebook import run_html
+from fastntk.results.run_arrays import (
+    diagnostics_by_folder,
+    diagnostics_from,
+    inside,
+    network_arrays,
+    network_from,
+)
+from fastntk.results.series import SERIES
 
 if TYPE_CHECKING:
     from fastntk.model.deep import DeepReLU
     from fastntk.model.network import TwoLayerReLU
 
-__all__ = ["FLAT_METRICS", "METRICS", "SERIES", "Run"]
+__all__ = ["Run"]
 
-FLAT_METRICS = ("loss", "flips", "drift", "gram", "lambda_min")
-"""What `metrics=` may name for one hidden layer, in the order of the log's columns."""
-
-METRICS = ("loss", "flips", "drift", "drift_norm", "gram", "lambda_min")
-"""The same for several."""
-
-SERIES = (
-    "loss",
-    "flips",
-    "drift",
-    "drift_a",
-    "drift_norm",
-    "lambda_min",
-    "lambda_min_lower",
-    "lambda_min_residual",
-    "lambda_min_total",
-    "gram_change",
-    "gram_limit_distance",
-)
-"""The series a run may carry; some metrics give several."""
-
+_DATA = ("X", "y", "times")
 _FORMER_NAMES = {"lambda_min_bound": "lambda_min_residual"}  # in files of 0.1
 
 
@@ -196,12 +184,6 @@ class Run:
         """The series this run carries, by name."""
         return {name: value for name in SERIES if (value := getattr(self, name)) is not None}
 
-    def diagnostics_by_folder(self) -> dict[str, Diagnostics]:
-        """Under the folder that is theirs in files: none with one hidden layer, with several "1/", "2/" and so on."""
-        if isinstance(self.diagnostics, tuple):
-            return {f"{h}/": seen for h, seen in enumerate(self.diagnostics, 1)}
-        return {} if self.diagnostics is None else {"": self.diagnostics}
-
     def gram(self) -> Any:
         """Gram matrix ``H_ij = (1/m) x_i.x_j sum_r a_r^2 M_ir M_jr`` of the trained network on the training data.
 
@@ -287,57 +269,21 @@ class Run:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Every array of the run under the name it has in the file."""
         found: dict[str, NDArray[Any]] = {"steps": self.steps, **self.series}
-        for folder, seen in self.diagnostics_by_folder().items():
+        for folder, seen in diagnostics_by_folder(self.diagnostics).items():
             found |= {f"diagnostics/{folder}{name}": array for name, array in seen.arrays().items()}
         found |= {f"snapshots/{step}": H for step, H in self.snapshots.items()}
-        if self.net is not None:
-            from fastntk.model.deep import DeepReLU
-            from fastntk.model.streamed import network_arrays
-
-            if isinstance(self.net, DeepReLU):
-                found |= {f"W/{h}": W for h, W in enumerate(self.net.W, 1)} | {"a": self.net.a}
-            else:
-                found |= network_arrays(self.net)
-        found |= {
-            name: np.asarray(on_host(value))
-            for name in ("X", "y", "times")
-            if (value := getattr(self, name)) is not None
-        }
-        return found
+        data = {name: getattr(self, name) for name in _DATA}
+        found |= {name: np.asarray(on_host(value)) for name, value in data.items() if value is not None}
+        return found | network_arrays(self.net)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], provenance: dict[str, Any]) -> Run:
         """Inverse of `arrays`."""
         arrays = {_FORMER_NAMES.get(name, name): array for name, array in arrays.items()}
-        net: TwoLayerReLU | DeepReLU | None = None
-        if several := _inside("W", arrays):
-            from fastntk.model.deep import DeepReLU
-
-            W = [several[h] for h in sorted(several, key=int)]
-            net = DeepReLU(W, arrays["a"], provenance.get("scale", 1.0))
-        elif "a" in arrays or "network/active" in arrays:
-            from fastntk.model.streamed import network_from
-
-            net = network_from(arrays)
-        kept = {name: arrays[name] for name in ("steps", *SERIES, "X", "y", "times") if name in arrays}
         return cls(
-            **kept,
-            diagnostics=_diagnostics(_inside("diagnostics", arrays)),
-            snapshots={int(step): H for step, H in _inside("snapshots", arrays).items()},
-            net=net,
+            **{name: arrays[name] for name in ("steps", *SERIES, *_DATA) if name in arrays},
+            diagnostics=diagnostics_from(inside("diagnostics", arrays)),
+            snapshots={int(step): H for step, H in inside("snapshots", arrays).items()},
+            net=network_from(arrays, provenance.get("scale", 1.0)),
             provenance=provenance,
         )
-
-
-def _diagnostics(arrays: Mapping[str, NDArray[Any]]) -> Diagnostics | tuple[Diagnostics, ...] | None:
-    """Of one hidden layer, or of each of several, whose numbers are folders."""
-    if not arrays or "steps" in arrays:
-        return Diagnostics.from_arrays(arrays) if arrays else None
-    layers = sorted({int(name.split("/")[0]) for name in arrays})
-    return tuple(Diagnostics.from_arrays(_inside(str(h), arrays)) for h in layers)
-
-
-def _inside(folder: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The arrays whose names begin with that of a folder, under the rest of their names."""
-    start = f"{folder}/"
-    return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}

@@ -15,10 +15,10 @@ from fastntk.base import checks
 from fastntk.base.checks import all_finite
 from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import engine_for, on_host
+from fastntk.engines.choice import linearise
 from fastntk.matrices.limit import limit_gram
 from fastntk.model.network import TwoLayerReLU, initial_network
 from fastntk.results import Run
-from fastntk.theory.linearised import linearise
 from fastntk.training.samples import Samples
 from fastntk.training.settings import Settings
 
@@ -148,7 +148,7 @@ class Prediction:
         return self.times if self.steps is None else self.steps
 
     def _check_dynamics(self, run: Run) -> None:
-        """Descent goes with descent, flow with flow."""
+        """ValueError unless both are descent, or both flow."""
         its = "descent" if run.times is None else "flow"
         if its != self.settings["dynamics"]:
             raise ValueError(

@@ -16,14 +16,14 @@ import scipy.linalg
 from fastntk.base import checks
 from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import engine_for, on_host
-from fastntk.engines import CHOICES
+from fastntk.engines.choice import linearise
+from fastntk.engines.motion import CHOICES
 from fastntk.model.network import initial_network
 from fastntk.optimizers import GradientDescent, HeavyBall, Nesterov, Optimizer
 from fastntk.plots.losses import contraction, draw_losses
 from fastntk.plots.style import write_figure
 from fastntk.results import Run
 from fastntk.results.archive import write_csv
-from fastntk.theory.linearised import linearise
 from fastntk.training.samples import Samples
 from fastntk.training.settings import Settings
 from fastntk.training.train import train

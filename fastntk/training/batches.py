@@ -1,4 +1,4 @@
-"""Which samples a step sees: all of them, or the next ones of a random order of each epoch."""
+"""Batches: a step sees all samples, or the next ones in the random order of an epoch."""
 
 import numpy as np
 

@@ -12,7 +12,7 @@ from fastntk.base.memory import require_memory
 from fastntk.base.progress import Progress, reporter
 from fastntk.compilation.jit import CompileClock
 from fastntk.compilation.threads import kernel_threads
-from fastntk.engines import DeepEngine
+from fastntk.engines.deep import DeepEngine
 from fastntk.matrices.deep import grams_of
 from fastntk.model.deep import DeepReLU, weights_bytes
 from fastntk.model.draws import Draws
@@ -61,7 +61,7 @@ def run_deep(problem: Problem, threads: int | None, progress: Progress) -> Outco
 
 
 def _limits(problem: Problem, start: DeepReLU, moving: tuple[int, ...]) -> LayerLimits:
-    """Those of the draw, which the networks of a sweep share, or of the weights a that were given."""
+    """The limits for drawn weights a, which the networks of a sweep share, or for those that were given."""
     square = 1.0 if problem.drawn else float(np.square(start.a, dtype=np.float64).mean())
     return problem.samples.layer_limits(moving, start.depth, start.scale, square)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastntk.base.memory import require_memory
-from fastntk.engines import DeepEngine
+from fastntk.engines.deep import DeepEngine
 from fastntk.matrices.layers import LayerGrams
 from fastntk.spectra import SmallestEigenvalue, SpectralNorm
 from fastntk.training.pattern_history import PatternHistory

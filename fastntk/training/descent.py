@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastntk.engines import Engine
+from fastntk.engines.interface import Engine
 from fastntk.losses import explosion
 from fastntk.training.batches import Batches
 from fastntk.training.deep_metrics import DeepRecorder

@@ -12,7 +12,8 @@ from typing import Protocol
 
 import numpy as np
 
-from fastntk.engines import Engine, PathEngine
+from fastntk.engines.interface import Engine
+from fastntk.engines.path import PathEngine
 from fastntk.engines.step_sizes import Control, Solution, rounding_of, step_error
 from fastntk.losses import Loss
 from fastntk.training.metrics import Recorder

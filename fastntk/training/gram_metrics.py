@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from fastntk.base.memory import require_memory
-from fastntk.compilation.together import Together
-from fastntk.engines import Engine
+from fastntk.compilation.parallel_calls import ParallelCalls
+from fastntk.engines.interface import Engine
 from fastntk.engines.tangent import TangentKernel
 from fastntk.kernels.cpu.differences import add
 from fastntk.spectra import Eigenvalue, SmallestEigenvalue, SpectralNorm
@@ -69,7 +69,7 @@ class GramMetrics:
         self._smallest = SmallestEigenvalue(rtol=_RTOL)
         self._last: tuple[np.ndarray, Eigenvalue] | None = None
         self._distances: Distances | None = None
-        self._together = Together()
+        self._at_once = ParallelCalls()
 
     @property
     def limit(self) -> dict[str, float]:
@@ -85,7 +85,7 @@ class GramMetrics:
         """At the present state."""
         H = self._kernel(engine, out=self._H)
         if self._last is None and "lambda_min" in self._metrics:  # both take LAPACK a while
-            self._together(lambda: self._smallest.update(H), lambda: self._limit.ends)
+            self._at_once(lambda: self._smallest.update(H), lambda: self._limit.ends)
         if self._distances is None and "gram" in self._metrics:
             self._distances = Distances(H.copy(), self._limit.H)
         found = self._of_smallest(H) if "lambda_min" in self._metrics else {}

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 
 from fastntk.base.memory import require_memory
-from fastntk.engines import Engine
+from fastntk.engines.interface import Engine
 from fastntk.engines.tangent import TangentKernel
 from fastntk.training.gram_metrics import GramMetrics
 from fastntk.training.pattern_history import PatternHistory
+
+_LOGGED_ON_GPU = frozenset({"loss", "flips", "drift"})  # by its own loops, many steps at a time
 
 
 class Recorder:
@@ -41,7 +43,7 @@ class Recorder:
 
     def wants_state(self, step: int, logged: bool) -> bool:
         """Whether a step needs the state of the engine then, not what is logged of it on a GPU alone."""
-        watched = self._history is not None or self.gram is not None
+        watched = self._history is not None or not _LOGGED_ON_GPU.issuperset(self.metrics)
         return step in self._snapshots or (logged and watched)
 
     def record_divergence(self, step: int, loss: float) -> None:

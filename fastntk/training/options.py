@@ -57,7 +57,7 @@ class Check:
 
 
 def at_least(least: int) -> Check:
-    """Integers from there on."""
+    """Integers of at least `least`."""
     return Check(lambda value, name: checks.integer(value, name, least), least=least)
 
 
@@ -97,7 +97,7 @@ def option(default: Any, check: Check, words: str, only: str | None = None) -> A
 
 
 def apply_checks(settings: Any) -> None:
-    """Put what they stand for in place of the values of frozen settings."""
+    """Replace the values of frozen settings by what they stand for."""
     for part in fields(settings):
         object.__setattr__(
             settings, part.name, part.metadata["check"](getattr(settings, part.name), part.name)

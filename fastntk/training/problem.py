@@ -1,4 +1,4 @@
-"""What a run begins with: whatever is wrong with it is found here, before the work."""
+"""A run before it begins: whatever is wrong with it is found here, before the work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy.typing as npt
 from fastntk.base import checks
 from fastntk.base.memory import require_memory
 from fastntk.device.arrays import engine_for, on_host, on_one_gpu
-from fastntk.engines import Choice, Course, DeepEngine, PathEngine, choose
+from fastntk.engines.choice import Choice, Course, choose
+from fastntk.engines.deep import DeepEngine
+from fastntk.engines.path import PathEngine
 from fastntk.model.deep import DeepReLU
 from fastntk.model.network import TwoLayerReLU, checked_draws, given_width, initial_network
 from fastntk.model.streamed import Drawn

@@ -47,10 +47,10 @@ def finished_runs(
         got = completed(header["provenance"].get("sweep", {}) if header["kind"] == "Run" else {})
         differing = [key for key in wanted | got if got.get(key) != wanted.get(key)]
         if differing:
-            there = ", ".join(f"{key}={_brief(got.get(key))}" for key in differing)
-            here = ", ".join(f"{key}={_brief(wanted.get(key))}" for key in differing)
+            stored = ", ".join(f"{key}={_brief(got.get(key))}" for key in differing)
+            asked = ", ".join(f"{key}={_brief(wanted.get(key))}" for key in differing)
             raise ValueError(
-                f"out: {str(path)!r} holds a run with {there}, but this sweep has {here}; "
+                f"out: {str(path)!r} holds a run with {stored}, but this sweep has {asked}; "
                 "choose another folder or remove that file"
             )
         _require_same_numbers(path, header["provenance"])
@@ -60,10 +60,10 @@ def finished_runs(
 
 def _require_same_numbers(path: Path, record: dict[str, Any]) -> None:
     """Refuse a run of a version whose numbers may not be those of this one."""
-    made, here = record.get("environment", {}).get("fastntk"), package_version()
-    if number_series(made) != number_series(here):
+    made, present = record.get("environment", {}).get("fastntk"), package_version()
+    if number_series(made) != number_series(present):
         raise ValueError(
-            f"out: {str(path)!r} was made by fastntk {made or 'of an unknown version'}, this is fastntk {here}, and "
+            f"out: {str(path)!r} was made by fastntk {made or 'of an unknown version'}, this is fastntk {present}, and "
             "their numbers may differ: choose another folder, remove that file, or go on with that version"
         )
 

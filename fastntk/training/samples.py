@@ -125,10 +125,10 @@ class Samples:
     def limit(self, layers: str, a: np.ndarray) -> LimitKernel:
         """The limit of the kernel of these layers; the first layer's part is an average with weights ``a_r^2``.
 
-        It is kept until another one is asked for, so that networks of several widths compute it once.
+        The last one is cached, so that networks of several widths compute it once.
         """
         scale = 1.0 if layers == "second" else float(np.square(a, dtype=np.float64).mean())
-        found: LimitKernel = self._kept((layers, scale), lambda: LimitKernel(self._limit(layers, scale)))
+        found: LimitKernel = self._cached((layers, scale), lambda: LimitKernel(self._limit(layers, scale)))
         return found
 
     def layer_limits(self, layers: tuple[int, ...], depth: int, scale: float, square: float) -> LayerLimits:
@@ -144,10 +144,11 @@ class Samples:
                     found[layer] *= square
             return LayerLimits(found)
 
-        kept: LayerLimits = self._kept((layers, depth, scale, square), compute_all)
-        return kept
+        found: LayerLimits = self._cached((layers, depth, scale, square), compute_all)
+        return found
 
-    def _kept(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    def _cached(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """The last limit that was made, if it has this key."""
         found = self._limits.get(key)
         if found is None:
             found = make()

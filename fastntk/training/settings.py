@@ -28,52 +28,19 @@ from fastntk.training.options import (
     optional,
     positive,
 )
+from fastntk.training.values import (
+    LAYERS,
+    checked_layers,
+    checked_metrics,
+    checked_steps,
+    checked_times,
+    checked_width,
+)
 
-__all__ = ["LAYERS", "Options", "Settings", "SharedOptions", "completed"]
+__all__ = ["Options", "Settings", "SharedOptions", "completed"]
 
-LAYERS = ("hidden", "output", "all", *FLAT)
 _FLAT_ONLY = ("engine", "dynamics", "kappa", "paired")  # what engines of two layers offer
 _INTERVALS = 100  # between the logged times of a flow
-
-
-def _metrics(metrics: str | Iterable[str], name: str) -> tuple[str, ...]:
-    """Names in the order of `METRICS`; "all" takes all that there are at the depth, which is not known here."""
-    if metrics in ("all", ("all",)):
-        return ("all",)
-    if not isinstance(metrics, Iterable):
-        raise TypeError(f"{name} must be 'all' or names of metrics, got {metrics!r}")
-    names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
-    for metric in names:
-        if metric not in METRICS:
-            known = ", ".join(map(repr, METRICS))
-            raise ValueError(f"{name} must be 'all' or some of {known}, got {metric!r}")
-    return tuple(metric for metric in METRICS if metric in names)
-
-
-def _layers(layers: str | int | Iterable[int], name: str) -> str | tuple[int, ...]:
-    """A word, or numbers of layers, of which the depth says how many there are."""
-    if isinstance(layers, str):
-        return checks.choice(layers, name, LAYERS)
-    return tuple(checks.distinct_integers(layers if isinstance(layers, Iterable) else (layers,), name, 1))
-
-
-def _width(width: int | Iterable[int], name: str) -> int | tuple[int, ...]:
-    """One width for all hidden layers, or one for each."""
-    if isinstance(width, Iterable) and not isinstance(width, (str, bytes)):
-        return tuple(checks.integer(value, name, 1) for value in width)
-    return checks.integer(width, name, 1)
-
-
-def _steps(steps: Iterable[int], name: str) -> tuple[int, ...]:
-    """Distinct steps, ascending; there may be none."""
-    if isinstance(steps, str) or not isinstance(steps, Iterable):
-        raise TypeError(f"{name} must be a list of steps, got {steps!r}")
-    return tuple(sorted({checks.integer(step, name, 0) for step in steps}))
-
-
-def _times(times: npt.ArrayLike, name: str) -> tuple[float, ...]:
-    found: list[float] = checks.array(times, name, 1, np.float64).tolist()
-    return tuple(found)
 
 
 class SharedOptions(TypedDict, total=False):
@@ -123,7 +90,7 @@ class Settings:
     """
 
     width: int | tuple[int, ...] | None = option(
-        None, optional(Check(_width, least=1)), "Number of neurons of a hidden layer."
+        None, optional(Check(checked_width, least=1)), "Number of neurons of a hidden layer."
     )
     depth: int = option(1, at_least(1), "Number of hidden layers.")
     scale: float = option(1.0, positive, "Of the activation; sqrt(2) keeps its length from layer to layer.")
@@ -135,7 +102,7 @@ class Settings:
     seed: int = option(0, at_least(0), "Of the initial network and the batches.")
     layers: str | tuple[int, ...] = option(
         "hidden",
-        Check(_layers, LAYERS, least=1),
+        Check(checked_layers, LAYERS, least=1),
         "Layers that are trained: a word, or numbers such as 1,3, of which depth + 1 is the output.",
     )
     loss: Loss = option(
@@ -162,7 +129,7 @@ class Settings:
     )
     t_final: float | None = option(None, optional(positive), "Of gradient flow: where it ends.", only="flow")
     times: tuple[float, ...] | None = option(
-        None, optional(Check(_times, many=True)), "Of gradient flow: when it is logged.", only="flow"
+        None, optional(Check(checked_times, many=True)), "Of gradient flow: when it is logged.", only="flow"
     )
     tolerance: float = option(
         1e-3,
@@ -172,13 +139,16 @@ class Settings:
     )
     metrics: tuple[str, ...] = option(
         ("loss", "flips", "drift"),
-        Check(_metrics, METRICS, many=True),
+        Check(checked_metrics, METRICS, many=True),
         f"all, or some of {','.join(METRICS)}.",
     )
     every: int = option(1, at_least(1), "Log every so many steps.", only="descent")
     diagnostics: bool = option(False, flag, "Watch which patterns flip, when and how often.")
     snapshots: tuple[int, ...] = option(
-        (), Check(_steps, least=0, many=True), "Steps such as 0,10,100 at which H(k) is kept.", only="descent"
+        (),
+        Check(checked_steps, least=0, many=True),
+        "Steps such as 0,10,100 at which H(k) is kept.",
+        only="descent",
     )
     engine: str = option(
         "auto", one_of(CHOICES), "What trains; path: all steps at once; cuda: dual or primal on a GPU."
@@ -299,7 +269,7 @@ class Settings:
         return step % self.every == 0 or step == self.steps
 
     def record(self) -> dict[str, Any]:
-        """All that the dynamics uses but width and seed, JSON-able: what the runs of a sweep have in common."""
+        """What the runs of a sweep have in common, JSON-able: all that the dynamics uses but width and seed."""
         used = [part.name for part in fields(self) if part.metadata["only"] in (None, self.dynamics)]
         if self.dynamics == "descent":
             used.remove("dynamics")  # folders that are older than gradient flow do not name it
@@ -307,7 +277,7 @@ class Settings:
 
 
 def completed(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record with what it leaves unsaid: a setting that it is older than had its default. No record stays none."""
+    """A record completed by the defaults of settings that are younger than it; no record stays none."""
     defaults = {"dynamics": Settings.dynamics, **Settings().record()} if record else {}
     return {**record, **{name: value for name, value in defaults.items() if name not in record}}
 

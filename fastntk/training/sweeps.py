@@ -16,8 +16,8 @@ from fastntk.base.progress import Progress, SweepBar
 from fastntk.base.storage import ensure_folder, remove_leftovers
 from fastntk.device.arrays import engine_for, on_host
 from fastntk.distributed import Task, Workers
-from fastntk.engines import Choice, PathEngine
-from fastntk.engines.path import cuts
+from fastntk.engines.choice import Choice
+from fastntk.engines.path import PathEngine, cuts
 from fastntk.results import Run, Sweep
 from fastntk.training import train
 from fastntk.training.options import spelled_out
@@ -124,9 +124,9 @@ def sweep(
         done = finished_runs(folder, pairs, shared)
     todo = [pair for pair in pairs if pair not in done]
     with SweepBar(todo, settings.goal, progress) as bar:
-        made = _here(samples, settings, todo, threads, bar, bool(progress), folder)
+        made = _trained_here(samples, settings, todo, threads, bar, bool(progress), folder)
         if workers is not None:
-            made = _there(workers, samples, settings, todo, threads, bar, bool(progress))
+            made = _trained_by_workers(workers, samples, settings, todo, threads, bar, bool(progress))
         with contextlib.closing(made):
             for (width, seed), run in made:
                 run.provenance["sweep"] = shared | {"width": width, "seed": seed}
@@ -140,11 +140,11 @@ def sweep(
     return Sweep(runs, _limit(samples.X, runs), shared)
 
 
-def _here(
+def _trained_here(
     samples: Samples, settings: Settings, todo: list[Pair], threads: int | None, bar: SweepBar, progress: bool,
     folder: Path | None,
 ) -> Runs:  # fmt: skip
-    """One run after the other; what one has come to is in the folder until it is saved there."""
+    """In this process, one run after the other; the folder holds the state of one that is not saved yet."""
     for width, seed in todo:
         bar.start(width, seed)
         own = replace(settings, width=width, seed=seed)
@@ -152,7 +152,7 @@ def _here(
         yield (width, seed), _train_one(samples, own, threads, bar.step if progress else False, folder=parts)
 
 
-def _there(
+def _trained_by_workers(
     workers: Workers,
     samples: Samples,
     settings: Settings,
@@ -161,7 +161,7 @@ def _there(
     bar: SweepBar,
     progress: bool,
 ) -> Runs:
-    """On workers: those of several parts one after the other on all of them, then the others as they end."""
+    """Runs of several parts one after the other, each on all workers; then the others, one a worker, as they end."""
     tasks, n = [], len(samples.X)
     for width, seed in sorted(todo, reverse=True):
         own, choice = replace(settings, width=width, seed=seed), None

@@ -21,7 +21,8 @@ import ctypes, gc, json, pathlib, sys
 import numpy as np
 import fastntk
 from fastntk.compilation.threads import kernel_threads
-from fastntk.engines import ENGINES, Motion
+from fastntk.engines.choice import ENGINES
+from fastntk.engines.motion import Motion
 from fastntk.kernels.scratch import shared_rows
 from fastntk.model.network import TwoLayerReLU
 from fastntk.optimizers import HeavyBall
@@ -147,7 +148,7 @@ PLANS = [
 ]
 
 METRICS = """
-from fastntk.engines import DualEngine
+from fastntk.engines.dual import DualEngine
 from fastntk.training.gram_metrics import GramMetrics
 from fastntk.training.samples import LimitKernel
 from fastntk.engines.tangent import TangentKernel
@@ -176,7 +177,7 @@ print(json.dumps([measure(*case) for case in cases]))
 """
 
 PATH = """
-from fastntk.engines import PathEngine
+from fastntk.engines.path import PathEngine
 
 def measure(n, m, dtype):
     X, y = fastntk.datasets.sphere(n, n, seed=0)
@@ -257,7 +258,7 @@ device.execute = lambda *arguments: None
 cublas.Double.cublasGemmEx = lambda self, *arguments: 0
 with install.emulated():
     from fastntk.cuda.engines import dual, primal
-    from fastntk.engines import Motion
+    from fastntk.engines.motion import Motion
     from fastntk.kernels.cuda import vendor
     from fastntk.model.network import TwoLayerReLU
     from fastntk.optimizers import HeavyBall

@@ -15,51 +15,30 @@ a = np.ones(5)
     ("call", "message"),
     [
         (lambda: fastntk.activation_masks(X, F4), "X and W must keep their products.*range of float32"),
-        (
-            lambda: fastntk.activation_masks(1e180 * X, F8),
-            "X and W must keep their products.*range of float64",
-        ),
+        (lambda: fastntk.activation_masks(1e180 * X, F8), "X and W must keep their products.*range of float64"),
         (lambda: fastntk.activation_masks(X, -F4), "X and W must keep their products.*range of float32"),
         (lambda: fastntk.TwoLayerReLU(F4, a)(X), "X and W must keep their products.*range of float32"),
         (lambda: fastntk.TwoLayerReLU(-F4, a)(np.abs(X)), "X and W must keep their products"),
         (lambda: fastntk.TwoLayerReLU(F4 / 1e20, a * 1e30)(X), "the outputs, within the range of float32"),
         (lambda: fastntk.loss_gradient(X, np.ones(3), F4, a), "X and W must keep their products"),
-        (
-            lambda: fastntk.loss_gradient(X, 1e30 * np.ones(3), F4 / 1e20, a),
-            "must keep the gradient.*float32",
-        ),
+        (lambda: fastntk.loss_gradient(X, 1e30 * np.ones(3), F4 / 1e20, a), "must keep the gradient.*float32"),
         (lambda: fastntk.gram(X, F4), "X and W must keep their products.*range of float32"),
         (lambda: fastntk.gram(X, F4 / 1e20, dtype="float32"), "from the rows of X and a, must be.*float32"),
-        (
-            lambda: fastntk.gram(1e180 * X, F8 / 1e200),
-            "X must have rows whose squared length is finite in float64",
-        ),
+        (lambda: fastntk.gram(1e180 * X, F8 / 1e200), "X must have rows whose squared length is finite in float64"),
         (lambda: fastntk.gram(X, F8 / 1e200, 1e160 * a), "from the rows of X and a, must be.*float64"),
         (lambda: fastntk.gram(X / 1e20, F8 / 1e200, Z=1e180 * X), "from the rows of Z and a, must be"),
         (lambda: fastntk.gram(X, F4 / 1e20, layers="second"), "X and W must keep the sums over the neurons"),
         (lambda: fastntk.gram(X, width=5, layers="second"), "X and W must keep the sums over the neurons"),
-        (
-            lambda: fastntk.gram(X, F4.astype(float), layers="second", dtype="float32"),
-            "must keep the sums.*float32",
-        ),
+        (lambda: fastntk.gram(X, F4.astype(float), layers="second", dtype="float32"), "must keep the sums.*float32"),
         (lambda: fastntk.gram(X, F4 / 1e20, layers="both"), "X and W must keep the sums over the neurons"),
         (lambda: fastntk.gram_interval(1e180 * X, F8 / 1e200), "from the rows of X"),
-        (
-            lambda: fastntk.TwoLayerReLU.init(3, 4, kappa=1e39),
-            "kappa must keep the weights.*float32, got 1e.39",
-        ),
-        (
-            lambda: fastntk.TwoLayerReLU.init(3, 4, kappa=1e-50),
-            "kappa must keep the weights.*float32, got 1e-50",
-        ),
+        (lambda: fastntk.TwoLayerReLU.init(3, 4, kappa=1e39), "kappa must keep the weights.*float32, got 1e.39"),
+        (lambda: fastntk.TwoLayerReLU.init(3, 4, kappa=1e-50), "kappa must keep the weights.*float32, got 1e-50"),
         (lambda: fastntk.TwoLayerReLU.init(3, 4, kappa=1e308, dtype="float64"), "kappa must.*float64"),
         (lambda: fastntk.train(X / 1e20, np.ones(3), width=8, kappa=1e39), "kappa must keep the weights"),
-        (
-            lambda: fastntk.train(X / 1e10, np.ones(3), net=fastntk.TwoLayerReLU(F4 * 1e9, a)),
-            "X and W must keep",
-        ),
+        (lambda: fastntk.train(X / 1e10, np.ones(3), net=fastntk.TwoLayerReLU(F4 * 1e9, a)), "X and W must keep"),
     ],
-)
+)  # fmt: skip
 @pytest.mark.filterwarnings("error")
 def test_overflow_is_named(call, message):
     with pytest.raises(ValueError, match=message):
@@ -89,34 +68,19 @@ BIG = {"width": 8, "steps": 2, "lr": 1e-3}
 @pytest.mark.parametrize(
     ("samples", "labels", "options", "message"),
     [
-        (
-            1.0,
-            1e30,
-            {},
-            "X and y must keep the change of the weights within the range of float32.*dtype='float64'",
-        ),
+        (1.0, 1e30, {}, "X and y must keep the change of the weights within the range of float32.*dtype='float64'"),
         (1.0, 1e30, {"engine": "primal"}, "the change of the weights.*largest entries are 3 and 2e.30"),
         (1.0, 1e30, {"engine": "path"}, "the change of the weights within the range of float32"),
         (1.0, 1e30, {"metrics": "loss"}, "the change of the weights"),
-        (
-            1.0,
-            1e30,
-            {"dynamics": "flow", "t_final": 1e-3, "steps": 100, "lr": 0.1},
-            "the change of the weights",
-        ),
+        (1.0, 1e30, {"dynamics": "flow", "t_final": 1e-3, "steps": 100, "lr": 0.1}, "the change of the weights"),
         (1.0, 1e160, {"dtype": "float64"}, "the loss of the initial network within the range of float64"),
         (1.0, 1e160, {"dtype": "float64", "depth": 2}, "the loss of the initial network"),
         (1.0, 1e38, {}, "the outputs of step 1 within the range of float32"),
         (1e-200, 1e300, {"dtype": "float64"}, "the loss of the initial network"),
         (1e150, 1.0, {"dtype": "float64"}, "1e.12 times the squared norms of the rows of X must be"),
-        (
-            1e18,
-            1.0,
-            {"depth": 3, "scale": 1e8},
-            "X and W must keep all layers, and the outputs, within.*float32",
-        ),
+        (1e18, 1.0, {"depth": 3, "scale": 1e8}, "X and W must keep all layers, and the outputs, within.*float32"),
     ],
-)
+)  # fmt: skip
 @pytest.mark.filterwarnings("error")
 def test_a_run_beyond_its_precision_is_named(samples, labels, options, message):
     with pytest.raises(ValueError, match=message):

@@ -10,9 +10,11 @@ from fastntk.cli import main
 from fastntk.compilation.jit_cuda import simulated
 from fastntk.cuda import copies
 from fastntk.device.masks import DevicePackedMasks
+from fastntk.engines.linearised import Linearised
 from fastntk.theory import rates
-from fastntk.theory.linearised import Linearised
 from fastntk.theory.verification import evidence
+
+pytestmark = pytest.mark.usefixtures("quick_products")
 
 WRONG = r"^engine must be 'auto' or 'cuda' for data on a GPU, got 'dual'$"
 APART = r"^X and y must live in the same memory, got X on a GPU and y on the CPU"
@@ -101,6 +103,7 @@ def test_verify(data, monkeypatch):
     """All runs are those of the engine, and the report says which; the simulator would take a minute for them."""
     here, there = data(8, 8)
     engines, train = [], evidence.train
+    monkeypatch.setattr(evidence, "_TIMES", 3)  # of the flows: few steps
 
     def noted(*data, engine, **settings):
         engines.append(engine)

@@ -10,7 +10,7 @@ from fastntk.cuda.matrices import finite, passes
 from fastntk.device import driver
 from fastntk.device.masks import DevicePackedMasks
 from fastntk.kernels.cuda import plans
-from fastntk.matrices.finite import terms_of
+from fastntk.matrices.passes import terms_of
 
 N, K, D, M = 13, 5, 3, 70
 pytestmark = pytest.mark.usefixtures("quick_products")

@@ -132,19 +132,6 @@ def test_gram_of_layers_and_unequal_weights(problem, moved, monkeypatch, layers)
         assert np.allclose(H, fastntk.gram(p.X, p.W, a, layers=layers), rtol=1e-13, atol=1e-15)
 
 
-@pytest.mark.parametrize(("dtype", "bound"), [("float32", 2e-6), ("float64", 3e-14)])
-def test_limit(problem, there, dtype, bound):
-    p = problem(7, 3, 4)
-    Z = problem(5, 3, 4).X
-    X = p.X * np.linspace(0.5, 2.0, 7)[:, np.newaxis]
-    found = host(fastntk.limit_gram(there(X), layers="both", depth=2, dtype=dtype))
-    assert found.dtype == dtype
-    assert np.array_equal(found, found.T)
-    assert np.abs(found - fastntk.reference.limit_gram(X, layers="both", depth=2)).max() < 8 * bound
-    found = host(fastntk.limit_gram(there(X), there(Z), dtype=dtype))
-    assert np.abs(found - fastntk.reference.limit_gram(X, Z)).max() < bound
-
-
 def test_limit_of_lengths_that_must_be_scaled(there):
     """As on the CPU: products of such rows would underflow."""
     X = np.array([[3e-200, 4e-200], [0.0, 1.0]])

@@ -6,9 +6,11 @@ import pytest
 import fastntk
 from fastntk.device import driver
 from fastntk.device.driver import guard
-from fastntk.engines import choose, engine_of
+from fastntk.engines.choice import choose, engine_of
 from fastntk.losses import Squared
 from fastntk.model.network import TwoLayerReLU
+
+pytestmark = pytest.mark.usefixtures("quick_products")
 
 KINDS = {"dual": (11, 4), "primal": (11, 2)}  # n and d on either side of n = 5 d
 
@@ -30,10 +32,11 @@ def test_runs_are_those_of_the_cpu(data, kind, dtype, bound, monkeypatch):
     """All metrics; a large step, so that patterns change and come back into the weights."""
     from fastntk.cuda.engines import descent as training
 
-    monkeypatch.setattr(training, "BATCH", 2)  # several looks at the log
     X, y = data(kind)
     settings = {"width": 70, "steps": 3, "lr": 2.0, "dtype": dtype, "every": 2 if kind == "dual" else 1}
     settings["metrics"] = "all" if (kind, dtype) == ("dual", "float64") else ("loss", "flips", "drift")
+    # Several looks at the log; with all metrics one before each logged step, whatever has room.
+    monkeypatch.setattr(training, "BATCH", 64 if settings["metrics"] == "all" else 2)
     run = fastntk.train(X, y, engine="cuda", **settings)
     expected = fastntk.train(X, y, engine=kind, **settings)
     assert run.provenance["engine"]["name"] == f"cuda-{kind}"
@@ -88,25 +91,6 @@ def test_driven_from_the_host(data, setting, kind):
     assert np.abs(runs[0].net.W - runs[1].net.W).max() < 1e-13
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_diagnostics_and_snapshots(data, kind):
-    """They need the state of a step, which is then looked at before the next one."""
-    X, y = data(kind)
-    settings = {"width": 40, "steps": 3, "lr": 2.0, "dtype": "float64", "every": 2}
-    runs = [
-        fastntk.train(X, y, engine=engine, diagnostics=True, snapshots=[1, 3], **settings)
-        for engine in ("cuda", kind)
-    ]
-    found, expected = (run.diagnostics.arrays() for run in runs)
-    assert expected["net"][-1] > 0
-    assert found.keys() == expected.keys()
-    for name in found:
-        assert np.allclose(found[name], expected[name], rtol=1e-12, atol=1e-14), name
-    assert list(runs[0].snapshots) == list(runs[1].snapshots) == [1, 3]
-    for step, H in runs[0].snapshots.items():
-        assert np.allclose(H, runs[1].snapshots[step], rtol=1e-13, atol=1e-15)
-
-
 def test_any_second_layer(data):
     X, y = data("dual", 5)
     net = TwoLayerReLU(np.random.default_rng(5).standard_normal((9, 4)), np.arange(-4.0, 5.0))
@@ -153,13 +137,6 @@ def test_data_on_the_gpu(data, there, tmp_path):
         fastntk.train(there(X), there(y), width=9, engine="dual")
 
 
-def test_sweep(data):
-    X, y = data("dual", 5)
-    sweep = fastntk.sweep(X, y, widths=[4, 8], steps=0, engine="cuda")
-    assert sweep.settings["engine"] == "cuda"
-    assert [row["engine"] for row in sweep.summary()] == ["cuda-dual"] * 2
-
-
 def test_choice(monkeypatch):
     """The rule of the CPU with the memory of the GPU."""
     assert choose(10, 2, 50, engine="cuda").name == "cuda-dual"
@@ -188,8 +165,8 @@ def test_memory_is_refused_with_its_size(data, kind, monkeypatch):
 
 def test_nothing_is_kept_after_a_failure(data, monkeypatch):
     """Neither by the engine nor by the frames of the traceback, however long the error lives."""
-    from fastntk.cuda.backend import CudaBackend
     from fastntk.cuda.engines import dual
+    from fastntk.engines import choice
 
     alive = []
 
@@ -201,7 +178,7 @@ def test_nothing_is_kept_after_a_failure(data, monkeypatch):
             super()._start()
             alive.append(self)
 
-    monkeypatch.setattr(CudaBackend, "engines", (Watched, CudaBackend.engines[1]))
+    monkeypatch.setattr(choice, "GPU_ENGINES", [Watched, choice.gpu_engines()[1]])
     monkeypatch.setattr(dual, "record_flips", fail)
     X, y = data("dual", 5)
     with pytest.raises(RuntimeError, match="in the middle of a step") as caught:

@@ -13,6 +13,7 @@ import fastntk
 from fastntk.cli import main
 from fastntk.compilation import jit_cuda
 from fastntk.device import driver
+from fastntk.engines.choice import choose
 
 STATUS = SimpleNamespace(
     CUDA_SUCCESS=SimpleNamespace(name="CUDA_SUCCESS"),
@@ -61,27 +62,21 @@ def test_no_package(monkeypatch):
 @pytest.mark.parametrize(
     ("found", "message"),
     [
-        (
-            {"error": RuntimeError("libcuda.so.1 is not there")},
-            "no NVIDIA driver was found: libcuda.so.1 is not the",
-        ),
+        ({"error": RuntimeError("libcuda.so.1 is not there")}, "no NVIDIA driver was found: libcuda.so.1 is not the"),
         (
             {"version": 12080},
             "the NVIDIA driver is too old: it knows CUDA 12.8, but the installed CUDA packages need 13.0$",
         ),
         ({"status": "CUDA_ERROR_NO_DEVICE"}, "the NVIDIA driver finds no device$"),
-        (
-            {"status": "CUDA_ERROR_SYSTEM_NOT_READY"},
-            "the NVIDIA driver does not start: CUDA_ERROR_SYSTEM_NOT_READY$",
-        ),
+        ({"status": "CUDA_ERROR_SYSTEM_NOT_READY"}, "the NVIDIA driver does not start: CUDA_ERROR_SYSTEM_NOT_READY$"),
     ],
-)
+)  # fmt: skip
 def test_no_driver_or_device(machine, found, message):
     machine(**found)
     with pytest.raises(fastntk.DeviceError, match=f"^CUDA cannot be used: {message}"):
         fastntk.train(np.eye(2), np.ones(2), width=2, engine="cuda")
     with pytest.raises(fastntk.DeviceError, match=f"^CUDA cannot be used: {message}"):
-        fastntk.engines.choose(2, 2, 2, engine="cuda")
+        choose(2, 2, 2, engine="cuda")
     assert driver.state().startswith("not usable: ")
 
 

@@ -31,18 +31,8 @@ def test_commands_on_a_running_cluster(client, tmp_path):
 
 
 def test_processes_of_its_own(tmp_path):
-    command = [
-        "sweep",
-        "--widths",
-        "8",
-        "--steps",
-        "2",
-        "--out",
-        str(tmp_path / "s"),
-        "--scheduler",
-        "local:1",
-    ]
-    status, text = invoke(*command)
+    options = ["--widths", "8", "--steps", "2", "--scheduler", "local:1"]
+    status, text = invoke("sweep", *options, "--out", str(tmp_path / "s"))
     assert status == 0, text
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk.engines import Choice
+from fastntk.engines.choice import Choice
 from fastntk.engines.path import teams
 from fastntk.training import sweeps
 

@@ -1,6 +1,5 @@
 """The client of a user: what is accepted, what is refused, and how a cluster that is gone is told."""
 
-import importlib
 import pickle
 import sys
 import time
@@ -145,13 +144,3 @@ def test_workers_that_begin_with_an_empty_cache_of_kernels(tmp_path):
     assert [one.result for one in done] == 8 * [0]
     assert len({one.worker for one in done}) == 2
     assert [path.suffix for path in tmp_path.rglob("*.*")] == [".nbc"]
-
-
-def test_nothing_is_imported_without_a_client(python):
-    script = (
-        "import fastntk, json, sys\n"
-        "fastntk.limit_gram([[1.0]])\n"
-        "print(json.dumps([name for name in sys.modules if name.split('.')[0] in ('dask', 'distributed')]))"
-    )
-    assert python(script) == []
-    assert importlib.util.find_spec("distributed") is not None

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from fastntk import DeepReLU, reference
-from fastntk.compilation.threads import kernel_threads
 from fastntk.engines.deep import DeepEngine
 from fastntk.matrices.layers import LayerGrams
 from fastntk.model.draws import Draws
@@ -131,20 +130,6 @@ def test_zero_counts_as_active_in_every_layer(rng):
     for found, wanted in zip(engine.deltas(), reference.deep_deltas(Z, W, a), strict=True):
         assert np.array_equal(found[:, :20], wanted.T)
         assert not found[:, 20:].any()
-
-
-def test_results_do_not_depend_on_threads(rng):
-    X, y = sphere(rng, 530, 30), rng.standard_normal(530)
-    logs, nets = [], []
-    for threads in (1, None):
-        net = DeepReLU.init(30, 1100, 2, seed=5)
-        with kernel_threads(threads):
-            logs.append(run(X, y, net, 1, 0.1))
-        nets.append(net)
-    for name in ("loss", "flips", "drift", "lambda_min"):
-        assert np.array_equal(logs[0][name], logs[1][name], equal_nan=True), name
-    for left, right in zip(nets[0].W, nets[1].W, strict=True):
-        assert np.array_equal(left, right)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

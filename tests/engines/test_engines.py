@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk import PackedMasks, optimizers, reference
+from fastntk import PackedMasks, reference
 from fastntk.base import memory
 from fastntk.compilation.threads import kernel_threads
-from fastntk.engines import ENGINES, Motion, choice, choose
+from fastntk.engines.choice import ENGINES
 from fastntk.model.network import TwoLayerReLU
 
 SIZES = (1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129)
@@ -111,36 +111,6 @@ def test_neurons_return_to_their_pattern(name):
         out = np.empty((4, 1))
         engine.write_weights(out)
     assert np.array_equal(out, expected.W)
-
-
-def test_choice_follows_the_cost_model():
-    limit = 1 + choice.TABLES_PER_BLAS
-    below, above = int(100 * limit), int(100 * limit) + 1
-    assert choose(below, 100, 50).name == "dual"
-    assert choose(above, 100, 50).name == "primal"
-    assert "less work" in choose(below, 100, 50).reason
-    assert choose(above, 100, 50, engine="dual") == choice.Choice("dual", "asked for")
-    with pytest.raises(
-        ValueError, match="engine must be one of 'auto', 'dual', 'primal', 'path', 'cuda', got 'fast'"
-    ):
-        choose(1, 1, 1, engine="fast")
-
-
-def test_momentum_makes_the_path_engine_dearer():
-    course, momentum = choice.Course(steps=100), Motion(optimizer=optimizers.HeavyBall())
-    assert choose(1000, 1000, 8000, course=course).name == "path"
-    assert choose(1000, 1000, 8000, course=course, motion=momentum).name == "dual"
-    ratio = choice.path_cost(9, 9, 99, 9, momentum=True) / choice.path_cost(9, 9, 99, 9)
-    assert ratio == pytest.approx(choice.PATH_MOMENTUM)
-
-
-def test_choice_yields_to_memory(monkeypatch):
-    monkeypatch.setattr(choice, "available_bytes", lambda: 2**31)
-    taken = choose(1000, 250, 10**6)
-    assert taken.name == "primal"
-    assert "dual would be faster" in taken.reason
-    assert "GiB" in taken.reason
-    assert choose(1000, 1000, 10**6).name == "dual"  # neither fits: the engine's own error will say so
 
 
 @pytest.mark.parametrize("name", ENGINES)

@@ -3,13 +3,11 @@
 import copy
 import dataclasses
 
-import numba
 import numpy as np
 import pytest
 
 import fastntk
 from fastntk import losses, optimizers
-from fastntk.compilation.threads import kernel_threads
 from fastntk.engines.path import (
     PathProblem,
     candidates,
@@ -57,13 +55,11 @@ def solved(X, y, W, a, steps, lr, loss="squared", optimizer="gd"):
     return solve(problem)
 
 
-def compare(X, y, W, a, steps, lr, loss="squared", optimizer="gd"):
+def compare(X, y, W, a, steps, lr, optimizer="gd"):
     """The path, known to be that of the reference."""
-    if loss == "logistic":
-        y = np.where(y < 0.0, -1.0, 1.0)
-    path = solved(X, y, W, a, steps, lr, loss, optimizer)
+    path = solved(X, y, W, a, steps, lr, optimizer=optimizer)
     assert path.steps == steps
-    log = train(X, y, W, a, steps=steps, lr=lr, loss=loss, optimizer=optimizer)
+    log = train(X, y, W, a, steps=steps, lr=lr, optimizer=optimizer)
     np.testing.assert_allclose(path.loss, log["loss"], rtol=1e-10, atol=1e-10 * log["loss"][0])
     np.testing.assert_array_equal(path.flips, np.rint(log["flips"] * len(X) * len(W)).astype(int))
     np.testing.assert_allclose(path.drift, log["drift"], rtol=1e-10, atol=1e-12)
@@ -71,26 +67,11 @@ def compare(X, y, W, a, steps, lr, loss="squared", optimizer="gd"):
     return path
 
 
-@pytest.mark.parametrize("optimizer", ["gd", "heavy_ball", "nesterov"])
-@pytest.mark.parametrize("loss", ["squared", "logistic", "huber"])
-@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 3), (17, 5, 65), (40, 20, 200), (33, 70, 20)])
-def test_losses_and_optimizers(shape, loss, optimizer):
-    n, d, m = shape
-    X, y = samples(n, d)
-    compare(X, y, *network(d, m), 20, 0.1, loss, optimizer)
-
-
 @pytest.mark.parametrize("optimizer", ["gd", "nesterov"])
 @pytest.mark.parametrize("kind", [DUPLICATES, LENGTHS])
 def test_awkward_rows(kind, optimizer):
     X, y = samples(40, 20, kind)
     compare(X, y, *network(20, 300), 30, 0.03, optimizer=optimizer)
-
-
-@pytest.mark.parametrize("optimizer", ["gd", "heavy_ball"])
-def test_weights_of_the_second_layer_that_differ(optimizer):
-    X, y = samples(30, 10)
-    compare(X, y, *network(10, 129, uniform=False), 25, 0.1, optimizer=optimizer)
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.9, 1.05])
@@ -257,31 +238,6 @@ def test_no_step():
     np.testing.assert_allclose(path.loss, [loss])
     np.testing.assert_array_equal(path.flips, [0])
     np.testing.assert_array_equal(path.drift, [0.0])
-
-
-def test_results_do_not_depend_on_threads():
-    X, y = samples(70, 40)
-    W, a = network(40, 700, np.float32)
-    runs = []
-    for threads in {1, numba.config.NUMBA_NUM_THREADS}:
-        with kernel_threads(threads):
-            runs.append(solved(X, y, W, a, 30, 0.3))
-    for path in runs:
-        for name in ("loss", "u", "flips", "drift"):
-            np.testing.assert_array_equal(getattr(path, name), getattr(runs[0], name))
-        np.testing.assert_array_equal(path.weights(30)(0, 700), runs[0].weights(30)(0, 700))
-
-
-def test_float32_is_close_to_float64():
-    X, y = samples(60, 40)
-    W, a = network(40, 2000, np.float32)
-    single, double = (
-        solved(X, y, W, a, 40, 0.2),
-        solved(X, y, W.astype(np.float64), a.astype(np.float64), 40, 0.2),
-    )
-    np.testing.assert_allclose(single.loss, double.loss, rtol=2e-5)
-    assert np.abs(single.flips - double.flips).max() <= 5
-    np.testing.assert_allclose(single.drift, double.drift, rtol=1e-5)
 
 
 def test_drawn_neurons_are_never_held():

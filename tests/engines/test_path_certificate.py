@@ -67,7 +67,7 @@ def swept(problem, E, e, level=1.0):
         field,
         chosen,
         Sweeper(problem, start, field, displaced)(
-            problem.schedule(problem.steps), e, E, chosen, np.empty(0), True
+            problem.schedule(problem.steps), e, E, chosen, np.empty(0, problem.a.dtype), True
         ),
     )
 

@@ -5,7 +5,8 @@ import pytest
 
 import fastntk
 from fastntk import losses, optimizers
-from fastntk.engines import DualEngine, Motion
+from fastntk.engines.dual import DualEngine
+from fastntk.engines.motion import Motion
 from fastntk.engines.path import PathEngine, PathProblem, counts_of, replay, rounds, solution, solve
 from fastntk.reference.path import following_counts, residual_path
 

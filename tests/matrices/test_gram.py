@@ -68,60 +68,6 @@ def test_properties(n, m, d, seed):
     np.testing.assert_allclose(H, np.mean(single, axis=0), atol=1e-13 * size.max() ** 2)
 
 
-def test_tends_to_the_limit(problem):
-    """The error of each entry is that of a mean of m indicators: |x_i . x_j| sqrt(p (1 - p) / m)."""
-    m = 50000
-    p = problem(20, 4, m)
-    limit = fastntk.limit_gram(p.X)
-    assert (np.abs(fastntk.gram(p.X, p.W) - limit) <= 5 * 0.5 * np.abs(p.X @ p.X.T) / np.sqrt(m)).all()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ({}, ValueError, "exactly one of W, masks and width must be given, got none"),
-        ({"W": np.ones((2, 3)), "masks": np.ones((4, 2), bool)}, ValueError, "got W and masks"),
-        ({"W": np.ones((2, 3)), "width": 5}, ValueError, "got W and width"),
-        ({"W": np.ones((2, 2))}, ValueError, "X and W must have the same number of columns, got 3 and 2"),
-        ({"masks": np.ones((5, 2), bool)}, ValueError, r"one row for each row of X \(4\), got 5"),
-        ({"masks": np.ones((4, 2))}, ValueError, "masks must be a non-empty boolean matrix"),
-        ({"masks": [[True]] * 4}, TypeError, "masks must be PackedMasks or a boolean matrix, got list"),
-        ({"masks": np.ones((4, 2), bool), "layers": "both"}, ValueError, "layers='both' needs W or width"),
-        ({"masks": (np.ones((4, 2), bool),) * 2}, TypeError, "without Z, got a tuple"),
-        ({"masks": np.ones((4, 2), bool), "Z": np.ones((2, 3))}, TypeError, "masks must be a pair with Z"),
-        (
-            {"masks": (np.ones((4, 2), bool), np.ones((2, 3), bool)), "Z": np.ones((2, 3))},
-            ValueError,
-            "masks must be of the same neurons, got 2 for X and 3 for Z",
-        ),
-        (
-            {"masks": (np.ones((4, 2), bool), np.ones((5, 2), bool)), "Z": np.ones((2, 3))},
-            ValueError,
-            r"one row for each row of Z \(2\), got 5",
-        ),
-        (
-            {"W": np.ones((2, 3)), "Z": np.ones((2, 2))},
-            ValueError,
-            "X and Z must have the same number of col",
-        ),
-        (
-            {"W": np.ones((2, 3)), "layers": "third"},
-            ValueError,
-            "layers must be one of 'first', 'second', 'both'",
-        ),
-        ({"W": np.ones((2, 3)), "dtype": "int64"}, ValueError, "dtype must be 'float32' or 'float64'"),
-        ({"width": 0}, ValueError, "width must be at least 1, got 0"),
-        ({"width": 2.5}, TypeError, "width must be an integer, got 2.5"),
-        ({"width": 2, "seed": -1}, ValueError, "seed must be at least 0, got -1"),
-        ({"width": 2, "a": [1.0, 2.0, 3.0]}, ValueError, r"one entry for each row of width \(2\), got 3"),
-        ({"W": np.ones((2, 3)), "a": [1.0]}, ValueError, "a must have one entry for each row of W"),
-    ],
-)
-def test_bad_input(arguments, error, message):
-    with pytest.raises(error, match=message):
-        fastntk.gram(np.ones((4, 3)), **arguments)
-
-
 def test_rows_that_make_it_singular_are_named(rng):
     X, W = rng.standard_normal((30, 4)), rng.standard_normal((50, 4))
     X[7] = 2 * X[3]

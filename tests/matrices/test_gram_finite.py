@@ -60,7 +60,7 @@ def test_tends_to_the_limit(problem):
     """Entries are means of m terms whose standard deviation is below 2 for unit vectors."""
     m = 40000
     p, q = problem(20, 5, m), problem(13, 5, 1)
-    for layers in ("second", "both"):
+    for layers in LAYERS:
         distance = fastntk.gram(p.X, p.W, Z=q.X, layers=layers) - fastntk.limit_gram(p.X, q.X, layers=layers)
         assert np.abs(distance).max() <= 5 * 2 / np.sqrt(m)
 
@@ -103,26 +103,12 @@ def test_known_patterns(weighted, problem, rng, monkeypatch):
     assert np.array_equal(gram_source(p.X, a=a, masks=masks[0]).diagonal(), H.diagonal())
 
 
-def test_every_kind_of_array(problem):
+def test_a_place_for_the_result(problem):
     p, q = problem(30, 6, 90), problem(20, 6, 1)
-    a = np.linspace(-1, 1, 90)
     for layers in LAYERS:
-        expected = fastntk.gram(p.X, p.W, a, q.X, layers=layers)
-        frozen = [array.copy() for array in (p.X, p.W, a, q.X)]
-        for array in frozen:
-            array.flags.writeable = False
-        strided = (
-            np.asfortranarray(p.X),
-            p.W[:, ::-1][:, ::-1],
-            np.repeat(a, 2)[::2],
-            np.repeat(q.X, 3, 0)[::3],
-        )
-        lists = (p.X.tolist(), p.W.tolist(), a.tolist(), q.X.tolist())
-        for X, W, weights, Z in (frozen, strided, lists):
-            assert np.array_equal(fastntk.gram(X, W, weights, Z, layers=layers), expected)
         out = np.empty((30, 20))
-        assert fastntk.gram(p.X, p.W, a, q.X, layers=layers, out=out) is out
-        assert np.array_equal(out, expected)
+        assert fastntk.gram(p.X, p.W, p.a, q.X, layers=layers, out=out) is out
+        assert np.array_equal(out, fastntk.gram(p.X, p.W, p.a, q.X, layers=layers))
 
 
 def test_fingerprints_tell_inputs_apart(problem):

@@ -120,19 +120,6 @@ def test_a_bad_neuron_in_a_file_is_named(value, problem, mapped, streaming):
             fastntk.gram(p.X, file, layers=layers)
 
 
-@pytest.mark.parametrize(
-    ("W", "error", "message"),
-    [
-        (np.ones((4, 2), complex), TypeError, "W must be real numbers, got dtype complex128"),
-        (np.ones(6), ValueError, r"W must have 2 dimension\(s\), got shape \(6,\)"),
-        (np.ones((4, 2)), ValueError, "X and W must have the same number of columns, got 3 and 2"),
-    ],
-)
-def test_bad_files(W, error, message, mapped):
-    with pytest.raises(error, match=message):
-        fastntk.gram(np.eye(3), mapped(W))
-
-
 MEMORY = """
 import json, resource
 import numpy as np, fastntk

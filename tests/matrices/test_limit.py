@@ -194,36 +194,6 @@ def test_out(tmp_path: Path) -> None:
     assert np.array_equal(mapped, fastntk.limit_gram(X, dtype="float32"))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ({"X": [[1e200, 0.0]]}, ValueError, "X must have rows whose squared length"),
-        ({"X": [[1.0]], "Z": [[1e200]]}, ValueError, "Z must have rows whose squared length"),
-        ({"X": [[1.0]], "Z": [[1.0, 2.0]]}, ValueError, "X and Z must have the same number of columns"),
-        ({"X": [[1.0]], "layers": "all"}, ValueError, "layers must be one of"),
-        ({"X": [[1.0]], "depth": 2}, ValueError, "depth must be 1 for layers='first'"),
-        ({"X": [[1.0]], "depth": 2000, "layers": "both"}, ValueError, "scale must keep"),
-        ({"X": [[1.0]], "depth": 2000, "layers": "both", "scale": 1e9}, ValueError, "scale must keep"),
-        ({"X": [[1.0]], "depth": 1.0}, TypeError, "depth must be an integer"),
-        ({"X": [[1.0]], "scale": 0.0}, ValueError, "scale must be finite and above 0"),
-        (
-            {"X": [[1e30]], "dtype": "float32"},
-            ValueError,
-            "from the rows of X, must be within the range of float32",
-        ),
-        ({"X": [[1.0]], "depth": 0}, ValueError, "depth must be at least 1"),
-        ({"X": [[1.0]], "dtype": "int32"}, ValueError, "dtype must be"),
-        ({"X": [[1.0]], "out": [[0.0]]}, TypeError, "out must be"),
-        ({"X": [[1.0]], "out": np.empty((2, 1))}, ValueError, "out must have shape"),
-        ({"X": [[1.0]], "out": np.empty((1, 1), np.float32)}, ValueError, "out must have shape"),
-        ({"X": np.eye(2), "out": np.empty((2, 2)).T}, ValueError, "C-contiguous"),
-    ],
-)
-def test_bad_arguments(arguments: dict, error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message):
-        fastntk.limit_gram(**arguments)
-
-
 def test_result_larger_than_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fastntk.base.memory.available_bytes", lambda: 1000)
     with pytest.raises(fastntk.MemoryLimitError, match="20 x 20"):

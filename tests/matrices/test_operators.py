@@ -217,23 +217,6 @@ def test_scipy_and_composition(rng, edge):
     assert (operator @ np.arange(90)).dtype == np.float64
 
 
-@pytest.mark.parametrize(
-    ("options", "error", "message"),
-    [
-        ({"a": [1.0]}, ValueError, "a belongs to a network"),
-        ({"W": [[1.0, 0.0]], "depth": 2}, ValueError, "depth and scale belong to the limit"),
-        ({"width": 5, "scale": 2.0}, ValueError, "depth and scale belong to the limit"),
-        ({"layers": "third"}, ValueError, "layers must be one of"),
-        ({"depth": 0}, ValueError, "depth must be at least 1"),
-        ({"dtype": "int8"}, ValueError, "dtype must be"),
-        ({"Z": [[1.0]]}, ValueError, "same number of columns"),
-    ],
-)
-def test_bad_arguments(options, error, message):
-    with pytest.raises(error, match=message):
-        fastntk.gram_operator([[1.0, 0.0], [0.0, 1.0]], **options)
-
-
 def test_bad_vectors():
     operator = fastntk.gram_operator([[1.0, 0.0], [0.0, 1.0]])
     with pytest.raises(ValueError, match=r"(?i)dimension mismatch"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastntk
-from fastntk.matrices import calibration, deep_planning, planning
+from fastntk.matrices import calibration, planning
 from fastntk.matrices.calibration import BlockTimes, Matrix
 from fastntk.matrices.limit import limit_source
 from fastntk.matrices.tiled import compute
@@ -170,7 +170,7 @@ def test_every_block_applies_the_neurons_to_its_own_points(rates, tmp_path, Z):
 
 @pytest.mark.parametrize("layers", ["hidden", "all", (2,), 3, "output"])
 def test_a_deep_network_is_planned_by_what_it_takes(layers, monkeypatch):
-    monkeypatch.setattr(deep_planning, "_rate", lambda: 1e9)
+    monkeypatch.setattr(planning, "deep_rate", lambda: 1e9)
     n, d, widths = 50, 7, (20, 30, 40)
     plan = fastntk.plan((n, d), width=widths, layers=layers, depth=3, dtype="float32")
     numbers = {"hidden": (1, 2, 3), "all": (1, 2, 3, 4), (2,): (2,), 3: (3,), "output": (4,)}[layers]

@@ -94,20 +94,6 @@ def test_binomial_at_random_weights(rng):
         assert (np.abs(found - m * p) <= deviation).all()
 
 
-@pytest.mark.parametrize(
-    ("masks", "error", "message"),
-    [
-        ([[True]], TypeError, "masks must be PackedMasks or a boolean matrix, got list"),
-        (np.ones((2, 2)), ValueError, "masks must be a non-empty boolean matrix, got float64"),
-        (np.ones(2, bool), ValueError, r"masks must be a non-empty boolean matrix, got bool of shape \(2,\)"),
-        (np.ones((0, 2), bool), ValueError, "masks must be a non-empty boolean matrix"),
-    ],
-)
-def test_bad_input(masks, error, message):
-    with pytest.raises(error, match=message):
-        fastntk.coactivation_counts(masks)
-
-
 def test_result_beyond_memory():
     with pytest.raises(fastntk.MemoryLimitError, match=r"n=3000000 samples needs 6.71e\+04 GiB"):
         fastntk.coactivation_counts(PackedMasks.empty(3_000_000, 1))

@@ -80,25 +80,17 @@ def test_bad_arguments_of_random_networks(changes, words):
     ("W", "a", "words"),
     [
         ([], [1.0], "W must be a list of at least one matrix"),
-        (
-            np.ones((2, 2)),
-            [1.0, 1.0],
-            "W must be a list of at least one matrix, the hidden layers, got ndarray",
-        ),
+        (np.ones((2, 2)), [1.0, 1.0], "W must be a list of at least one matrix, the hidden layers, got ndarray"),
         (
             [np.ones((2, 3)), np.ones((4, 3))],
             np.ones(4),
             r"W\[1\] must have one column for each row of W\[0\] \(2\), got 3",
         ),
-        (
-            [np.ones((2, 3)), np.ones((4, 2), np.float32)],
-            np.ones(4),
-            "W must be of one precision, got float64",
-        ),
+        ([np.ones((2, 3)), np.ones((4, 2), np.float32)], np.ones(4), "W must be of one precision, got float64"),
         ([np.ones((2, 3))], np.ones(3), r"a must have one entry for each row of W\[0\] \(2\), got 3"),
         ([[[np.nan]]], [1.0], r"W\[0\] must be finite"),
     ],
-)
+)  # fmt: skip
 def test_bad_networks(W, a, words):
     with pytest.raises((ValueError, TypeError), match=words):
         DeepReLU(W, a)

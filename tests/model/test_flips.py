@@ -96,22 +96,3 @@ def test_recorded_flips_keep_the_sum(n, m, dtype, rng):
         found = np.empty((count, n), dtype)
         tile_coefficients(n, now.bits, total.astype(dtype), offsets, first, count, found)
         assert np.array_equal(found, expected.T[first:])
-
-
-@pytest.mark.parametrize("function", [fastntk.flip_count, fastntk.flip_fraction, fastntk.flip_marginals])
-@pytest.mark.parametrize(
-    ("a", "b", "error", "message"),
-    [
-        (np.ones((2, 3), bool), np.ones((2, 4), bool), ValueError, r"same shape, got \(2, 3\) and \(2, 4\)"),
-        (np.ones((2, 3), bool), np.ones((2, 3)), ValueError, "masks_b must be a non-empty boolean matrix"),
-        (
-            None,
-            np.ones((2, 3), bool),
-            TypeError,
-            "masks_a must be PackedMasks or a boolean matrix, got NoneType",
-        ),
-    ],
-)
-def test_bad_input(function, a, b, error, message):
-    with pytest.raises(error, match=message):
-        function(a, b)

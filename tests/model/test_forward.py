@@ -6,7 +6,9 @@ import pytest
 import fastntk
 from fastntk import reference
 from fastntk.compilation.threads import kernel_threads
-from fastntk.engines import DualEngine, Motion, PrimalEngine
+from fastntk.engines.dual import DualEngine
+from fastntk.engines.motion import Motion
+from fastntk.engines.primal import PrimalEngine
 from fastntk.matrices import blocks, passes
 from fastntk.matrices.finite import gram_source
 from fastntk.model.forward import block_rows

@@ -5,7 +5,8 @@ import pytest
 
 import fastntk
 from fastntk.compilation.threads import kernel_threads
-from fastntk.engines import ENGINES, Motion
+from fastntk.engines.choice import ENGINES
+from fastntk.engines.motion import Motion
 from fastntk.matrices.operators import gram_operator
 from fastntk.optimizers import HeavyBall
 

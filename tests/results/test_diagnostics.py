@@ -11,7 +11,7 @@ from fastntk import TwoLayerReLU, reference
 from fastntk.base import memory
 from fastntk.cli import main
 from fastntk.compilation.threads import kernel_threads
-from fastntk.engines import ENGINES
+from fastntk.engines.choice import ENGINES
 from fastntk.plots.diagnostics import draw_diagnostics
 from fastntk.results.diagnostics import LEVELS
 from fastntk.training.pattern_history import PatternHistory

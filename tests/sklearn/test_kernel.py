@@ -148,20 +148,3 @@ def test_grids_reach_into_the_kernel(data):
         search = GridSearchCV(model, {name: [1, 2]}, cv=3).fit(X, y)
         assert search.best_params_[name] in (1, 2)
     assert KernelPCA(2, kernel=NTKKernel()).fit_transform(X).shape == (40, 2)
-
-
-def test_without_scikit_learn(python):
-    script = """
-import json, sys
-import fastntk
-before = "sklearn" in sys.modules
-sys.modules["sklearn"] = None
-try:
-    import fastntk.sklearn
-except ImportError as error:
-    print(json.dumps([before, str(error)]))
-"""
-    assert python(script) == [
-        False,
-        "fastntk.sklearn needs scikit-learn, which is not installed: pip install fastntk[sklearn]",
-    ]

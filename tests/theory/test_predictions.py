@@ -133,22 +133,6 @@ def test_wide_networks_follow_it(tmp_path):
         assert f"run / predicted at end: {row['final']:.3g}" in figure
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"kernel": "final"}, "kernel must be one of 'initial', 'limit', got 'final'"),
-        ({"times": [1.0, 0.5]}, "times must be ascending and not negative"),
-        ({"times": [-1.0]}, "times must be ascending and not negative"),
-        ({"lr": 0.0}, "lr must be finite and above 0"),
-        ({"width": None}, "exactly one of width and net must be given, got neither"),
-    ],
-)
-def test_bad_arguments(change, message):
-    X, y = fastntk.datasets.sphere(4, 3)
-    with pytest.raises(ValueError, match=message):
-        fastntk.predict(X, y, **{"width": 5, **change})
-
-
 def test_comparison_with_another_run():
     X, y = fastntk.datasets.sphere(4, 3)
     found = fastntk.predict(X, y, width=5, steps=2, lr=0.1)

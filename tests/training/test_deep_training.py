@@ -178,9 +178,9 @@ def test_save_and_load(tmp_path):
     assert list(run.rows()[0])[:7] == ["width", "seed", "step", "loss", "flips_1", "flips_2", "drift_1"]
 
 
-def test_sweep(tmp_path):
+def test_sweep():
     X, y = data()
-    options = {"widths": [20, 40], "seeds": [0, 1], "steps": 3, "depth": 2, "metrics": "all", "out": tmp_path}
+    options = {"widths": [20, 40], "seeds": [0, 1], "steps": 3, "depth": 2, "metrics": "all"}
     sweep = fastntk.sweep(X, y, **options)
     alone = fastntk.train(X, y, width=40, depth=2, seed=1, steps=3, metrics="all")
     for name, values in alone.series.items():
@@ -188,9 +188,6 @@ def test_sweep(tmp_path):
     assert [row["lambda_min"] for row in sweep.summary()] == [
         run.lambda_min_total.min() for run in sweep.runs
     ]
-    assert fastntk.sweep(X, y, **options).runs[0].provenance == sweep.runs[0].provenance
-    with pytest.raises(ValueError, match="depth=2, but this sweep has depth=3"):
-        fastntk.sweep(X, y, **{**options, "depth": 3})
 
 
 @pytest.mark.parametrize("layers", ["hidden", "all", "output"])
@@ -213,55 +210,3 @@ def test_objects_as_options():
         X, y, width=20, depth=2, steps=2, loss=Huber(0.5), optimizer=HeavyBall(0.5), progress=print
     )
     assert run.provenance["optimizer"] == {"name": "heavy_ball", "momentum": 0.5}
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"depth": 0}, "depth must be at least 1, got 0"),
-        ({"depth": 1.5}, "depth must be an integer, got 1.5"),
-        ({"scale": -1.0}, "scale must be finite and above 0, got -1.0"),
-        ({"width": 0}, "width must be at least 1, got 0"),
-        ({"width": (4, 0)}, "width must be at least 1, got 0"),
-        ({"width": (4, 4, 4)}, "width must be an integer or one for each of the 2 hidden layers, got 3"),
-        ({"layers": "first"}, "layers at depth 2 must be one of 'hidden', 'output', 'all', got 'first'"),
-        ({"layers": (1, 4)}, "layers must be numbers from 1 to 3 at depth 2, the last for the output, got 4"),
-        ({"layers": 0}, "layers must be at least 1, got 0"),
-        ({"layers": ()}, "layers must hold at least one integer, got none"),
-        (
-            {"layers": "hiden"},
-            "layers must be one of 'hidden', 'output', 'all', 'first', 'second', 'both', got",
-        ),
-        ({"engine": "dual"}, "engine must be 'auto' with depth=2 and scale=1, got 'dual'"),
-        ({"engine": "cuda"}, "engine must be 'auto' with depth=2 and scale=1, got 'cuda'"),
-        ({"kappa": 0.5}, "kappa must be 1.0 with depth=2"),
-        ({"paired": True}, "paired must be False with depth=2"),
-        ({"output": "normal"}, "output must be one of 'signs', 'gaussian', got 'normal'"),
-        (
-            {"depth": 1, "output": "gaussian"},
-            "output must be 'signs' with depth=1 and scale=1, got 'gaussian'",
-        ),
-        ({"dynamics": "flow", "t_final": 1.0, "steps": 100}, "dynamics must be 'descent' with depth=2"),
-        ({"net": DeepReLU.init(6, 4, 2)}, "exactly one of width and net must be given, got both"),
-        ({"width": None}, "exactly one of width and net must be given, got neither"),
-        (
-            {"width": None, "net": TwoLayerReLU.init(6, 4)},
-            "net must be a DeepReLU with depth=2 and scale=1, got Two",
-        ),
-        ({"width": None, "net": DeepReLU.init(6, 4, 3)}, "depth must be that of net, 3, got 2"),
-        (
-            {"width": None, "scale": 2.0, "net": DeepReLU.init(6, 4, 2)},
-            "scale must be that of net, 1.0, got 2.0",
-        ),
-        (
-            {"width": None, "net": DeepReLU.init(5, 4, 2)},
-            r"X and net.W\[0\] must have the same number of columns",
-        ),
-        ({"width": 10**8}, "a network of widths 100000000, 100000000 on 6 inputs needs"),
-        ({"depth": 1, "metrics": "drift_norm"}, "metrics may name 'drift_norm' at a depth above 1 only"),
-    ],
-)
-def test_bad_arguments(change, words):
-    X, y = data()
-    with pytest.raises((ValueError, TypeError, MemoryError), match=words):
-        fastntk.train(X, y, **{"width": 10, "depth": 2, "steps": 1, **change})

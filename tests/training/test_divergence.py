@@ -5,7 +5,7 @@ import pytest
 
 import fastntk
 from fastntk import TwoLayerReLU
-from fastntk.engines import ENGINES
+from fastntk.engines.choice import ENGINES
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -31,7 +31,7 @@ def test_divergence(dtype, name):
     assert below.loss[-1] < 1e-3 * below.loss[0]
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", [*ENGINES, "path"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("lr", [1e5, 1e35, 1e300])
 def test_overflow_is_a_divergence(lr, dtype, name):

@@ -6,7 +6,9 @@ import scipy.linalg
 
 import fastntk
 from fastntk import TwoLayerReLU, reference
-from fastntk.engines import ENGINES, Motion, step_sizes
+from fastntk.engines import step_sizes
+from fastntk.engines.choice import ENGINES
+from fastntk.engines.motion import Motion
 from fastntk.losses import LOSSES, Squared
 from fastntk.training import flow
 

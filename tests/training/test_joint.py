@@ -6,7 +6,7 @@ from scipy.optimize import approx_fprime
 
 import fastntk
 from fastntk import TwoLayerReLU, reference
-from fastntk.engines import ENGINES
+from fastntk.engines.choice import ENGINES
 
 LAYERS = ("second", "both")
 
@@ -81,13 +81,3 @@ def test_a_run_of_both_layers_comes_back_from_its_file(tmp_path):
 def test_only_runs_that_move_the_second_layer_log_its_drift():
     assert fastntk.train([[1.0]], [1.0], width=3, steps=1).drift_a is None
     assert fastntk.train([[1.0]], [1.0], width=3, steps=1, layers="both", metrics="flips").drift_a is None
-
-
-def test_sweeps_pass_the_layers_on(tmp_path):
-    X, y = fastntk.datasets.sphere(8, 4, seed=0)
-    made = fastntk.sweep(X, y, widths=[5], steps=3, layers="both", out=tmp_path)
-    alone = fastntk.train(X, y, width=5, steps=3, layers="both")
-    assert np.array_equal(made.runs[0].drift_a, alone.drift_a)
-    assert "drift_a" in made.table()[0]
-    with pytest.raises(ValueError, match="layers='both', but this sweep has layers='second'"):
-        fastntk.sweep(X, y, widths=[5], steps=3, layers="second", out=tmp_path)

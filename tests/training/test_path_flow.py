@@ -11,7 +11,7 @@ from fastntk.engines.path.coefficients import pattern
 from fastntk.engines.path.schedule import Schedule
 from fastntk.model.streamed import StreamedNetwork
 from fastntk.reference.path import flow_motion, following_counts, residual_path
-from fastntk.training import train as training
+from fastntk.training import run as running
 
 
 def samples(n, d, loss="squared"):
@@ -210,7 +210,7 @@ def test_what_it_gives_up_is_left_to_the_dual_engine(monkeypatch):
 
 
 def test_nothing_to_learn(monkeypatch):
-    monkeypatch.setattr(training, "PATH_PASSES", 0.0)
+    monkeypatch.setattr(running, "PATH_PASSES", 0.0)
     run = fastntk.train(np.zeros((5, 3)), np.ones(5), width=10, dynamics="flow", t_final=1.0, engine="path")
     assert run.loss.tolist() == [2.5] * 101
     assert not run.flips.any()

@@ -1,21 +1,16 @@
-"""Settings of a training run: defaults, checks, record, and that every function and command takes them from there."""
+"""Settings of a training run: defaults, checks, and the record of them."""
 
 import inspect
 import json
-import typing
 from dataclasses import FrozenInstanceError, fields, replace
 
-import click
 import numpy as np
 import pytest
 
 import fastntk
-from fastntk import TwoLayerReLU
-from fastntk.cli import main
 from fastntk.losses import Huber
 from fastntk.optimizers import HeavyBall, Nesterov
-from fastntk.training import samples
-from fastntk.training.settings import Options, Settings, SharedOptions, completed
+from fastntk.training.settings import Settings, completed
 
 X, Y = fastntk.datasets.sphere(6, 4)
 FLOW = {"dynamics": "flow", "t_final": 2.0}
@@ -60,7 +55,7 @@ BAD = [(part.name, value) for part in fields(Settings) for value in bad_values(p
 def test_a_bad_value_is_refused_by_its_name_before_any_work(function, name, value, tmp_path):
     if name in inspect.signature(function).parameters:
         out = {"out": tmp_path / "out"} if function is fastntk.sweep else {}
-        with pytest.raises((ValueError, TypeError), match=rf"\b{name} must be"):
+        with pytest.raises((ValueError, TypeError), match=rf"\b{name} must (be|hold) .*\bgot\b"):
             call(function, **{name: value}, **out)
         assert not (tmp_path / "out").exists()
 
@@ -198,40 +193,6 @@ def test_the_defaults():
     )
 
 
-def test_a_network_drawn_by_itself_has_the_same_defaults():
-    """`TwoLayerReLU` lives on a lower floor, which knows no settings."""
-    drawn = inspect.signature(TwoLayerReLU.init).parameters
-    shared = {"seed", "dtype", "kappa", "paired"}
-    assert {name: drawn[name].default for name in shared} == {
-        name: getattr(Settings(), name) for name in shared
-    }
-
-
-def test_a_folder_from_before_a_setting_is_resumed_where_it_has_its_default(tmp_path):
-    made = call(fastntk.sweep, out=tmp_path)
-    path = tmp_path / "run-w4-s0.npz"
-    run = fastntk.load(path)
-    assert run.provenance["sweep"] == made.settings | {"width": 4, "seed": 0}
-    del run.provenance["sweep"]["kappa"]
-    run.save(path)
-    assert call(fastntk.sweep, out=tmp_path).runs[0].provenance == run.provenance
-    with pytest.raises(ValueError, match=r"holds a run with kappa=1\.0, but this sweep has kappa=0\.5"):
-        call(fastntk.sweep, out=tmp_path, kappa=0.5)
-    run.provenance["sweep"]["later"] = 2  # a setting of a version to come
-    run.save(path)
-    with pytest.raises(ValueError, match="holds a run with later=2, but this sweep has later=None"):
-        call(fastntk.sweep, out=tmp_path)
-
-
-@pytest.mark.parametrize("first", [{}, FLOW])
-def test_a_folder_of_the_other_dynamics_is_refused(first, tmp_path):
-    second = {} if first else FLOW
-    steps = {"steps": Settings.steps}
-    call(fastntk.sweep, out=tmp_path, **steps, **first)
-    with pytest.raises(ValueError, match=r"dynamics='\w+', .*but this sweep has dynamics='\w+'"):
-        call(fastntk.sweep, out=tmp_path, **steps, **second)
-
-
 def test_a_run_records_its_settings():
     run = fastntk.train(X, Y, **GOOD)
     record = Settings(**GOOD).record()
@@ -240,135 +201,3 @@ def test_a_run_records_its_settings():
     assert run.provenance["engine"] == {"name": "primal", "reason": "asked for"}
     assert not {"snapshots", "diagnostics", "times"} & set(run.provenance)
     assert list(run.snapshots) == [0, 7]
-
-
-# Where they show.
-
-
-@pytest.mark.parametrize(
-    "function", [fastntk.train, fastntk.sweep, fastntk.predict, fastntk.convergence_rates]
-)
-def test_signatures_show_the_options_and_their_defaults(function):
-    shown = inspect.signature(function).parameters
-    assert not [name for name, one in shown.items() if one.kind in (one.VAR_KEYWORD, one.VAR_POSITIONAL)]
-    own = {(fastntk.convergence_rates, "width"), (fastntk.convergence_rates, "steps")}
-    own |= {(fastntk.convergence_rates, "dtype")}
-    for part in fields(Settings):
-        if part.name in shown and (function, part.name) not in own:
-            assert shown[part.name].default == part.default, part.name
-
-
-def test_train_has_29_arguments_and_help_shows_them():
-    own = {"X", "y", "net", "threads", "progress", "client"}
-    shown = inspect.signature(fastntk.train).parameters
-    assert len(shown) == 29
-    assert set(shown) == own | {part.name for part in fields(Settings)}
-    text = inspect.getdoc(fastntk.train)
-    documented = {
-        name for line in text.splitlines() if " : " in line for name in line.split(" : ")[0].split(", ")
-    }
-    assert set(shown) - {"kappa", "paired"} <= documented
-    assert "kappa, paired" in text
-    assert "lr: float = 0.1" in str(inspect.signature(fastntk.train))
-
-
-def test_sweep_shows_all_but_what_differs_between_its_runs():
-    shown = inspect.signature(fastntk.sweep).parameters
-    own = {"X", "y", "widths", "seeds", "threads", "out", "progress", "client"}
-    assert set(shown) == own | {part.name for part in fields(Settings)} - {"width", "seed"}
-
-
-def test_what_may_be_given_is_what_there_is():
-    given = typing.get_type_hints(Options)
-    assert set(given) == {part.name for part in fields(Settings)}
-    assert set(given) - set(typing.get_type_hints(SharedOptions)) == {"width", "steps", "lr", "seed"}
-
-
-@pytest.mark.parametrize(
-    ("function", "name"), [(fastntk.train, "widht"), (fastntk.sweep, "width"), (fastntk.sweep, "net")]
-)
-def test_an_unknown_keyword_is_named(function, name):
-    with pytest.raises(
-        TypeError, match=rf"^{function.__name__}\(\) got an unexpected keyword argument '{name}'$"
-    ):
-        call(function, **{name: 3})
-
-
-@pytest.mark.parametrize("name", ["train", "sweep", "reproduce", "rates", "verify"])
-def test_commands_take_defaults_choices_and_words_from_settings(name):
-    command = main.commands[name]
-    needed = ["--widths", "4", "--out", "folder"] if name == "sweep" else []
-    parsed = command.make_context(name, needed).params
-    options = {option.name: option for option in command.get_params(click.Context(command))}
-    own = {
-        ("train", "width"),
-        ("rates", "width"),
-        ("rates", "dtype"),
-        ("rates", "steps"),
-        ("verify", "depth"),
-    }
-    own |= {("train", "diagnostics"), ("reproduce", "metrics")}
-    shared = [part for part in fields(Settings) if part.name in options and (name, part.name) not in own]
-    assert {"train": 20, "sweep": 20, "reproduce": 6, "rates": 2, "verify": 2}[name] == len(shared)
-    for part in shared:
-        option, check = options[part.name], part.metadata["check"]
-        assert option.help == part.metadata["words"]
-        if check.choices and not check.many:
-            words = option.type.words if part.name == "layers" else option.type.choices
-            assert words == check.choices
-        given = parsed[part.name]
-        assert (tuple(given) if check.many else given) == part.default, part.name
-
-
-# What depends on the samples alone.
-
-
-def test_a_sweep_computes_the_limit_and_its_eigenvalues_once(monkeypatch):
-    calls = []
-
-    def counted(function):
-        return lambda *arguments, **options: (
-            calls.append(function.__name__) or function(*arguments, **options)
-        )
-
-    for function in (samples.compute, samples.lambda_min, samples.both_ends):
-        monkeypatch.setattr(samples, function.__name__, counted(function))
-    monkeypatch.setattr(samples.provenance, "data_hash", counted(samples.provenance.data_hash))
-    found = fastntk.sweep(X, Y, widths=[4, 8], seeds=[0, 1], steps=1, metrics="all")
-    assert sorted(calls) == ["both_ends", "compute", "data_hash"]
-    for run in found.runs:
-        alone = fastntk.train(X, Y, width=run.width, seed=run.seed, steps=1, metrics="all")
-        assert run.provenance["limit"] == alone.provenance["limit"]
-        assert np.array_equal(run.gram_limit_distance, alone.gram_limit_distance)
-    calls.clear()
-    fastntk.sweep(X, Y, widths=[4, 8], seeds=[0, 1], steps=1, metrics="all", depth=2, output="gaussian")
-    assert sorted(calls) == ["both_ends", *2 * ["compute"], "data_hash", *2 * ["lambda_min"]]
-    calls.clear()
-    fastntk.sweep(X, Y, widths=[4], steps=1)
-    assert calls == ["data_hash"]
-
-
-def test_the_limit_is_that_of_the_layers_and_of_the_weights():
-    shared = samples.Samples.of(X, Y)
-    ones, twos = np.ones(3), np.full(3, 2.0)
-    first, both = shared.limit("first", ones), shared.limit("both", ones)
-    np.testing.assert_allclose(first.H, fastntk.limit_gram(X))
-    np.testing.assert_allclose(both.H, fastntk.limit_gram(X, layers="both"))
-    np.testing.assert_allclose(shared.limit("first", twos).H, 4 * fastntk.limit_gram(X))
-    np.testing.assert_allclose(shared.limit("second", twos).H, fastntk.limit_gram(X, layers="second"))
-    assert shared.limit("second", ones) is shared.limit("second", twos)
-    assert len(shared._limits) == 1  # 8 n^2 bytes are kept, whatever was asked for
-
-
-# The start is left alone.
-
-
-@pytest.mark.parametrize("layers", ["first", "second", "both"])
-@pytest.mark.parametrize("engine", ["dual", "primal"])
-@pytest.mark.parametrize("dynamics", [{"steps": 0}, {"steps": 2}, FLOW])
-def test_the_network_of_a_run_shares_no_memory_with_the_one_it_started_from(layers, engine, dynamics):
-    net = TwoLayerReLU.init(4, 5)
-    run = fastntk.train(X, Y, net=net, layers=layers, engine=engine, **dynamics)
-    for found in (run.net.W, run.net.a):
-        for given in (net.W, net.a):
-            assert not np.shares_memory(found, given)

@@ -15,8 +15,11 @@ import pytest
 import fastntk
 from fastntk.base.progress import SweepBar
 from fastntk.base.storage import atomic_write
+from fastntk.losses import Huber
+from fastntk.optimizers import Nesterov
 from fastntk.training import train as training
 from fastntk.training.resume import run_file
+from fastntk.training.settings import Settings
 
 X, Y = fastntk.datasets.sphere(12, 6, seed=3)
 
@@ -94,19 +97,63 @@ def test_finished_runs_are_loaded_and_only_new_ones_trained(tmp_path, monkeypatc
     [
         ({"y": -Y}, "data="),
         ({"X": X[:, ::-1]}, "data="),
-        ({"lr": 0.2}, r"lr=0\.1, but this sweep has lr=0\.2"),
-        ({"steps": 5}, "steps=4, but this sweep has steps=5"),
-        ({"metrics": "loss"}, "metrics="),
-        ({"every": 2}, "every="),
-        ({"engine": "primal"}, "engine="),
-        ({"dtype": "float64"}, "dtype="),
     ],
 )
-def test_runs_of_other_data_or_settings_are_refused_before_any_work(tmp_path, monkeypatch, changes, message):
+def test_runs_of_other_data_are_refused_before_any_work(tmp_path, monkeypatch, changes, message):
     small(out=tmp_path, widths=[16])
     monkeypatch.setattr(training, "run", lambda *a: pytest.fail("something was trained"))
     with pytest.raises(ValueError, match=message) as caught:
         small(out=tmp_path, **changes)
+    assert run_file(16, 0) in str(caught.value)
+
+
+FLOW = {"dynamics": "flow", "t_final": 2.0, "steps": Settings.steps}
+
+
+@pytest.mark.parametrize(
+    ("given", "other", "words"),
+    [
+        ({"lr": 0.2}, {}, r"lr=0\.2, but this sweep has lr=0\.1"),
+        ({"steps": 5}, {}, "steps=5, but this sweep has steps=4"),
+        ({"metrics": "loss"}, {"metrics": "all"}, "metrics="),
+        ({"every": 2}, {}, "every="),
+        ({"engine": "primal"}, {}, "engine="),
+        ({"dtype": "float64"}, {}, "dtype="),
+        ({"layers": "both"}, {"layers": "second"}, "layers='both', but this sweep has layers='second'"),
+        ({"batch_size": 3}, {"batch_size": 4}, "batch_size=3, but this sweep has batch_size=4"),
+        (
+            {"loss": Huber(0.5)},
+            {"loss": "huber"},
+            r"loss=\{'name': 'huber', 'delta': 0.5\}, but this sweep has loss=",
+        ),
+        (
+            {"optimizer": Nesterov(0.5)},
+            {"optimizer": "nesterov"},
+            r"optimizer=\{'name': 'nesterov', 'momentum': 0.5\}, but this sweep has",
+        ),
+        (
+            {"depth": 2, "metrics": "all"},
+            {"depth": 3, "metrics": "all"},
+            "depth=2, but this sweep has depth=3",
+        ),
+        (FLOW, {"steps": Settings.steps}, r"dynamics='flow', .*but this sweep has dynamics='descent'"),
+        ({"steps": Settings.steps}, FLOW, r"dynamics='descent', .*but this sweep has dynamics='flow'"),
+        (FLOW, FLOW | {"t_final": 3.0}, "holds a run with"),
+        (FLOW, FLOW | {"tolerance": 0.1}, "holds a run with"),
+        (FLOW, FLOW | {"times": [1.0]}, "holds a run with"),
+    ],
+)
+def test_settings_reach_the_runs_and_are_never_mixed(tmp_path, monkeypatch, given, other, words):
+    """A folder gives its runs back to a sweep of the same settings alone; another one is refused before any work."""
+    made = small(out=tmp_path, widths=[16], **given).runs[-1]
+    alone = fastntk.train(X, Y, width=16, seed=1, **{"steps": 4, **given})
+    for name, values in alone.series.items():
+        np.testing.assert_array_equal(made.series[name], values)
+    monkeypatch.setattr(training, "run", lambda *a: pytest.fail("something was trained"))
+    again = small(out=tmp_path, widths=[16], **given).runs[-1]
+    assert again.provenance == made.provenance
+    with pytest.raises(ValueError, match=words) as caught:
+        small(out=tmp_path, **other)
     assert run_file(16, 0) in str(caught.value)
 
 
@@ -121,6 +168,22 @@ def test_a_folder_of_another_minor_version_is_refused_before_any_work(tmp_path, 
         ValueError, match=r"run-w8-s0\.npz' was made by fastntk 3\.4\.0, this is fastntk 3\.5\.0"
     ):
         small(out=tmp_path, widths=[4, 8])
+
+
+def test_a_folder_from_before_a_setting_is_resumed_where_it_has_its_default(tmp_path):
+    made = small(out=tmp_path, widths=[8], seeds=[0])
+    path = tmp_path / "run-w8-s0.npz"
+    run = fastntk.load(path)
+    assert run.provenance["sweep"] == made.settings | {"width": 8, "seed": 0}
+    del run.provenance["sweep"]["kappa"]
+    run.save(path)
+    assert small(out=tmp_path, widths=[8], seeds=[0]).runs[0].provenance == run.provenance
+    with pytest.raises(ValueError, match=r"holds a run with kappa=1\.0, but this sweep has kappa=0\.5"):
+        small(out=tmp_path, widths=[8], seeds=[0], kappa=0.5)
+    run.provenance["sweep"]["later"] = 2  # a setting of a version to come
+    run.save(path)
+    with pytest.raises(ValueError, match="holds a run with later=2, but this sweep has later=None"):
+        small(out=tmp_path, widths=[8], seeds=[0])
 
 
 def test_a_run_that_names_no_version_is_refused(tmp_path):

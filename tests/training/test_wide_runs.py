@@ -12,7 +12,7 @@ import fastntk
 from fastntk.engines.path import kept_parts, part, rounds, teams
 from fastntk.engines.path.schedule import Schedule
 from fastntk.optimizers import GradientDescent
-from fastntk.training import train as training
+from fastntk.training import run as running
 
 SCRIPT = """
 import os, signal, sys
@@ -54,7 +54,7 @@ def trained(folder, count, optimizer):
 
 def test_killed_runs_go_on_where_they_were(tmp_path):
     whole, expected = trained(tmp_path / "whole", LIMIT, "heavy_ball")
-    folder, kills = tmp_path / "killed", (3, 6, 2, 5)
+    folder, kills = tmp_path / "killed", (3, 6, 5)
     for count in kills:
         assert trained(folder, count, "heavy_ball") is None
     assert len(list(folder.glob("*.unfinished"))) == 1
@@ -113,7 +113,7 @@ def test_other_settings_have_a_folder_of_their_own(monkeypatch, tmp_path):
 def test_windows_go_on_too(monkeypatch, tmp_path):
     """Patterns, changes and weights of the windows before."""
     monkeypatch.setattr(rounds, "MOST_ROUNDS", 3)
-    monkeypatch.setattr(training, "PATH_PASSES", 0.0)
+    monkeypatch.setattr(running, "PATH_PASSES", 0.0)
     options = {"lr": 0.5, "steps": 20, "dtype": "float64", "optimizer": "nesterov"}
     whole, expected = interrupted(monkeypatch, tmp_path / "whole", None, **options)
     assert len(expected.provenance["engine"]["rounds"]) > 1

@@ -64,7 +64,7 @@ class _Log:
         return len(self._logged) == BATCH
 
     def write(self, logged: bool) -> None:
-        """Take down the present step: its loss, and the other metrics if it is logged."""
+        """Note the present step: its loss, and the other metrics if it is logged."""
         k, metrics = len(self._logged), self._recorder.metrics
         self._moving.evaluate(self._objective, self._y, self._losses, k)
         if logged and "flips" in metrics:
@@ -76,7 +76,7 @@ class _Log:
         self._logged.append(logged)
 
     def read(self) -> Explosion | None:
-        """Hand the steps to the recorder and begin anew; what exploded, if a loss did."""
+        """Hand the steps to the recorder and begin anew; the explosion, if a loss exploded."""
         losses, drifts, drifts_a = (
             series.copy_to_host() for series in (self._losses, self._drifts, self._drifts_a)
         )

@@ -10,8 +10,10 @@ import numpy as np
 
 from fastntk.base.packing import TILE, byte_rows, padded_width, tiles_of
 from fastntk.cuda.engines.second_layer import GpuSecondLayer
+from fastntk.cuda.linearised import GpuLinearised
 from fastntk.cuda.tangent import GpuTangentKernel
-from fastntk.device.arrays import DeviceArray, empty, upload, zeros
+from fastntk.device.arrays import empty, upload, zeros
+from fastntk.device.dispatch import DeviceArray
 from fastntk.device.driver import guard, require_memory
 from fastntk.device.masks import DevicePackedMasks
 from fastntk.engines.interface import MAX_RANGES, Engine
@@ -34,6 +36,7 @@ class CudaEngine(Engine):
 
     second_layer = GpuSecondLayer
     tangent_kernel = GpuTangentKernel
+    linearised = GpuLinearised
     written_patterns: int  # that a step needs, beside the initial one
     _second: GpuSecondLayer | None  # type: ignore[assignment]
     _D: Any
@@ -47,7 +50,7 @@ class CudaEngine(Engine):
     def bytes_needed(
         n: int, d: int, m: int, itemsize: int, motion: Motion = PLAIN, shared: bool = False
     ) -> int:
-        """As of every engine; shared: the samples have the precision of the network."""
+        """As for every engine; shared: the samples have the precision of the network."""
 
     def __init__(self, X: np.ndarray, net: TwoLayerReLU, motion: Motion = PLAIN) -> None:
         (n, d), m, kind = X.shape, net.width, self.name.removeprefix("cuda-")
@@ -118,7 +121,7 @@ class CudaEngine(Engine):
 
     def a_on_gpu(self) -> Any:
         """The present weights of the second layer, on the device."""
-        return self._a if self._second is None else self._second.there
+        return self._a if self._second is None else self._second.a_on_gpu
 
     def _drift_shares(self, rows: int) -> Any:
         """Shares of the squared drift of so many rows of the state, samples or columns."""

@@ -12,10 +12,10 @@ from fastntk.optimizers import Optimizer
 
 
 class GpuSecondLayer:
-    """As `fastntk.engines.second_layer.SecondLayer`; ``there`` is its ``a`` on the GPU."""
+    """As `fastntk.engines.second_layer.SecondLayer`; ``a_on_gpu`` is its ``a`` on the GPU."""
 
     def __init__(self, a: np.ndarray, optimizer: Optimizer) -> None:
-        self._initial, self.there = upload(a), upload(a)
+        self._initial, self.a_on_gpu = upload(a), upload(a)
         self._change, self._kept, self._velocity = (zeros(a.size, np.float64) for _ in range(3))
         self._coefficients = optimizer.coefficients()[:3]
 
@@ -27,13 +27,13 @@ class GpuSecondLayer:
     @property
     def a(self) -> np.ndarray:
         """The present weights, copied to the host."""
-        return np.asarray(self.there.copy_to_host())
+        return np.asarray(self.a_on_gpu.copy_to_host())
 
     def step(self, shares: Any, lr: float) -> None:
         """Move along ``-lr g`` with ``g_r = products_r / sqrt(m)``, the products in shares of ranges."""
-        factor = -lr / math.sqrt(self.there.size)
+        factor = -lr / math.sqrt(self.a_on_gpu.size)
         move_second(
-            shares, factor, self._coefficients, self._initial, self._change, self._velocity, self.there
+            shares, factor, self._coefficients, self._initial, self._change, self._velocity, self.a_on_gpu
         )
 
     def keep(self) -> None:
@@ -42,7 +42,7 @@ class GpuSecondLayer:
 
     def blend(self, share: float) -> None:
         """Go to ``share * kept + (1 - share) * present``."""
-        blend_second(share, self._initial, self._kept, self._change, self.there)
+        blend_second(share, self._initial, self._kept, self._change, self.a_on_gpu)
 
     def undo(self) -> None:
         """Return to the weights that were kept."""

@@ -7,16 +7,16 @@ from fastntk.cuda.copies import in_precision
 from fastntk.cuda.forward import product_bytes
 from fastntk.cuda.matrices.passes import PART, Sums, piece_of, sum_over_masks, sum_over_neurons
 from fastntk.cuda.matrices.result import result
-from fastntk.device.arrays import DeviceArray, empty
+from fastntk.device.arrays import empty
+from fastntk.device.dispatch import DeviceArray, DevicePattern
 from fastntk.device.driver import require_memory
-from fastntk.device.masks import DevicePackedMasks
 from fastntk.kernels.cuda.conversion import mirror
 from fastntk.kernels.cuda.gram_sums import gram_entries
 from fastntk.kernels.cuda.plans import Products
 from fastntk.matrices.passes import Terms
 
 _FLOAT64 = np.dtype(np.float64)
-Network = DeviceArray | tuple[DevicePackedMasks, DevicePackedMasks]
+Network = DeviceArray | tuple[DevicePattern, DevicePattern]
 
 
 def gram(

@@ -4,7 +4,8 @@ import numpy as np
 
 from fastntk.cuda.copies import compact
 from fastntk.cuda.matrices.result import result
-from fastntk.device.arrays import DeviceArray, empty, upload, zeros
+from fastntk.device.arrays import empty, upload, zeros
+from fastntk.device.dispatch import DeviceArray
 from fastntk.kernels.cpu.limit import NEAR, Points
 from fastntk.kernels.cuda import limit
 from fastntk.kernels.cuda.plans import Products

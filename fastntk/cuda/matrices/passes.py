@@ -10,8 +10,8 @@ import numpy.typing as npt
 from fastntk.base.packing import byte_rows, padded_width
 from fastntk.cuda.copies import in_precision
 from fastntk.cuda.forward import GpuForward
-from fastntk.device.arrays import DeviceArray, empty, upload, zeros
-from fastntk.device.masks import DevicePackedMasks
+from fastntk.device.arrays import empty, upload, zeros
+from fastntk.device.dispatch import DeviceArray, DevicePattern
 from fastntk.kernels.cuda.activation import activation
 from fastntk.kernels.cuda.conversion import zero
 from fastntk.kernels.cuda.gram_sums import PART, add_sums, positive, weigh
@@ -110,7 +110,7 @@ class _GpuSide:
         positive(self.outputs, len(W))
 
     def forget(self) -> None:
-        """Of neurons that are not read next, nothing stays."""
+        """Clear what was read of neurons before."""
         if self._terms.first:
             zero(self.bits)
 
@@ -143,7 +143,7 @@ def sum_over_neurons(W: DeviceArray, left: DeviceArray, right: DeviceArray, term
     return sums
 
 
-def sum_over_masks(left: DevicePackedMasks, right: DevicePackedMasks, terms: Terms) -> Sums:
+def sum_over_masks(left: DevicePattern, right: DevicePattern, terms: Terms) -> Sums:
     """Sums for two patterns, which are the same object if the matrix is symmetric."""
     (n, m), k = left.shape, None if right is left else right.shape[0]
     room = piece_of(n + (k or 0), m)

@@ -6,9 +6,9 @@ from fastntk.base.packing import TILE, byte_rows, padded_width, tiles_of
 from fastntk.cuda.copies import in_precision
 from fastntk.cuda.forward import GpuForward, product_bytes
 from fastntk.cuda.matrices.passes import Sums, piece_of, sum_over_masks
-from fastntk.device.arrays import DeviceArray, empty, zeros
+from fastntk.device.arrays import empty, zeros
+from fastntk.device.dispatch import DeviceArray, DevicePattern
 from fastntk.device.driver import require_memory
-from fastntk.device.masks import DevicePackedMasks
 from fastntk.kernels.cuda import flips
 from fastntk.kernels.cuda.conversion import pack, unpack
 from fastntk.kernels.cuda.flip_marginals import flip_marginals as launch_flip_marginals
@@ -26,30 +26,30 @@ def empty_bits(n: int, m: int, dtype: np.dtype) -> DeviceArray:
     return empty((byte_rows(n), padded_width(m)), np.uint8)
 
 
-def activation_masks(X: DeviceArray, W: DeviceArray, library: str) -> DevicePackedMasks:
-    """See `fastntk.activation_masks`."""
+def activation_bits(X: DeviceArray, W: DeviceArray) -> DeviceArray:
+    """The bits of `fastntk.activation_masks`."""
     n, m = len(X), len(W)
     bits = empty_bits(n, m, W.dtype)
     GpuForward(n, m, W.dtype, outputs=False).masks(in_precision(X, W.dtype), W, bits)
-    return DevicePackedMasks(bits, (n, m), library)
+    return bits
 
 
-def packed(dense: DeviceArray, library: str) -> DevicePackedMasks:
-    """A boolean matrix as bits."""
+def packed_bits(dense: DeviceArray) -> DeviceArray:
+    """The bits of a boolean matrix."""
     n, m = dense.shape
     bits = empty((byte_rows(n), padded_width(m)), np.uint8)
     pack(dense, bits)
-    return DevicePackedMasks(bits, (n, m), library)
+    return bits
 
 
-def to_dense(masks: DevicePackedMasks) -> DeviceArray:
+def to_dense(masks: DevicePattern) -> DeviceArray:
     """Bits as a boolean matrix."""
     dense = empty(masks.shape, np.bool_)
     unpack(masks.bits, dense)
     return dense
 
 
-def coactivation_counts(masks: DevicePackedMasks) -> DeviceArray:
+def coactivation_counts(masks: DevicePattern) -> DeviceArray:
     """See `fastntk.coactivation_counts`."""
     n, m = masks.shape
     needed = Sums.bytes_needed(n, None, _COUNTS, piece_of(n, m), 0)
@@ -59,14 +59,14 @@ def coactivation_counts(masks: DevicePackedMasks) -> DeviceArray:
     return counts
 
 
-def flip_count(before: DevicePackedMasks, after: DevicePackedMasks) -> int:
+def flip_count(before: DevicePattern, after: DevicePattern) -> int:
     """See `fastntk.flip_count`."""
     count = zeros(1, np.int64)
     flips.flip_count(before.bits.view(np.uint32), after.bits.view(np.uint32), count, 0)
     return int(count.copy_to_host()[0])
 
 
-def flip_marginals(before: DevicePackedMasks, after: DevicePackedMasks) -> tuple[DeviceArray, DeviceArray]:
+def flip_marginals(before: DevicePattern, after: DevicePattern) -> tuple[DeviceArray, DeviceArray]:
     """See `fastntk.flip_marginals`."""
     n, m = before.shape
     samples, neurons = zeros(TILE * tiles_of(n), np.int64), empty(m, np.int64)

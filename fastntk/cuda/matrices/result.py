@@ -3,7 +3,8 @@
 import numpy as np
 
 from fastntk.base.errors import MemoryLimitError
-from fastntk.device.arrays import DeviceArray, empty
+from fastntk.device.arrays import empty
+from fastntk.device.dispatch import DeviceArray
 from fastntk.device.driver import require_memory
 
 

@@ -11,7 +11,7 @@ from fastntk.base.packing import TILE, tiles_of
 from fastntk.engines.path.schedule import Schedule
 from fastntk.kernels.scratch import column_tiles, padded_rows
 from fastntk.losses import Loss
-from fastntk.matrices.finite import products
+from fastntk.matrices.inner_products import products
 from fastntk.optimizers import Optimizer
 
 COLUMNS = 64  # columns of matrices of samples are a multiple, as the recursion takes four vectors at a time

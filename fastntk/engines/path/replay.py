@@ -15,7 +15,7 @@ from fastntk.engines.path.part import SIZE
 from fastntk.engines.path.problem import PathProblem
 from fastntk.engines.path.solution import Path
 from fastntk.engines.path.start import octets
-from fastntk.engines.tangent import TangentKernel
+from fastntk.engines.tangent import State, TangentKernel
 from fastntk.model.network import TwoLayerReLU
 from fastntk.model.streamed import Moved, StreamedNetwork
 
@@ -26,12 +26,12 @@ _LANES = {4: 16, 8: 96}  # numbers of a candidate's displacement and what its pa
 class PathKernel(TangentKernel):
     """H of each step from the changes of the pattern: nothing is counted again."""
 
-    def __call__(self, engine: Engine, out: np.ndarray | None = None) -> npt.NDArray[np.float64]:
+    def __call__(self, engine: State, out: np.ndarray | None = None) -> npt.NDArray[np.float64]:
         """H at the present step."""
         assert isinstance(engine, PathEngine)
         return engine.counts().gram(engine.path.problem.K, engine.m, out)
 
-    def initial(self, engine: Engine) -> npt.NDArray[np.float64]:
+    def initial(self, engine: State) -> npt.NDArray[np.float64]:
         """H at the start."""
         assert isinstance(engine, PathEngine)
         H = engine.path.problem.K * engine.path.logs[0].sums

@@ -16,10 +16,10 @@ from fastntk.engines.path.rounding import drift_doubt, drift_slack, sweep_roundi
 from fastntk.engines.path.schedule import Schedule
 from fastntk.engines.path.start import Start
 from fastntk.kernels.cpu.path_displacement import TABLE_ROWS, path_displacement
+from fastntk.kernels.cpu.path_drift import Drift
 from fastntk.kernels.cpu.path_sweep import (
     Candidates,
     Course,
-    Drift,
     Found,
     Neurons,
     Scratch,
@@ -33,10 +33,8 @@ _EVENTS = 1.2  # of a candidate, times the root of the steps: room to begin with
 _PRODUCTS = 2**22  # of changed samples and candidates of a neuron, which are kept side by side
 _RECORDS = 2**21  # of drifts, room to begin with, most of which is never touched
 _SHARES = 2**21  # entries of S of all ranges
-_TRUNCATION = {
-    "float32": 1e-6,
-    "float64": 1e-14,
-}  # of the path's length; a tenth of its worst rounding or less
+# Of the path's length; a tenth of its worst rounding or less.
+_TRUNCATION = {"float32": 1e-6, "float64": 1e-14}
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ import numpy as np
 from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.forward import WORD, clear_padding, write_octets
 from fastntk.kernels.cpu.gram_sums import ROWS
-from fastntk.kernels.cpu.lanes import active_bits, load, relu, store, total, zeros
+from fastntk.kernels.cpu.lane_bits import active_bits
+from fastntk.kernels.cpu.lanes import load, relu, store, total, zeros
 
 TILES = ROWS // 16
 

@@ -16,15 +16,8 @@ import numba
 import numpy as np
 
 from fastntk.compilation.jit import kernel
-from fastntk.kernels.cpu.lanes import (
-    broadcast,
-    load,
-    popcount,
-    store,
-    store_transposed,
-    transpose_bits,
-    zeros,
-)
+from fastntk.kernels.cpu.lane_bits import popcount, store_transposed, transpose_bits
+from fastntk.kernels.cpu.lanes import broadcast, load, store, zeros
 
 BLOCK = 32  # samples of a block: four panels
 SUPER = 16  # blocks of a super-block: a row of one is a page of counts, so that a page is filled while it is in cache

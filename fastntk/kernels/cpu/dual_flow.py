@@ -17,7 +17,8 @@ from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.dual_second import BLOCK
 from fastntk.kernels.cpu.dual_step import SUB_BLOCK
 from fastntk.kernels.cpu.forward import lane_mask, lanes_at, put_lanes
-from fastntk.kernels.cpu.lanes import active_bits, broadcast, keep, load, relu, store, total, zeros
+from fastntk.kernels.cpu.lane_bits import active_bits, keep
+from fastntk.kernels.cpu.lanes import broadcast, load, relu, store, total, zeros
 
 
 @kernel(parallel=True)

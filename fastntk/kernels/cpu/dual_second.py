@@ -19,7 +19,8 @@ import numpy as np
 from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.dual_step import SUB_BLOCK
 from fastntk.kernels.cpu.forward import lanes_at
-from fastntk.kernels.cpu.lanes import broadcast, keep, load, relu, store, total, zeros
+from fastntk.kernels.cpu.lane_bits import keep
+from fastntk.kernels.cpu.lanes import broadcast, load, relu, store, total, zeros
 
 BLOCK = 2048  # neurons of a task
 

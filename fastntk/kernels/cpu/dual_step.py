@@ -20,16 +20,8 @@ import numpy as np
 
 from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.forward import lane_mask, put_lanes
-from fastntk.kernels.cpu.lanes import (
-    active_bits,
-    broadcast,
-    keep,
-    load,
-    relu,
-    store,
-    total,
-    zeros,
-)
+from fastntk.kernels.cpu.lane_bits import active_bits, keep
+from fastntk.kernels.cpu.lanes import broadcast, load, relu, store, total, zeros
 from fastntk.kernels.cpu.masked_sums import tile_sums
 
 SUB_BLOCK = 64  # neurons summed in working precision before their share of u goes to float64

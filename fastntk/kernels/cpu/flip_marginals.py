@@ -15,7 +15,7 @@ import numba
 import numpy as np
 
 from fastntk.compilation.jit import kernel
-from fastntk.kernels.cpu.lanes import popcount
+from fastntk.kernels.cpu.lane_bits import popcount
 
 BLOCK = 256  # words
 ROWS = 31

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 from fastntk.compilation.jit import kernel
-from fastntk.kernels.cpu.lanes import lowest_bit, popcount
+from fastntk.kernels.cpu.lane_bits import lowest_bit, popcount
 
 
 @kernel(parallel=True)

@@ -15,7 +15,8 @@ import numba
 import numpy as np
 
 from fastntk.compilation.jit import kernel
-from fastntk.kernels.cpu.lanes import active_bits, broadcast, load, relu, store, zeros
+from fastntk.kernels.cpu.lane_bits import active_bits
+from fastntk.kernels.cpu.lanes import broadcast, load, relu, store, zeros
 
 WORD = 64
 

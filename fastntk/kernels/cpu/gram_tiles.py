@@ -18,12 +18,12 @@ import numpy as np
 from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.coactivation import BLOCK, add_block_counts
 from fastntk.kernels.cpu.gram_sums import ROWS
-from fastntk.kernels.cpu.lanes import load, store, store_transposed, zeros
+from fastntk.kernels.cpu.lane_bits import store_transposed
+from fastntk.kernels.cpu.lanes import load, store, zeros
 
 SIDE = ROWS // BLOCK  # blocks along the side of a tile
-SPLIT = (
-    2 * BLOCK
-)  # rows of a tile on the diagonal that are multiplied on their own: a quarter of its products saved
+# Rows of a tile on the diagonal that are multiplied on their own: a quarter of its products saved.
+SPLIT = 2 * BLOCK
 
 
 @kernel(parallel=True)

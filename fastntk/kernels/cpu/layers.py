@@ -18,7 +18,8 @@ import numpy as np
 from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.forward import lane_mask, lanes_at, put_lanes
 from fastntk.kernels.cpu.gemm import gemm
-from fastntk.kernels.cpu.lanes import active_bits, broadcast, keep, load, relu, store
+from fastntk.kernels.cpu.lane_bits import active_bits, keep
+from fastntk.kernels.cpu.lanes import broadcast, load, relu, store
 
 WORD = 64
 ROWS = 1024

@@ -21,17 +21,8 @@ import numba
 import numpy as np
 
 from fastntk.compilation.jit import kernel
-from fastntk.kernels.cpu.lanes import (
-    add_table_rows,
-    broadcast,
-    broadcast_line,
-    load,
-    load_line,
-    store,
-    total,
-    word_at,
-    zeros,
-)
+from fastntk.kernels.cpu.lane_bits import add_table_rows, word_at
+from fastntk.kernels.cpu.lanes import broadcast, broadcast_line, load, load_line, store, total, zeros
 
 NEURON_BLOCK = 8192  # at most so many neurons share a set of tables: their float32 sums take 512 KiB
 WIDE, NARROW = (6,) * 9 + (5,) * 2, (5,) * 12 + (4,)  # bits of each table

@@ -18,18 +18,8 @@ import numpy as np
 
 from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.forward import lane_mask
-from fastntk.kernels.cpu.lanes import (
-    active_bits,
-    broadcast,
-    keep,
-    larger,
-    load,
-    magnitude,
-    multiply_add,
-    store,
-    total,
-    zeros,
-)
+from fastntk.kernels.cpu.lane_bits import active_bits, keep
+from fastntk.kernels.cpu.lanes import broadcast, larger, load, magnitude, multiply_add, store, total, zeros
 from fastntk.kernels.cpu.masked_sums import tile_sums
 
 

@@ -18,7 +18,8 @@ import numba
 import numpy as np
 
 from fastntk.compilation.jit import kernel
-from fastntk.kernels.cpu.lanes import broadcast, byte_at, load, store, zeros
+from fastntk.kernels.cpu.lane_bits import byte_at
+from fastntk.kernels.cpu.lanes import broadcast, load, store, zeros
 
 TABLE_ROWS = 16
 

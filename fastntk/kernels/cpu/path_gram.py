@@ -16,7 +16,7 @@ import numba
 import numpy as np
 
 from fastntk.compilation.jit import kernel
-from fastntk.kernels.cpu.lanes import store_transposed
+from fastntk.kernels.cpu.lane_bits import store_transposed
 
 TILE = 32
 

@@ -19,7 +19,8 @@ import numpy as np
 
 from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.forward import lanes_at
-from fastntk.kernels.cpu.lanes import keep, load, multiply_add, spread, store, zeros
+from fastntk.kernels.cpu.lane_bits import keep
+from fastntk.kernels.cpu.lanes import load, multiply_add, spread, store, zeros
 
 
 @kernel

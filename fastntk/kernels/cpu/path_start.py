@@ -18,7 +18,8 @@ import numpy as np
 
 from fastntk.compilation.jit import kernel
 from fastntk.kernels.cpu.forward import WORD, lane_mask, lanes_at, word_signs, write_octets
-from fastntk.kernels.cpu.lanes import active_bits, broadcast, load, lowest_bit
+from fastntk.kernels.cpu.lane_bits import active_bits, lowest_bit
+from fastntk.kernels.cpu.lanes import broadcast, load
 
 
 @kernel

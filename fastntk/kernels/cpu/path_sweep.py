@@ -27,31 +27,26 @@ import numba
 import numpy as np
 
 from fastntk.compilation.jit import kernel
+from fastntk.kernels.cpu.lane_bits import active_bits, lowest_bit, popcount
 from fastntk.kernels.cpu.lanes import (
-    active_bits,
     broadcast,
     larger,
     load,
-    lowest_bit,
     magnitude,
     multiply_add,
-    popcount,
     spread,
     store,
-    total,
     zeros,
 )
+from fastntk.kernels.cpu.path_drift import changed_drift, record_drift, squared_drifts
 
-# first (m + 1,), sample, value, speed: entries in neuron order.  speed: p at the start, or empty.
+# first (m + 1,), sample, value, speed: entries in neuron order.  speed: p at the start, or empty; offset: what the
+# weights' change before has done to the entries, or empty.
 Candidates = namedtuple("Candidates", "first sample value speed offset D")
-# offset: what the weights' change before has done to the entries, or empty.
 # directions (steps + 1, R); gradients (n, steps), weighted; motion (steps, 3): beta, b, c
 Course = namedtuple("Course", "directions gradients motion")
 # K (n, columns); influence (n, columns): |K_li| over what entry i is allowed; unit (m,); a (m,)
 Neurons = namedtuple("Neurons", "K influence unit a")
-# gram (m, pairs); weights (pairs, steps padded); of all steps: slack, what the knots leave out of |drift|, and
-# doubt, how wrong the square of the rest is
-Drift = namedtuple("Drift", "gram weights slack doubt")
 # travel (n,): at least |q_l| whenever l changes; coast: the same of a speed of 1; far (n,): max_i |K_il|; path: how
 # wrong sum_j c_j D_ji is, at most; length: at least that sum, and the offsets; unit: of rounding; terms: operations
 # on the way to a q
@@ -231,47 +226,6 @@ def need_of(candidates, influence, rounding, r, changed, scratch):
 
 
 @kernel
-def squared_drifts(drift, r, scratch):
-    """The part of the squared drift that the knots give, of all steps."""
-    steps = scratch.squared.size
-    for at in range(0, steps, 16):
-        value = zeros(scratch.squared)
-        for pair in range(drift.gram.shape[1]):
-            weight = broadcast(drift.gram, r * drift.gram.shape[1] + pair)
-            value = multiply_add(weight, load(drift.weights, pair * steps + at), value)
-        store(scratch.squared, at, value)
-
-
-@kernel
-def changed_drift(candidates, first, k, vectors, scratch):
-    """The part of the squared drift that changed samples make."""
-    value = zeros(scratch.q)
-    for v in range(vectors):
-        lin = load(scratch.lin, 16 * v)
-        value = multiply_add(load(scratch.q, 16 * v), lin + lin + load(scratch.moved, 16 * v), value)
-    rest = np.float64(total(value))
-    if candidates.offset.size:
-        for x in range(k):
-            rest += 2.0 * np.float64(scratch.q[x]) * np.float64(candidates.offset[first + x])
-    return rest
-
-
-@kernel
-def record_drift(drift, found, part, r, squared, doubt, step, rest, unsure, records):
-    """Remember neuron r, which may be the one that has moved most; its square is wrong by at most `doubt`."""
-    if records < found.leader.shape[1]:
-        found.leader[part, records] = r
-        found.moment[part, records] = step
-        found.rest[part, records] = rest
-        found.unsure[part, records] = unsure
-    least = np.sqrt(max(squared - doubt, 0.0)) - drift.slack[step]
-    if least > found.best[part, step]:
-        found.best[part, step] = least
-        found.bar[part, step] = max(least - drift.slack[step], 0.0) ** 2
-    return records + 1
-
-
-@kernel
 def follow(candidates, course, neurons, rounding, drift, found, scratch, part, r, events, records):
     """The path of one neuron: the numbers of events and of records so far, beyond the room if that is too small."""
     first, coasting = candidates.first[r], False
@@ -356,16 +310,6 @@ def path_sweep(candidates, course, neurons, rounding, drift, found, scratch, eve
         events_so_far, records_so_far = 0, 0
         for r in range(part * m // ranges, (part + 1) * m // ranges):
             events_so_far, records_so_far = follow(
-                candidates,
-                course,
-                neurons,
-                rounding,
-                drift,
-                found,
-                own,
-                part,
-                r,
-                events_so_far,
-                records_so_far,
-            )
+                candidates, course, neurons, rounding, drift, found, own, part, r, events_so_far, records_so_far
+            )  # fmt: skip
         events[part], records[part] = events_so_far, records_so_far

@@ -29,6 +29,17 @@ class Blocks:
         """Number of columns of blocks."""
         return -(-self.shape[1] // self.width)
 
+    @property
+    def largest(self) -> tuple[int, int]:
+        """Shape of the largest block."""
+        return min(self.height, self.shape[0]), min(self.width, self.shape[1])
+
+    @property
+    def computed(self) -> int:
+        """Entries that are computed: those of `entries`, of all blocks."""
+        n, k = self.shape
+        return n * (n + 1) // 2 if self.symmetric else n * k
+
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Places (row of blocks, column of blocks) in the order in which they are computed."""
         for i in range(self.rows):

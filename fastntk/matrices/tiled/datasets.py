@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastntk.matrices.tiled.shared import SharedTarget
-from fastntk.matrices.tiled.targets import Target, check_matrix, require_disk, reserve
+from fastntk.matrices.tiled.targets import Target, array_chunks, check_matrix, require_disk, reserve
 
 
 def require_module(module: str, extra: str) -> Any:
@@ -41,7 +41,7 @@ class HDF5Dataset(Target):
         path = Path(out.file.filename)
         self.name = f"{path}:{out.name}"
         self.identity = {"dataset": out.name}
-        self.chunks = (1, 1) if out.chunks is None else out.chunks
+        self.chunks = array_chunks(out)
         self._path = path if path.exists() and out.file.driver != "core" else None
         if self._path is not None:
             self.journal = path.with_name(f"{path.name}.{out.name.strip('/').replace('/', '.')}.journal")
@@ -92,7 +92,7 @@ class ZarrTarget(Target):
         self.array = out
         self.name = str(out.store_path)
         self.identity = {}
-        self.chunks = out.shards or out.chunks
+        self.chunks = array_chunks(out)
         if hasattr(out.store, "root"):
             folder = Path(out.store.root) / out.path
             self.journal = folder.with_name(f"{folder.name}.journal")
@@ -155,7 +155,7 @@ def write_chunks(array: Any, rows: slice, columns: slice, block: np.ndarray) -> 
     folder = Path(array.store.root) / array.path
     ranges = (
         range(part.start // edge, -(-part.stop // edge))
-        for part, edge in zip((rows, columns), array.shards or array.chunks, strict=True)
+        for part, edge in zip((rows, columns), array_chunks(array), strict=True)
     )
     for place in product(*ranges):
         chunk = folder / array.metadata.encode_chunk_key(place)

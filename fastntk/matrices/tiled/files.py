@@ -36,6 +36,19 @@ def checked_path(out: str | os.PathLike[str]) -> Path:
     return path
 
 
+def partial_path(path: Path) -> Path:
+    """Where the data of a file lie until it is whole."""
+    return path.with_name(f"{path.name}.partial")
+
+
+def file_chunks(out: str | os.PathLike[str], shape: tuple[int, int], dtype: np.dtype) -> tuple[int, int]:
+    """Shape of the pieces in which the file of that name will store a matrix, (1, 1) where it stores rows."""
+    unit = UNIT[dtype.itemsize]
+    return (
+        (min(unit, shape[0]), min(unit, shape[1])) if checked_path(out).suffix.lower() == ".zarr" else (1, 1)
+    )
+
+
 def file_target(out: str | os.PathLike[str], shape: tuple[int, int], dtype: np.dtype) -> Target:
     """The target that a file's name asks for."""
     path = checked_path(out)
@@ -60,7 +73,7 @@ class FileTarget(Target):
     def __init__(self, path: Path, shape: tuple[int, int], dtype: np.dtype) -> None:
         self.path, self.name, self.identity = path, str(path), {}
         self.journal = path.with_name(f"{path.name}.journal")
-        self.partial = path.with_name(f"{path.name}.partial")
+        self.partial = partial_path(path)
         self._shape, self._dtype = shape, dtype
         self._size = shape[0] * shape[1] * dtype.itemsize
         self._rows: PlainRows | None = None
@@ -190,8 +203,8 @@ class ZarrFolder(ZarrTarget):
         require_module("zarr", "zarr")
         self.path, self.name, self.identity = path, str(path), {}
         self.journal = path.with_name(f"{path.name}.journal")
-        self.partial = path.with_name(f"{path.name}.partial")
-        self.chunks = (min(UNIT[dtype.itemsize], shape[0]), min(UNIT[dtype.itemsize], shape[1]))
+        self.partial = partial_path(path)
+        self.chunks = file_chunks(path, shape, dtype)
         self._shape, self._dtype = shape, dtype
 
     def fits(self) -> bool:

@@ -64,11 +64,11 @@ class Journal:
         wanted = {"format": _FORMAT, **header}
         differing = [key for key in wanted if found.get(key) != wanted[key]]
         if differing:
-            there = ", ".join(f"{key} {_brief(found.get(key))}" for key in differing)
-            here = ", ".join(f"{key} {_brief(wanted[key])}" for key in differing)
+            stored = ", ".join(f"{key} {_brief(found.get(key))}" for key in differing)
+            asked = ", ".join(f"{key} {_brief(wanted[key])}" for key in differing)
             files = " and ".join(repr(str(path)) for path in (self._partial, self.path) if path is not None)
             raise ValueError(
-                f"out: {self._name!r} holds the beginning of another matrix ({there}; this one has {here}): the call "
+                f"out: {self._name!r} holds the beginning of another matrix ({stored}; this one has {asked}): the call "
                 f"that began it goes on with it, another out keeps it, and removing {files} starts anew"
             )
         done: dict[Place, int] = {}

@@ -1,8 +1,22 @@
 """A Gram matrix that can be computed block by block: what the limit and the finite width have in common."""
 
 import abc
+from dataclasses import dataclass
 
 import numpy as np
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What all blocks of a matrix take, as the `estimate` of its kind of source says from sizes alone."""
+
+    multiply_adds: int  # of the products that BLAS computes
+    bit_products: int = 0  # pairs of activation bits that are compared
+    kernel_values: int = 0  # evaluations of the transcendental part
+    passes: int = 1  # over the neurons, or calls where there are none
+    points: int = 0  # that neurons are applied to, in all passes
+    filling_bytes: int = 0  # beside points and result, while a block is computed
+    lasting_bytes: int = 0  # of these, what is still held when the result is written
 
 
 class GramSource(abc.ABC):

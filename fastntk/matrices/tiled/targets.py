@@ -118,6 +118,12 @@ def allocated(path: str | os.PathLike[str]) -> int:
     return int(getattr(status, "st_blocks", 0)) * 512
 
 
+def array_chunks(out: Any) -> tuple[int, int]:
+    """Shape of the pieces in which an array stores its entries, (1, 1) where it stores rows of them."""
+    found: tuple[int, int] = getattr(out, "shards", None) or getattr(out, "chunks", None) or (1, 1)
+    return found
+
+
 def check_matrix(out: Any, shape: tuple[int, int], dtype: np.dtype) -> None:
     """Raise unless `out` can hold the matrix."""
     if tuple(out.shape) != shape or out.dtype != dtype:

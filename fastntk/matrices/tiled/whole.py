@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 from collections.abc import Generator, Iterator
@@ -18,11 +19,11 @@ from fastntk.base.version import number_series, package_version
 from fastntk.distributed import Task, Workers
 from fastntk.matrices.tiled.blocks import Blocks, cut
 from fastntk.matrices.tiled.datasets import HDF5Dataset, ZarrTarget
-from fastntk.matrices.tiled.files import file_target
+from fastntk.matrices.tiled.files import file_chunks, file_target
 from fastntk.matrices.tiled.journal import Journal
 from fastntk.matrices.tiled.pieces import block_on_worker, check_stored, place_block, require_own_chunks
 from fastntk.matrices.tiled.source import GramSource
-from fastntk.matrices.tiled.targets import MappedTarget, Target, check_array
+from fastntk.matrices.tiled.targets import MappedTarget, Target, array_chunks, check_array
 
 
 def compute(source: GramSource, out: Any = None, *, progress: Progress = False, client: Any = None) -> Any:
@@ -149,10 +150,23 @@ def fill_target(
     return result
 
 
+def is_blockwise(out: Any) -> bool:
+    """Whether blocks are written to `out` one by one; else it is filled at once."""
+    return isinstance(out, (str, os.PathLike, np.memmap)) or hasattr(out, "chunks")
+
+
+def blocks_of(out: Any, shape: tuple[int, int], symmetric: bool, dtype: np.dtype) -> Blocks:
+    """The blocks in which `compute` does a matrix."""
+    if not is_blockwise(out):
+        return Blocks(shape, symmetric, *shape)
+    named = isinstance(out, (str, os.PathLike))
+    chunks = file_chunks(out, shape, dtype) if named else array_chunks(out)
+    return cut(shape, symmetric, dtype.itemsize, chunks)
+
+
 def held_bytes(blocks: Blocks, dtype: np.dtype) -> int:
     """Memory of the blocks that are computed and written."""
-    largest = min(blocks.height, blocks.shape[0]) * min(blocks.width, blocks.shape[1])
-    return 2 * largest * dtype.itemsize
+    return 2 * math.prod(blocks.largest) * dtype.itemsize
 
 
 def _begin(source: GramSource, blocks: Blocks, target: Target, journal: Journal) -> set[tuple[int, int]]:
@@ -185,8 +199,7 @@ def _stored(
     source: GramSource, blocks: Blocks, target: Target, journal: Journal, done: set[tuple[int, int]]
 ) -> Generator[tuple[int, int], None, None]:
     """Compute the blocks that are missing, each while the one before it is written; yields what is on the disk."""
-    largest = min(blocks.height, source.shape[0]) * min(blocks.width, source.shape[1])
-    buffers = [np.empty(largest, source.dtype) for _ in range(2)]
+    buffers = [np.empty(math.prod(blocks.largest), source.dtype) for _ in range(2)]
     kept = len(done)
 
     def store(place: tuple[int, int], block: np.ndarray) -> tuple[int, int]:

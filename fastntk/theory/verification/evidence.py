@@ -62,7 +62,7 @@ class Trajectory:
 
     @classmethod
     def of(cls, run: Run, diverged: bool) -> Trajectory:
-        """Keep the log alone."""
+        """The log of a run, without the rest."""
         solver = run.provenance.get("solver")
         return cls(run.width, int(run.seed or 0), run.lr, run.steps, run.times, run.series, diverged, solver)
 

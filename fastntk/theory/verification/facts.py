@@ -21,9 +21,8 @@ from fastntk.theory.verification.statement import Condition
 __all__ = ["Facts", "largest_of_both", "parallel_rows_expected", "smallest_of_limit"]
 
 _UNIT = 1e-6  # rows read from a file of seven digits still count as unit rows
-_KNOWN_CONSTANT = (
-    math.sqrt(2.0 * math.pi) / 16.0
-)  # c of Lemma 3.2, from 4 n^2 R / (sqrt(2 pi) delta) <= lambda_0 / 4
+# c of Lemma 3.2, from 4 n^2 R / (sqrt(2 pi) delta) <= lambda_0 / 4.
+_KNOWN_CONSTANT = math.sqrt(2.0 * math.pi) / 16.0
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def largest_of_both(X: NDArray[np.float64]) -> float:
 
 @contextlib.contextmanager
 def parallel_rows_expected() -> Iterator[None]:
-    """Silence the warning about them: here they are a finding."""
+    """No warning about parallel rows: here they are a finding."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SingularGramWarning)
         yield

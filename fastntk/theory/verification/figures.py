@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastntk.plots.style import width_color
+from fastntk.plots.style import thin_frame, width_color
 from fastntk.theory.verification.evidence import Evidence, Trajectory
 from fastntk.theory.verification.exponents import SCALED, Exponent, final_values
 from fastntk.theory.verification.trajectories import descent_bound, flow_bound
@@ -185,6 +185,4 @@ def _panel(x: str, y: str) -> tuple[Figure, Axes]:
 def _frame(axes: Axes, x: str, y: str) -> None:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.grid(True, linewidth=0.4, color="0.9")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    thin_frame(axes)

@@ -20,7 +20,7 @@ from fastntk.compilation.threads import one_blas_thread
 from fastntk.device.arrays import engine_for, on_host
 from fastntk.device.driver import require
 from fastntk.distributed import Workers
-from fastntk.engines import CHOICES
+from fastntk.engines.motion import CHOICES
 from fastntk.results import provenance
 from fastntk.theory.verification import initial, trajectories
 from fastntk.theory.verification.deep import DeepEvidence, deep_exponents, deep_statements, gather_deep
@@ -238,7 +238,7 @@ def verify(
 
 
 def _reporter(progress: bool | Callable[[str], object]) -> Callable[[str], object]:
-    """What is told which measurement begins."""
+    """A function that is told which measurement begins."""
     if callable(progress):
         return progress
     if progress and sys.stderr.isatty():

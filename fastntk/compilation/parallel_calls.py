@@ -9,8 +9,8 @@ from fastntk.compilation.launch import current_threads
 from fastntk.compilation.threads import kernel_threads
 
 
-class Together:
-    """Calls functions on Python threads of their own, or one after the other where kernels run on one thread.
+class ParallelCalls:
+    """Calls functions at the same time on Python threads, or one after the other where kernels run on one thread.
 
     They must not share what they change; their kernels run on as many threads as those of the caller.
     """

@@ -6,7 +6,6 @@ import numpy as np
 
 from fastntk.base.packing import PackedMasks
 from fastntk.compilation.threads import kernel_threads
-from fastntk.device.dispatch import backend
 from fastntk.matrices.finite import GramOfPatterns
 from fastntk.matrices.inner_products import product_tiles
 from fastntk.model.masked_sums import scaled_sums
@@ -51,11 +50,3 @@ class Linearised:
                     np.subtract(Z, change, out=change)
                     flips[k] += np.count_nonzero((change >= 0.0) != block)
         return np.sqrt(np.maximum(lengths, 0.0)), flips / (n * m)
-
-
-def linearise(X: np.ndarray, net: TwoLayerReLU, engine: str) -> Linearised:
-    """A `Linearised` of data in host memory, on a GPU if the engine is "cuda"; DeviceError where none can be used."""
-    if engine != "cuda":
-        return Linearised(X, net)
-    with backend() as gpu:
-        return gpu.linearised(X, net)
