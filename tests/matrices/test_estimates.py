@@ -39,7 +39,7 @@ def filled(make, cut, dtype):
 
 
 def peak(work, *arguments):
-    """Bytes held at the most by a call, after one that compiles; the least of three, for other threads take some too."""
+    """Bytes held at the most by a call, after one that compiles; the least of three: other threads take some too."""
     work(*arguments)
     found = []
     for _ in range(3):
