@@ -211,8 +211,7 @@ class GramOfPatterns:
         self._terms = terms_of("first", a)
         self._X = X
         if self._terms.counts:
-            self._products = products(X)
-            self._products *= self._terms.scale
+            self._products = products(X) if self._terms.scale == 1.0 else products(X) * self._terms.scale
 
     def __call__(self, masks: PackedMasks, out: np.ndarray | None = None) -> npt.NDArray[np.float64]:
         """The Gram matrix of a pattern with the samples' n rows, in ``out`` if given."""

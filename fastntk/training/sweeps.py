@@ -18,6 +18,7 @@ from fastntk.device.arrays import engine_for, on_host
 from fastntk.distributed import Task, Workers
 from fastntk.engines.choice import Choice
 from fastntk.engines.path import PathEngine, cuts
+from fastntk.matrices.inner_products import products_of_one
 from fastntk.results import Run, Sweep
 from fastntk.training import train
 from fastntk.training.options import spelled_out
@@ -95,8 +96,8 @@ def sweep(
 
     Notes
     -----
-    Cost: the sum over the runs; memory: that of the widest. The experiment is that of Du, Zhai, Poczos and Singh, arXiv
-    1810.02054, section 5.
+    Cost: the sum over the runs, which share what depends on X alone; memory: that of the widest.  The experiment is
+    that of Du, Zhai, Poczos and Singh, arXiv 1810.02054, section 5.
 
     Examples
     --------
@@ -123,7 +124,7 @@ def sweep(
         remove_leftovers(folder)
         done = finished_runs(folder, pairs, shared)
     todo = [pair for pair in pairs if pair not in done]
-    with SweepBar(todo, settings.goal, progress) as bar:
+    with SweepBar(todo, settings.goal, progress) as bar, products_of_one(samples.X):
         made = _trained_here(samples, settings, todo, threads, bar, bool(progress), folder)
         if workers is not None:
             made = _trained_by_workers(workers, samples, settings, todo, threads, bar, bool(progress))

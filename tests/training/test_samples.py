@@ -3,6 +3,7 @@
 import numpy as np
 
 import fastntk
+from fastntk.matrices import inner_products
 from fastntk.training import samples
 
 X, Y = fastntk.datasets.sphere(6, 4)
@@ -31,6 +32,28 @@ def test_a_sweep_computes_the_limit_and_its_eigenvalues_once(monkeypatch):
     calls.clear()
     fastntk.sweep(X, Y, widths=[4], steps=1)
     assert calls == ["data_hash"]
+
+
+def test_a_sweep_multiplies_the_samples_once_for_each_layout(monkeypatch):
+    made, write = [], inner_products._write
+    monkeypatch.setattr(
+        inner_products,
+        "_write",
+        lambda X, K, *strides: (made.append((K.ndim, K.dtype.name)), write(X, K, *strides)),
+    )
+    options = {"widths": [64, 200], "seeds": [0, 1], "steps": 2, "dtype": "float32", "metrics": "all"}
+    for engine, layouts in (("dual", [(2, "float64"), (3, "float32")]), ("path", [(2, "float64")])):
+        made.clear()
+        found = fastntk.sweep(X, Y, engine=engine, **options)
+        assert sorted(made) == layouts
+        made.clear()
+        for run in found.runs:  # what is shared was changed by none of them
+            width, seed = run.width, run.seed
+            single = {name: value for name, value in options.items() if name not in ("widths", "seeds")}
+            alone = fastntk.train(X, Y, width=width, seed=seed, engine=engine, **single)
+            for name in ("loss", "gram_change", "lambda_min"):
+                np.testing.assert_array_equal(getattr(run, name), getattr(alone, name))
+        assert len(made) >= 4  # nothing is kept beyond the sweep
 
 
 def test_the_limit_is_that_of_the_layers_and_of_the_weights():

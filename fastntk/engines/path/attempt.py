@@ -19,6 +19,7 @@ from fastntk.engines.path.teams import Here, Team, cuts
 from fastntk.engines.path.windows import solve
 from fastntk.engines.step_sizes import EVALUATIONS, rounding_of
 from fastntk.losses import Loss
+from fastntk.matrices.inner_products import rounded
 from fastntk.model.network import TwoLayerReLU
 from fastntk.optimizers import GradientDescent, Optimizer
 
@@ -84,7 +85,7 @@ def attempt_flow(
 def _problem(
     X: np.ndarray, labels: np.ndarray, net: TwoLayerReLU, objective: Loss, optimizer: Optimizer, lr: float, steps: int
 ) -> PathProblem:  # fmt: skip
-    points = np.ascontiguousarray(X, net.a.dtype).astype(np.float64)  # those that the first outputs are of
+    points = rounded(X, net.a.dtype)  # those that the first outputs are of
     return PathProblem(points, labels, objective, optimizer, lr, steps, np.asarray(net.a), net.weights)
 
 
