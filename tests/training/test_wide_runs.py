@@ -110,6 +110,17 @@ def test_other_settings_have_a_folder_of_their_own(monkeypatch, tmp_path):
     assert len(list((tmp_path / "one").iterdir())) == 1
 
 
+def goes_on(monkeypatch, folder, whole, expected, **options):
+    """Cut off twice, a run ends as the `expected` one, and makes none of its `whole` calls twice."""
+    for count in (whole // 2, whole // 4):
+        with pytest.raises(Stop):
+            interrupted(monkeypatch, folder, count, **options)
+    calls, run = interrupted(monkeypatch, folder, None, **options)
+    assert calls == whole - whole // 2 - whole // 4
+    for name, series in run.series.items():
+        np.testing.assert_array_equal(series, expected.series[name], err_msg=name)
+
+
 def test_windows_go_on_too(monkeypatch, tmp_path):
     """Patterns, changes and weights of the windows before."""
     monkeypatch.setattr(rounds, "MOST_ROUNDS", 3)
@@ -117,26 +128,14 @@ def test_windows_go_on_too(monkeypatch, tmp_path):
     options = {"lr": 0.5, "steps": 20, "dtype": "float64", "optimizer": "nesterov"}
     whole, expected = interrupted(monkeypatch, tmp_path / "whole", None, **options)
     assert len(expected.provenance["engine"]["rounds"]) > 1
-    for count in (whole // 2, whole // 4):
-        with pytest.raises(Stop):
-            interrupted(monkeypatch, tmp_path / "parts", count, **options)
-    calls, run = interrupted(monkeypatch, tmp_path / "parts", None, **options)
-    assert calls == whole - whole // 2 - whole // 4
-    for name, series in run.series.items():
-        np.testing.assert_array_equal(series, expected.series[name], err_msg=name)
+    goes_on(monkeypatch, tmp_path / "parts", whole, expected, **options)
 
 
 def test_a_flow_goes_on_too(monkeypatch, tmp_path):
     options = {"dynamics": "flow", "t_final": 1.0, "times": [0.5], "steps": 100, "lr": 0.1}
     whole, expected = interrupted(monkeypatch, tmp_path / "whole", None, **options)
     assert expected.provenance["engine"]["name"] == "path"
-    for count in (whole // 2, whole // 4):
-        with pytest.raises(Stop):
-            interrupted(monkeypatch, tmp_path / "parts", count, **options)
-    calls, run = interrupted(monkeypatch, tmp_path / "parts", None, **options)
-    assert calls == whole - whole // 2 - whole // 4
-    for name, series in run.series.items():
-        np.testing.assert_array_equal(series, expected.series[name], err_msg=name)
+    goes_on(monkeypatch, tmp_path / "parts", whole, expected, **options)
 
 
 def test_a_run_that_diverges_leaves_no_parts(monkeypatch, tmp_path):
