@@ -30,9 +30,7 @@ SMALL = 192  # up to this n LAPACK does the whole job within a millisecond or tw
 DENSE = 2500  # up to this n a cold start by LAPACK is faster than one by iteration
 REACH = 1e10  # norms further from 1 than this factor are scaled: squares would leave the range of float32
 _PATIENCE = 60  # surplus rounds that cost about as much as a new preconditioner
-_EXPECTED = 4.0 * float(
-    np.finfo(np.float32).eps
-)  # rounding of a product in single precision, times |H|_F / n^(1/2)
+_EXPECTED = 4.0 * 2.0**-23  # rounding of a product in single precision, times |H|_F / n^(1/2)
 _CLOSER = 0.8  # part of the tolerance that a search in single precision goes to
 
 
@@ -188,7 +186,7 @@ class SmallestEigenvalue:
         begin = np.zeros((len(block), matrix.shape[1]), kind)
         begin[:, :n] = block
         inverse = np.empty((0, 0), kind) if self._inverse is None else self._inverse
-        if inverse.size and inverse.dtype != kind:
+        if inverse.size and (inverse.dtype != kind or inverse.shape != matrix.shape):
             self._inverse = inverse = _like(matrix, inverse[:, :n])
         floor = goal * allowance(n, self._norm)
         values, *found = lowest(matrix, inverse, begin, *self._space, goal * self.rtol, floor, limit)

@@ -41,11 +41,8 @@ def look_at_rows(H, A, scale, first, single, E, found):
     for i in range(rows):
         apart, size, _ = row_sums(h, a, (first + i) * n, n)
         found[APART], found[SIZE] = found[APART] + apart, found[SIZE] + size
-        source, target, place = (
-            np.uint64((first + i) * n),
-            np.uint64(i * columns),
-            np.uint64((first + i) * columns),
-        )
+        source, target = np.uint64((first + i) * n), np.uint64(i * columns)
+        place = np.uint64((first + i) * columns)
         for j in range(np.uint64(n)):
             e[target + j] = scale * (h[source + j] - a[source + j])
         for j in range(np.uint64(n)):

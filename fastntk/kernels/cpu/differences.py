@@ -41,10 +41,8 @@ def square_sums(H, A, E, sums):
     for task in numba.prange((n + ROWS - 1) // ROWS):
         for i in range(ROWS * task, min(ROWS * task + ROWS, n)):
             sums[i] = row_sums(h, a, i * n, n)
-            source, target = (
-                np.uint64(i * n),
-                np.uint64(i * E.shape[1]),
-            )  # signed indices would not become vectors
+            # signed indices would not become vectors
+            source, target = np.uint64(i * n), np.uint64(i * E.shape[1])
             for j in range(np.uint64(n) if E.shape[0] > 0 else np.uint64(0)):
                 e[target + j] = h[source + j] - a[source + j]
 
@@ -54,7 +52,6 @@ def add(E, B):
     """E += B, both (n, columns) float32."""
     n, e, b = E.shape[0], E.reshape(-1), B.reshape(-1)
     for task in numba.prange((n + ROWS - 1) // ROWS):
-        for at in range(
-            np.uint64(ROWS * task * E.shape[1]), np.uint64(min(ROWS * task + ROWS, n) * E.shape[1])
-        ):
+        first, last = ROWS * task * E.shape[1], min(ROWS * task + ROWS, n) * E.shape[1]
+        for at in range(np.uint64(first), np.uint64(last)):
             e[at] += b[at]

@@ -32,25 +32,14 @@ def four_by_two(m, columns, i, v, r, other, Q):
         x, y = load(v, left + at), load(v, right + at)
         m0, m1 = load(m, row + at), load(m, row + columns + at)
         m2, m3 = load(m, row + 2 * columns + at), load(m, row + 3 * columns + at)
-        s0, s1, s2, s3 = (
-            multiply_add(m0, x, s0),
-            multiply_add(m1, x, s1),
-            multiply_add(m2, x, s2),
-            multiply_add(m3, x, s3),
-        )
-        t0, t1, t2, t3 = (
-            multiply_add(m0, y, t0),
-            multiply_add(m1, y, t1),
-            multiply_add(m2, y, t2),
-            multiply_add(m3, y, t3),
-        )
-    Q[r, i], Q[r, i + 1], Q[r, i + 2], Q[r, i + 3] = total(s0), total(s1), total(s2), total(s3)
-    Q[other, i], Q[other, i + 1], Q[other, i + 2], Q[other, i + 3] = (
-        total(t0),
-        total(t1),
-        total(t2),
-        total(t3),
-    )
+        s0, t0 = multiply_add(m0, x, s0), multiply_add(m0, y, t0)
+        s1, t1 = multiply_add(m1, x, s1), multiply_add(m1, y, t1)
+        s2, t2 = multiply_add(m2, x, s2), multiply_add(m2, y, t2)
+        s3, t3 = multiply_add(m3, x, s3), multiply_add(m3, y, t3)
+    Q[r, i], Q[other, i] = total(s0), total(t0)
+    Q[r, i + 1], Q[other, i + 1] = total(s1), total(t1)
+    Q[r, i + 2], Q[other, i + 2] = total(s2), total(t2)
+    Q[r, i + 3], Q[other, i + 3] = total(s3), total(t3)
     for at in range(whole, columns):
         x, y = v[left + at], v[right + at]
         for k in range(4):
