@@ -23,7 +23,7 @@ from fastntk.spectra.eigenvalue import (
     symmetric,
 )
 from fastntk.spectra.lapack import inverse_from
-from fastntk.spectra.subspace import Ritz, Space, orthonormal
+from fastntk.spectra.subspace import Ritz, Space
 
 BLOCK = 8  # vectors kept; the convergence rate is set by the gap between the first and the ninth eigenvalue
 SMALL = 192  # up to this n LAPACK does the whole job within a millisecond or two
@@ -177,7 +177,7 @@ class SmallestEigenvalue:
         return max(self.rtol * abs(value), allowance(self._shape[0], self._norm))
 
     def _improve(self, H: np.ndarray, block: np.ndarray, limit: int) -> Ritz:
-        """The block refined by at most `limit` products, in single precision where that is enough."""
+        """The block, made orthonormal and refined by `limit` products, in single precision where that is enough."""
         matrix, goal = (self._single, _CLOSER) if self._search_in_single else (H, 1.0)
         assert matrix is not None
         n, kind = len(H), matrix.dtype
@@ -208,9 +208,8 @@ class SmallestEigenvalue:
                 self._follow(H)
                 return
         renewed = self._renew(H, ritz)
-        self._block = block = orthonormal(ritz.rows)  # rounding does not add up over thousands of calls
         if renewed and not ritz.converged:
-            ritz = self._improve(H, block, limit=10 * BLOCK)
+            ritz = self._improve(H, ritz.rows, limit=10 * BLOCK)
         if not (renewed and ritz.converged):
             self._start(H)
 
@@ -240,12 +239,10 @@ class SmallestEigenvalue:
 
     def _start_iteratively(self, H: np.ndarray) -> bool:
         """Krylov vectors of a random block, then a shift below them; False if that fails."""
-        block = orthonormal(self._rng.standard_normal((BLOCK, len(H))))
-        ritz = self._improve(H, block, limit=40)
+        ritz = self._improve(H, self._rng.standard_normal((BLOCK, len(H))), limit=40)
         for _ in range(12):
             if self._renew(H, ritz):
-                block = orthonormal(ritz.rows)
-                ritz = self._improve(H, block, limit=10 * BLOCK)
+                ritz = self._improve(H, ritz.rows, limit=10 * BLOCK)
                 if ritz.converged:
                     return True
             # the spectrum reaches further down than the block has seen, or the shift is too far off
